@@ -1,0 +1,47 @@
+r"""DCGAN (arXiv:1511.06434) with the non-saturating loss.
+
+  python -m gan.main --config=configs/dcgan.py                     # embedded digits at 16 pixels: the demo
+  python -m gan.main --config=configs/dcgan.py:mnist               # MNIST at 32 pixels, 25 epochs
+  python -m gan.main --config=configs/dcgan.py:cifar10             # CIFAR-10, 25 epochs
+  python -m gan.main --config=configs/dcgan.py:cifar10,loss=hinge
+  python -m gan.main --config=configs/dcgan.py:folder --config.data.path=my_images
+  python -m gan.main --config=configs/dcgan.py:runlocal            # 20 steps: a smoke test
+
+Cost and result: not measured.
+"""
+
+import ml_collections
+
+from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
+
+EXAMPLES = {'mnist': 60_000, 'fashion_mnist': 60_000, 'cifar10': 50_000}
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """Argument: a data set's name, `runlocal`, `loss=<name>`, `size=<pixels>`, comma-separated."""
+  arg = parse_arg(arg, data='digits', loss='nonsaturating', size=0, runlocal=False)
+  config = base_config()
+  digits = arg.data == 'digits'
+  config.data.name = arg.data
+  config.data.image_size = arg.size or (16 if digits else 32)
+  config.data.flip = arg.data in ('cifar10', 'cifar100', 'celeb_a')
+  config.model.gen.name = config.model.disc.name = 'dcgan'
+  config.model.gen.width = config.model.disc.width = 64
+  config.loss.name = arg.loss
+  if arg.loss == 'wasserstein':  # The settings of arXiv:1701.07875.
+    config.penalty.clip = 0.01
+    config.train.disc_steps = 5
+    for player in (config.optimizer.gen, config.optimizer.disc):
+      player.name, player.lr, player.b2 = 'rmsprop', 5e-5, 0.99
+  config.train.batch_size = 64 if digits else 128
+  config.train.num_steps = 25 * EXAMPLES.get(arg.data, 60_000) // config.train.batch_size  # 25 epochs.
+  config.train.ema_decay = 0.999
+  if digits:
+    config.train.num_steps = 1_500
+    config.train.log_every, config.train.sample_every = 50, 50
+    config.train.save_every, config.train.eval_every = 500, 250
+    config.train.ema_decay = 0.99
+  if arg.runlocal:
+    apply_overrides(config, RUNLOCAL)
+    config.train.batch_size, config.model.gen.width, config.model.disc.width = 16, 8, 8
+  return config

@@ -1,0 +1,1 @@
+"""GANs in JAX and Flax: objectives, training and comparisons that can be believed."""

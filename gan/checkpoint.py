@@ -1,0 +1,99 @@
+"""Checkpoints of a run: asynchronous saves, exact restores, damaged ones passed over. Around Orbax."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+
+from gan.parallel import is_writer
+from gan.state import GanState
+
+
+class CheckpointError(RuntimeError):
+  """No checkpoint can be read, where one has to be."""
+
+
+class Checkpoints:
+  """The checkpoints of one run directory."""
+
+  def __init__(self, workdir: Path, keep: int = 3, *, read_only: bool = False):
+    """Opens `<workdir>/checkpoints`.
+
+    Args:
+      workdir: the run's directory.
+      keep: newest checkpoints kept.
+      read_only: whether nothing is ever written or set aside.
+    """
+    self._root, self._read_only = Path(workdir).absolute() / 'checkpoints', read_only
+    self._options = ocp.CheckpointManagerOptions(max_to_keep=None if read_only else keep, read_only=read_only,
+                                                 create=not read_only, enable_async_checkpointing=not read_only)
+    self._manager = self._open()
+
+  def _open(self) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(self._root, options=self._options)
+
+  def steps(self) -> list[int]:
+    """Steps that can be restored, oldest first."""
+    return sorted(self._manager.all_steps()) if self._root.is_dir() else []
+
+  def save(self, step: int, state: GanState) -> None:
+    """Saves in the background; the buffers of `state` may be donated as soon as this returns."""
+    if step not in self._manager.all_steps():
+      self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+
+  def restore(self, step: int, like: GanState) -> GanState:
+    """The state at `step`, placed as `like` (arrays or shapes with shardings) says."""
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    restored = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))
+    return restored.state
+
+  def restore_latest(self, like: GanState, warn: Callable[[str], None]) -> tuple[int, GanState] | None:
+    """The newest checkpoint that can be read; damaged ones are named, and set aside.
+
+    Args:
+      like: a state of the same structure.
+      warn: told of each damaged checkpoint.
+
+    Returns:
+      (step, state), or None for a run that has saved nothing.
+
+    Raises:
+      CheckpointError: if there are checkpoints, and none can be read.
+    """
+    steps = self.steps()
+    for step in reversed(steps):
+      try:
+        return step, self.restore(step, like)
+      except Exception as error:  # Orbax and TensorStore raise many kinds; whichever it is, the one before may be whole.
+        warn(f'checkpoint {self._root / str(step)} is damaged ({_first_line(error)}); trying the one before')
+        self._set_aside(step)
+    if steps:
+      raise CheckpointError(f'none of the checkpoints in {self._root} can be read; they are kept in '
+                            f'{self._damaged(0).parent}. Start the run again in another --workdir.')
+    return None
+
+  def _damaged(self, step: int) -> Path:
+    return self._root.parent / 'damaged_checkpoints' / str(step)
+
+  def _set_aside(self, step: int) -> None:
+    """Moves a damaged checkpoint away, so that its step can be saved anew."""
+    if self._read_only:
+      return
+    self._manager.close()
+    if is_writer():
+      self._damaged(step).parent.mkdir(exist_ok=True)
+      shutil.rmtree(self._damaged(step), ignore_errors=True)
+      (self._root / str(step)).rename(self._damaged(step))
+    self._manager = self._open()
+
+  def close(self) -> None:
+    """Waits for saves under way."""
+    self._manager.wait_until_finished()
+    self._manager.close()
+
+
+def _first_line(error: Exception) -> str:
+  text = str(error).strip() or type(error).__name__
+  return text.splitlines()[0][:200]

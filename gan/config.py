@@ -1,0 +1,303 @@
+"""The configuration: its fields and defaults, the argument after the colon, and what makes no sense.
+
+A configuration is plain data. Which fields may change when a run is resumed, and which change its mathematics, is
+decided here too.
+"""
+
+import difflib
+import functools
+import math
+from typing import Any
+
+import ml_collections
+from ml_collections import config_dict
+
+from gan.data import toy
+from gan.losses import LOSSES
+from gan.models import MODELS
+from gan.optimizers import OPTIMIZERS, SCHEDULES
+from gan.parallel import STRATEGIES
+from gan.step import RULES
+
+# How long a run goes on and what it reports: may differ when it is resumed, and does not name its directory.
+FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.eval_every', 'train.sample_every')
+# The same samples, the same updates (to rounding), another way of computing or keeping them.
+MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
+                     'train.eval_samples', 'parallel.strategy', 'data.resident_bytes')
+
+RUNLOCAL = {'train.num_steps': 20, 'train.log_every': 5, 'train.save_every': 10, 'train.eval_every': 10,
+            'train.sample_every': 10, 'train.eval_samples': 256, 'train.steps_per_call': 5}
+
+
+class ConfigError(ValueError):
+  """A configuration that cannot be run; the message lists every problem and what to change."""
+
+
+class RunConfig(ml_collections.ConfigDict):
+  """A ConfigDict in which `update` is the field of that name and not the method: `--config.update.rule=...` works."""
+
+  @property
+  def update(self) -> ml_collections.ConfigDict:
+    """Settings of the update rule."""
+    return self['update']
+
+
+def base_config() -> ml_collections.ConfigDict:
+  """Every field with its default; a config file sets what it needs."""
+  config = RunConfig()
+  config.seed = 0
+
+  config.data = ml_collections.ConfigDict()
+  config.data.name = 'digits'              # digits, ring, grid, folder, or any TFDS image data set.
+  config.data.image_size = 32              # Pixels, after resizing and a centre crop; ignored by ring and grid.
+  config.data.path = ''                    # Directory of images, for folder.
+  config.data.flip = False                 # Mirror each image with probability 1/2.
+  config.data.resident_bytes = 2 * 2**30   # Up to this size a data set is held on each device; larger ones stream.
+
+  config.model = ml_collections.ConfigDict()
+  for player in ('gen', 'disc'):
+    config.model[player] = ml_collections.ConfigDict()
+    config.model[player].name = 'dcgan'    # Key of gan.models.MODELS.
+    config.model[player].width = 64        # Channels (dcgan) or units (vanilla, mlp).
+    config.model[player].layers = config_dict.placeholder(int)   # Hidden layers (vanilla, mlp); None: the model's own.
+  config.model.disc.batch_norm = config_dict.placeholder(bool)   # Of dcgan; None: the model's own.
+  config.model.z_dim = 100
+  config.model.z = 'normal'                # Latents: normal, or uniform on [-1, 1].
+
+  config.loss = ml_collections.ConfigDict()
+  config.loss.name = 'nonsaturating'       # Key of gan.losses.LOSSES.
+  config.loss.label_smoothing = 0.0        # One-sided, in [0, 1); saturating and nonsaturating.
+  config.loss.a = 0.0                      # least_squares: target of fakes,
+  config.loss.b = 1.0                      # of real samples,
+  config.loss.c = 1.0                      # and of fakes in the generator's eyes.
+  config.loss.margin = 1.0                 # hinge.
+
+  config.penalty = ml_collections.ConfigDict()
+  config.penalty.clip = 0.0                # Bound on each discriminator parameter after each update; 0: none.
+
+  config.optimizer = ml_collections.ConfigDict()
+  for player in ('gen', 'disc'):
+    config.optimizer[player] = ml_collections.ConfigDict()
+    config.optimizer[player].name = 'adam'         # Key of gan.optimizers.OPTIMIZERS.
+    config.optimizer[player].lr = 2e-4
+    config.optimizer[player].b1 = 0.5              # adam: first moment; sgd: momentum.
+    config.optimizer[player].b2 = 0.999            # adam: second moment; rmsprop: decay of the squares.
+    config.optimizer[player].eps = 1e-8
+    config.optimizer[player].schedule = 'constant' # Key of gan.optimizers.SCHEDULES: factor on lr from 1 to 0
+    config.optimizer[player].decay_steps = 0       # over this many generator updates (never over num_steps).
+    config.optimizer[player].warmup_steps = 0      # Generator updates over which lr rises linearly.
+
+  config.train = ml_collections.ConfigDict()
+  config.train.batch_size = 128            # Global; must divide by the number of devices.
+  config.train.num_steps = 10_000          # Generator updates.
+  config.train.disc_steps = 1              # Discriminator updates for each generator update.
+  config.train.ema_decay = 0.999           # Of the averaged generator, per step, warmed up.
+  config.train.steps_per_call = 10         # Steps in one dispatch.
+  config.train.log_every = 100             # Periods in steps:
+  config.train.save_every = 1_000
+  config.train.eval_every = 1_000
+  config.train.sample_every = 500
+  config.train.keep = 3                    # Checkpoints kept, the newest ones.
+  config.train.num_samples = 64            # In a grid of images; a scatter plot shows eval_samples.
+  config.train.eval_samples = 2_500        # Generated samples scored at each evaluation.
+  config.train.tensorboard = False         # Needs the package tensorboardX.
+
+  config['update'] = ml_collections.ConfigDict()
+  config.update.rule = 'alternating'       # Key of gan.step.RULES.
+
+  config.parallel = ml_collections.ConfigDict()
+  config.parallel.strategy = 'jit'         # jit or pmap: equal to rounding.
+  return config
+
+
+def parse_arg(arg: str, **defaults: Any) -> ml_collections.ConfigDict:
+  """Reads the argument after the colon of `--config=file.py:argument`.
+
+  Args:
+    arg: comma-separated; a bare word is `runlocal` or the name of a data set, `key=value` sets a key.
+    **defaults: the keys that the file knows, with their defaults, whose types are kept.
+
+  Raises:
+    ConfigError: if a key is unknown or given twice, or a value is not of its type.
+  """
+  parsed, given = dict(defaults), set()
+  for word in filter(None, (part.strip() for part in arg.split(','))):
+    key, equals, value = word.partition('=')
+    if not equals:
+      key, value = ('runlocal', 'true') if word == 'runlocal' else ('data', word)
+    if key not in defaults:
+      raise ConfigError(f'argument {word!r}: unknown key {key!r}{nearest(key, defaults)}')
+    if key in given:
+      raise ConfigError(f'argument {arg!r} sets {key} twice; give it once')
+    given.add(key)
+    parsed[key] = _convert(key, value, type(defaults[key]))
+  return ml_collections.ConfigDict(parsed)
+
+
+def _convert(key: str, value: str, kind: type) -> Any:
+  if kind is bool:
+    if value.lower() not in ('true', 'false'):
+      raise ConfigError(f'argument {key}={value}: must be true or false')
+    return value.lower() == 'true'
+  try:
+    return kind(value)
+  except ValueError:
+    raise ConfigError(f'argument {key}={value}: must be of type {kind.__name__}') from None
+
+
+def nearest(name: str, known: Any) -> str:
+  """'; known: a, b (did you mean a?)': the end of every message about an unknown name."""
+  close = difflib.get_close_matches(str(name), list(known), n=1)
+  return f'; known: {", ".join(sorted(known))}' + (f' (did you mean {close[0]}?)' if close else '')
+
+
+def apply_overrides(config: ml_collections.ConfigDict, overrides: dict[str, Any]) -> None:
+  """Sets dotted fields, such as RUNLOCAL's, in place."""
+  for field, value in overrides.items():
+    *parents, name = field.split('.')
+    functools.reduce(lambda node, key: node[key], parents, config)[name] = value
+
+
+def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """{'loss.name': 'hinge', ...}, in a stable order."""
+  flat = {}
+  for key in sorted(config.keys()):
+    value = config[key]
+    if isinstance(value, ml_collections.ConfigDict):
+      flat |= {f'{key}.{inner}': leaf for inner, leaf in flatten(value).items()}
+    else:
+      flat[key] = value
+  return flat
+
+
+def unflatten(flat: dict[str, Any]) -> ml_collections.ConfigDict:
+  """The configuration that a run directory holds.
+
+  Raises:
+    ConfigError: if it does not have exactly the fields of this version.
+  """
+  config = base_config()
+  known = flatten(config)
+  if set(flat) != set(known):
+    differing = sorted(set(flat) ^ set(known))
+    raise ConfigError(f'this run was written by another version of the code; fields that differ: {differing}')
+  config.unlock()
+  apply_overrides(config, flat)
+  return config
+
+
+def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
+  """Checks a configuration before anything is built.
+
+  Raises:
+    ConfigError: lists all problems at once; each says what to change.
+  """
+  problems = [*_name_problems(config), *_number_problems(config)]
+  if not problems:  # Only values that make sense one by one can be compared.
+    problems = [*_combination_problems(config), *_device_problems(config, num_devices)]
+  if problems:
+    raise ConfigError('\n'.join(f'  * {problem}' for problem in problems))
+
+
+def _name_problems(config: ml_collections.ConfigDict):
+  tables = {'loss.name': LOSSES, 'model.gen.name': MODELS, 'model.disc.name': MODELS, 'update.rule': RULES,
+            'optimizer.gen.name': OPTIMIZERS, 'optimizer.disc.name': OPTIMIZERS,
+            'optimizer.gen.schedule': SCHEDULES, 'optimizer.disc.schedule': SCHEDULES,
+            'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform')}
+  flat = flatten(config)
+  for field, table in tables.items():
+    if flat[field] not in table:
+      yield f'{field}={flat[field]!r} is unknown{nearest(flat[field], table)}'
+
+
+_POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_size', 'train.num_steps',
+             'train.disc_steps', 'train.steps_per_call', 'train.log_every', 'train.save_every', 'train.eval_every',
+             'train.sample_every', 'train.keep', 'train.num_samples', 'train.eval_samples', 'loss.margin',
+             *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
+_NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'penalty.clip',
+                 *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
+                   for field in ('decay_steps', 'warmup_steps')))
+_FRACTIONS = ('loss.label_smoothing', 'train.ema_decay',
+              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('b1', 'b2')))
+_AT_LEAST_ONE_IF_SET = ('model.gen.layers', 'model.disc.layers')
+
+
+def _number_problems(config: ml_collections.ConfigDict):
+  flat = flatten(config)
+  for field, value in flat.items():
+    if isinstance(value, float) and not math.isfinite(value):
+      yield f'{field}={value} must be a finite number'
+    elif field in _POSITIVE and value <= 0:
+      yield f'{field}={value} must be positive'
+    elif field in _NOT_NEGATIVE and value < 0:
+      yield f'{field}={value} must not be negative'
+    elif field in _FRACTIONS and not 0 <= value < 1:
+      yield f'{field}={value} must lie in [0, 1)'
+    elif field in _AT_LEAST_ONE_IF_SET and value is not None and value < 1:
+      yield f'{field}={value} must be at least 1'
+    elif field.startswith('train.num_steps') and value >= 2**31:
+      yield f'{field}={value} must be below 2^31'
+
+
+def _combination_problems(config: ml_collections.ConfigDict):
+  loss, defaults = config.loss, base_config().loss
+  known = LOSSES[loss.name].settings
+  for setting in defaults:
+    if setting != 'name' and setting not in known and loss[setting] != defaults[setting]:
+      users = [name for name, pair in LOSSES.items() if setting in pair.settings]
+      yield f'loss.{setting}={loss[setting]} does nothing for loss.name={loss.name}; it belongs to {", ".join(users)}'
+  if loss.name == 'least_squares':
+    if loss.a == loss.b:
+      yield f'loss.a={loss.a} equals loss.b: real and fake samples would have one target; try a=0, b=1'
+    elif loss.c == loss.a:
+      yield f'loss.c={loss.c} equals loss.a: the generator would aim at being rejected; try c=b={loss.b}'
+  if loss.name == 'wasserstein' and config.penalty.clip == 0:
+    yield 'loss.name=wasserstein needs a Lipschitz critic: without a bound its loss has no minimum; ' \
+          'add --config.penalty.clip=0.01'
+
+  two_dimensional = config.data.name in toy.MIXTURES
+  for player in ('gen', 'disc'):
+    name, architecture = config.model[player].name, MODELS[config.model[player].name]
+    settings = architecture.gen_settings if player == 'gen' else architecture.disc_settings
+    for setting, value in config.model[player].items():
+      if setting != 'name' and value is not None and setting not in settings:
+        yield f'model.{player}.{setting}={value} does nothing for model.{player}.name={name}'
+    if architecture.images == two_dimensional:
+      fitting = [key for key, other in MODELS.items() if other.images != two_dimensional]
+      yield f'model.{player}.name={name} does not fit the {"points" if two_dimensional else "images"} of ' \
+            f'data.name={config.data.name}; use {" or ".join(fitting)}'
+    elif architecture.image_sizes and config.data.image_size not in architecture.image_sizes:
+      sizes = ', '.join(map(str, architecture.image_sizes))
+      yield f'data.image_size={config.data.image_size}: model.{player}.name={name} is built for {sizes}'
+    optimizer = config.optimizer[player]
+    if optimizer.schedule != 'constant' and optimizer.decay_steps == 0:
+      yield f'optimizer.{player}.schedule={optimizer.schedule} needs optimizer.{player}.decay_steps, its length in steps'
+    if optimizer.schedule == 'constant' and optimizer.decay_steps:
+      yield f'optimizer.{player}.decay_steps={optimizer.decay_steps} does nothing for a constant schedule'
+  if two_dimensional and config.data.flip:
+    yield f'data.flip=True mirrors images; data.name={config.data.name} has none'
+  if config.data.name == 'folder' and not config.data.path:
+    yield 'data.name=folder needs --config.data.path=<directory of images>'
+  if config.data.path and config.data.name != 'folder':
+    yield f'data.path={config.data.path!r} does nothing for data.name={config.data.name}; use data.name=folder'
+  if config.train.batch_size == 1 and MODELS[config.model.disc.name].images:
+    yield 'train.batch_size=1 leaves batch norm nothing to compare; use at least 2'
+
+
+def _device_problems(config: ml_collections.ConfigDict, num_devices: int):
+  batch_size = config.train.batch_size
+  if batch_size % num_devices:
+    below = batch_size // num_devices * num_devices
+    choices = [str(size) for size in (below, below + num_devices) if size]
+    yield f'train.batch_size={batch_size} must divide by {num_devices} devices; try {" or ".join(choices)}'
+
+
+def mathematical_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
+  """Those overrides that name a different experiment."""
+  return {field: value for field, value in sorted(overrides.items()) if field not in MECHANICAL_FIELDS}
+
+
+def differing_fields(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+  """'loss.name: hinge there, saturating here' for each field that must not differ on resume."""
+  return [f'{field}: {theirs.get(field)} there, {ours.get(field)} here' for field in sorted(set(ours) | set(theirs))
+          if field not in FREE_FIELDS and ours.get(field) != theirs.get(field)]

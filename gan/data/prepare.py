@@ -1,0 +1,115 @@
+r"""Prepare a TFDS data set for reading without TensorFlow: once, in a process of its own.
+
+  pip install -r requirements-prepare.txt
+  python -m gan.data.prepare mnist [--data_dir=/somewhere]
+
+Writes array_record files to `--data_dir`, else TFDS_DATA_DIR, else ~/tensorflow_datasets. A set that lies there as
+tfrecord gets array_record files beside it; that needs neither TensorFlow nor a network.
+"""
+
+import importlib.util
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from absl import app, flags
+
+from gan.data import tfds as gan_tfds
+from gan.data.source import DataError
+
+if TYPE_CHECKING:
+  import tensorflow_datasets as tfds
+
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS keeps prepared sets; default TFDS_DATA_DIR.')
+_TIMEOUT = 5.0   # Seconds to connect; TFDS itself would retry for minutes.
+
+
+def prepare(builder: 'tfds.core.DatasetBuilder') -> str:
+  """Bring a data set to disk as array_record, whatever is there already.
+
+  Args:
+    builder: any TFDS builder; its `data_path` says where.
+
+  Returns:
+    What was done, for a person.
+
+  Raises:
+    DataError: if TensorFlow or the network is missing, or TFDS fails.
+  """
+  where = str(builder.data_path)
+  if gan_tfds.is_prepared(builder):
+    formats = gan_tfds.formats(builder)
+    if 'array_record' in formats:
+      return f'{builder.name} is already prepared in {where}.'
+    if 'tfrecord' in formats:
+      return f'Converted {_convert(builder)} examples of {builder.name} to array_record in {where}.'
+    raise DataError(f'{where} holds {", ".join(sorted(formats))}: only tfrecord can be converted; move it away')
+  for module in ('tensorflow', 'importlib_resources'):
+    if importlib.util.find_spec(module) is None:
+      raise DataError(f'Preparing {builder.name} needs {module}: `pip install -r requirements-prepare.txt`. '
+                      'Training does not need it; the embedded data set digits needs neither')
+  _check_network(builder)
+  import tensorflow_datasets as tfds
+  config = tfds.download.DownloadConfig(try_download_gcs=False)   # The bucket has tfrecord only.
+  try:
+    builder.download_and_prepare(download_config=config, file_format='array_record')
+  except Exception as e:   # Of every kind: checksums, manual downloads, packages a set needs, full disks.
+    raise DataError(f'TFDS could not prepare {builder.name} in {where}: {type(e).__name__}: {e}') from e
+  return f'Prepared {builder.name} in {where}.'
+
+
+def _check_network(builder: 'tfds.core.DatasetBuilder') -> None:
+  import requests  # TFDS downloads with it: same proxies and certificates.
+  hosts = {url.split('/')[2]: url for url in builder.url_infos or () if url.startswith('http')}
+  for host, url in hosts.items():
+    try:
+      requests.head(url, timeout=_TIMEOUT)   # Any answer will do.
+    except requests.RequestException as e:
+      raise DataError(
+          f'{host} does not answer, so {builder.name} cannot be downloaded ({type(e).__name__}). Ways out: check the '
+          'network and HTTPS_PROXY; run this command where there is a network and copy '
+          f'{builder.data_path} here; or use the embedded data set digits') from e
+
+
+def _convert(builder: 'tfds.core.DatasetBuilder') -> int:
+  from array_record.python import array_record_module
+  total = 0
+  for split in builder.info.splits.values():
+    shards = split.filename_template.replace(filetype_suffix='array_record').sharded_filepaths(split.num_shards)
+    for source, target, length in zip(split.filepaths, shards, split.shard_lengths, strict=True):
+      writer = array_record_module.ArrayRecordWriter(f'{target}.part', 'group_size:1')   # Random access to each record.
+      count = sum(1 for record in _read_tfrecord(source) if writer.write(record) is None)
+      writer.close()
+      if count != length:
+        raise DataError(f'{source} holds {count} examples, not {length}: delete {builder.data_path} and prepare again')
+      os.replace(f'{target}.part', target)
+      total += count
+  builder.info.add_alternative_file_format('array_record')
+  builder.info.write_to_directory(builder.data_path)
+  return total
+
+
+def _read_tfrecord(path: os.PathLike) -> Iterator[bytes]:
+  with open(path, 'rb') as file:
+    while header := file.read(12):   # Length in 8 bytes, its checksum in 4; the record; its checksum in 4.
+      length = struct.unpack('<Q', header[:8])[0] if len(header) == 12 else -1
+      body = file.read(length + 4) if length >= 0 else b''
+      if len(body) != length + 4:
+        raise DataError(f'{path} is truncated: delete its folder and prepare again')
+      yield body[:-4]
+
+
+def main(argv: list[str]) -> None:
+  """Prepare the set named on the command line."""
+  if len(argv) != 2:
+    sys.exit('Name one data set: python -m gan.data.prepare mnist')
+  try:
+    print(prepare(gan_tfds.find_builder(argv[1], _DATA_DIR.value)))
+  except DataError as e:
+    sys.exit(f'Error: {e}')
+
+
+if __name__ == '__main__':
+  app.run(main)

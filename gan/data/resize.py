@@ -1,0 +1,93 @@
+"""From any Pillow image to a square of 8-bit pixels: the one rule for TFDS and for a person's own folder.
+
+Channels first (`flatten`), then size (`fit`). Nothing here is random: augmentation lives elsewhere.
+"""
+
+import numpy as np
+from PIL import Image
+
+_GREY_MODES = ('1', 'L', 'LA', 'La')
+_DEEP_MODES = ('I', 'F')     # And every 'I;16...': 16-bit greyscale PNGs.
+
+
+def flatten(image: Image.Image) -> Image.Image:
+  """Reduce any Pillow mode to 8-bit greyscale ('L') or colour ('RGB').
+
+  Transparent pixels are laid on white; 16-bit greyscale keeps its eight high bits (65535 is white); palettes and CMYK
+  become RGB. Colour profiles are ignored.
+
+  Args:
+    image: an opened image of any mode.
+
+  Returns:
+    An image of mode 'L' where the mode holds no colour, else 'RGB'.
+  """
+  if image.mode in ('L', 'RGB') and not image.has_transparency_data:
+    return image
+  if image.mode in _DEEP_MODES or image.mode.startswith('I;16'):
+    return Image.fromarray((np.clip(np.asarray(image, np.float64), 0, 65535) / 257 + 0.5).astype(np.uint8))
+  grey = image.mode in _GREY_MODES
+  if image.has_transparency_data:
+    image = image.convert('RGBA')
+    image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
+  return image.convert('L' if grey else 'RGB')
+
+
+def fit(image: Image.Image, image_size: int) -> Image.Image:
+  """Scale the short side to `image_size` and keep the centre square.
+
+  Shrinking uses Lanczos (antialiased by Pillow), enlarging bicubic. An image whose short side already fits is only
+  cropped, bit for bit. Where the long side exceeds the short one by an odd number, the spare pixel goes to the right or
+  bottom.
+
+  Args:
+    image: mode 'L' or 'RGB', any size.
+    image_size: side of the result in pixels; 0 keeps the image as it is.
+
+  Returns:
+    An image of the same mode, image_size x image_size.
+  """
+  width, height = image.size
+  if image_size == 0 or (width, height) == (image_size, image_size):
+    return image
+  side = min(width, height)
+  left, top = (width - side) // 2, (height - side) // 2   # Whole pixels: half a pixel would blur.
+  box = (left, top, left + side, top + side)
+  if side == image_size:
+    return image.crop(box)
+  resampling = Image.Resampling.LANCZOS if side > image_size else Image.Resampling.BICUBIC
+  return image.resize((image_size, image_size), resampling, box=box)
+
+
+def to_array(image: Image.Image, channels: int) -> np.ndarray:
+  """Pixels of a flattened image.
+
+  Args:
+    image: mode 'L' or 'RGB'.
+    channels: 1 or 3; greyscale is repeated, colour becomes luma (ITU-R 601).
+
+  Returns:
+    [H, W, channels] in uint8.
+  """
+  mode = 'L' if channels == 1 else 'RGB'
+  pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+  return pixels[..., None] if channels == 1 else pixels
+
+
+def resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
+  """`fit` for arrays.
+
+  Args:
+    pixels: [H, W, C] in uint8, C is 1 or 3.
+    image_size: side of the result in pixels; 0 keeps the image as it is.
+
+  Returns:
+    [image_size, image_size, C] in uint8.
+
+  Raises:
+    ValueError: for another type or number of channels.
+  """
+  if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] not in (1, 3):
+    raise ValueError(f'pixels are {pixels.dtype} {list(pixels.shape)}; must be uint8 [H, W, C] with C = 1 or 3')
+  channels = pixels.shape[-1]
+  return to_array(fit(Image.fromarray(pixels[..., 0] if channels == 1 else pixels), image_size), channels)

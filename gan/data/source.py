@@ -1,0 +1,102 @@
+"""What a set of real images is to the rest of the code: named, counted, read in any order.
+
+The loaders (`digits`, `tfds`, `folder`) make an `ImageSource`; order, batches and augmentation are not decided here.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+_NUM_SAMPLED = 64   # Records that enter the fingerprint: they show another resize rule or order, and decode quickly.
+_CHUNK = 1024       # Records fetched at a time: reading a whole set then needs no second copy of it.
+
+
+class DataError(ValueError):
+  """A data problem that the person at the keyboard can solve: the message says how."""
+
+
+class Records(Protocol):
+  """Images in random access, safe to read from several threads at once.
+
+  `__getitems__(indices) -> list` is optional: where reading many records at once is cheaper, a set offers it, and
+  `ImageSource.read` uses it.
+  """
+
+  def __len__(self) -> int:
+    """Number of records."""
+    ...
+
+  def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+    """Image [H, W, C] in uint8 and its class, 0 where the set has no classes."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSource:
+  """One split of a set of images.
+
+  Attributes:
+    name: 'digits', 'folder' or the name of a TFDS data set.
+    split: 'train' or 'test', as asked for.
+    shape: (H, W, C) in pixels and channels, after resizing; C is 1 or 3.
+    class_names: one name per class, () where the set has no labels.
+    records: the images and labels.
+  """
+
+  name: str
+  split: str
+  shape: tuple[int, int, int]
+  class_names: tuple[str, ...]
+  records: Records
+
+  @property
+  def num_examples(self) -> int:
+    """Number of images."""
+    return len(self.records)
+
+  @property
+  def num_classes(self) -> int:
+    """Number of classes, 0 where the set has no labels."""
+    return len(self.class_names)
+
+  def read(self, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Read many records, in the order asked for.
+
+    Args:
+      indices: [N] integers in [0, num_examples).
+
+    Returns:
+      Images [N, H, W, C] in uint8 and labels [N] in int32.
+
+    Raises:
+      IndexError: if an index is out of range.
+    """
+    indices = [int(i) for i in indices]
+    for i in indices:
+      if not 0 <= i < self.num_examples:
+        raise IndexError(f'index {i} is outside of [0, {self.num_examples}) of {self.name}, split {self.split}')
+    images = np.empty((len(indices), *self.shape), np.uint8)
+    labels = np.empty(len(indices), np.int32)
+    bulk = getattr(self.records, '__getitems__', None)
+    for start in range(0, len(indices), _CHUNK):
+      chunk = indices[start:start + _CHUNK]
+      found = bulk(chunk) if bulk else map(self.records.__getitem__, chunk)
+      for n, (image, label) in enumerate(found, start):
+        images[n], labels[n] = image, label
+    return images, labels
+
+  def fingerprint(self) -> str:
+    """Name the data: equal for equal data, different if split, size, number, or sampled pixels or labels differ.
+
+    Returns:
+      16 hexadecimal digits of a SHA-256 over name, split, shape, number, and up to 64 evenly spaced records.
+    """
+    digest = hashlib.sha256(repr((self.name, self.split, tuple(self.shape), self.num_examples)).encode())
+    count = min(_NUM_SAMPLED, self.num_examples)
+    images, labels = self.read(np.linspace(0, self.num_examples - 1, count).astype(int))
+    digest.update(images.tobytes())
+    digest.update(labels.astype('<i4').tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,47 @@
+"""Two-dimensional mixtures of Gaussians, drawn on the device: where mode collapse can be counted.
+
+Parameters are PacGAN's (Lin et al. 2018, arXiv:1712.04086), so that results can stand beside published ones.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+class Mixture(NamedTuple):
+  """An equal mixture of isotropic Gaussians.
+
+  Attributes:
+    name: 'ring' or 'grid'.
+    modes: float32 [K, 2], their means.
+    sigma: standard deviation of each mode, in units of the data.
+  """
+
+  name: str
+  modes: np.ndarray
+  sigma: float
+
+  def draw(self, key: Array, count: int) -> Array:
+    """`count` independent samples [count, 2], float32."""
+    mode_key, noise_key = jax.random.split(key)
+    chosen = jax.random.randint(mode_key, (count,), 0, len(self.modes))
+    return jnp.asarray(self.modes)[chosen] + self.sigma * jax.random.normal(noise_key, (count, 2))
+
+
+def ring() -> Mixture:
+  """Eight modes on the unit circle, sigma 0.01."""
+  angles = 2 * math.pi * np.arange(8) / 8
+  return Mixture('ring', np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32), 0.01)
+
+
+def grid() -> Mixture:
+  """Twenty-five modes on {-4, -2, 0, 2, 4}^2, sigma 0.05."""
+  side = np.arange(-4.0, 5.0, 2.0)
+  return Mixture('grid', np.stack(np.meshgrid(side, side), axis=-1).reshape(25, 2).astype(np.float32), 0.05)
+
+
+MIXTURES = {'ring': ring, 'grid': grid}

@@ -1,0 +1,44 @@
+"""What a configuration resolves to, without training it."""
+
+import math
+
+import jax
+import ml_collections
+
+from gan.build import build, describe_data, make_initial_state, open_data
+from gan.config import flatten, validate
+from gan.state import GanState, PyTree
+
+
+def describe(config: ml_collections.ConfigDict) -> str:
+  """Resolved configuration, data, shapes and parameter counts, as text.
+
+  Raises:
+    ConfigError, DataError: what a run would raise.
+  """
+  validate(config, jax.device_count())
+  info = describe_data(open_data(config))
+  built = build(config, info.sample_shape)
+  state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
+  latents = jax.ShapeDtypeStruct((config.train.batch_size, config.model.z_dim), 'float32')
+  fakes = jax.eval_shape(built.game.sample, state.ema, latents)
+  lines = ['Configuration', *(f'  {field} = {value}' for field, value in flatten(config).items()),
+           'Data', f'  {info.name}: {info.num_examples or "endless"} examples {list(info.sample_shape)}, '
+                   f'{len(info.class_names)} classes',
+           'Shapes', f'  latents {list(latents.shape)} -> fakes {list(fakes.shape)} -> logits [{fakes.shape[0]}]',
+           f'  discriminator sees real and fake {"in one joint pass" if built.joint else "as separate batches"}',
+           *_parameters('Generator', state.gen.params), *_parameters('Discriminator', state.disc.params),
+           f'State: {_bytes(state) / 2**20:.1f} MiB on each of {jax.device_count()} '
+           f'{jax.devices()[0].device_kind} device(s)']
+  return '\n'.join(lines)
+
+
+def _parameters(name: str, params: PyTree) -> list[str]:
+  leaves = jax.tree_util.tree_leaves_with_path(params)
+  total = sum(math.prod(leaf.shape) for _, leaf in leaves)
+  return [f'{name}: {total:,} parameters',
+          *(f'  {jax.tree_util.keystr(path, simple=True, separator="/"):<40} {list(leaf.shape)}' for path, leaf in leaves)]
+
+
+def _bytes(state: GanState) -> int:
+  return sum(math.prod(leaf.shape) * 4 for leaf in jax.tree.leaves(state))

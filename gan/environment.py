@@ -1,0 +1,47 @@
+"""Where a run was computed: what has to be the same for a resume to be exact, and what explains a result."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ml-collections', 'tensorflow-datasets',
+            'grain', 'pillow', 'scikit-learn')
+# What may differ between two parts of a run that are one bit for bit.
+INFORMATIVE = ('argv', 'git_commit', 'git_dirty')
+
+
+def describe(argv: list[str], deterministic: bool) -> dict[str, Any]:
+  """Versions, devices, cores, commit and command of this process: a flat dict of JSON values."""
+  device = jax.devices()[0]
+  return {
+      'argv': argv,
+      'git_commit': _git('rev-parse', 'HEAD'),
+      'git_dirty': bool(_git('status', '--porcelain', '--untracked-files=no')),
+      'python': platform.python_version(),
+      'platform': device.platform,
+      'device_kind': device.device_kind,
+      'device_count': jax.device_count(),
+      'process_count': jax.process_count(),
+      'cpu_cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+      'deterministic': deterministic,
+  } | {f'version.{package}': importlib.metadata.version(package) for package in PACKAGES}
+
+
+def differences(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
+  """'device_count: 1 then, 2 now' for all that makes a resume equal only to rounding."""
+  return [f'{key}: {then.get(key)} then, {now.get(key)} now' for key in sorted(set(now) | set(then))
+          if key not in INFORMATIVE and now.get(key) != then.get(key)]
+
+
+def _git(*arguments: str) -> str:
+  try:
+    result = subprocess.run(('git', *arguments), cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5,
+                            check=True)
+  except (OSError, subprocess.SubprocessError):
+    return ''  # No git, or not a checkout: the run goes on without its commit.
+  return result.stdout.strip()

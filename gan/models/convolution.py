@@ -1,0 +1,111 @@
+"""The 4x4 stride-2 convolution and its transpose, as matrix products.
+
+XLA on the CPU has no fast path for strided and transposed convolutions or their gradients, and runs any `lax.conv`
+inside a loop some thirty times slower than outside (jax-ml/jax#12868). Matrix products are fast everywhere, survive
+`scan`, and become batched matrix products under `vmap` over parameters, where `lax.conv` becomes a grouped
+convolution. So, with x cut into 2x2 blocks (space to depth), the 4x4 stride-2 convolution is a 2x2 stride-1
+convolution, and that is computed
+
+* by Winograd's minimal filtering F(2, 2) in both directions (Winograd 1980; Lavin & Gray 2016, arXiv:1509.09308):
+  nine products for each 2x2 block of outputs where the definition has sixteen, with transforms that only add; or
+* from patches, four shifted copies side by side, where there are so few channels that the transforms would cost more
+  than they save.
+
+Both are linear in x, so the transposed convolution is literally the transpose (`jax.linear_transpose`), and the same
+two matrix products serve forwards, backwards and for the kernel's gradient.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+MIN_WINOGRAD_CHANNELS = 128  # Input channels after space to depth. Measured on two CPU cores (experiments/benchmarks).
+
+
+def strided_conv(x: Array, kernel: Array) -> Array:
+  """Convolution with a 4x4 kernel, stride 2 and one pixel of zero padding: halves the image.
+
+  Args:
+    x: [B, H, W, C], H and W even.
+    kernel: [4, 4, C, O]; cross-correlation, as `lax.conv_general_dilated` and every deep-learning library have it.
+
+  Returns:
+    [B, H/2, W/2, O].
+
+  Raises:
+    ValueError: if the kernel is not 4x4, or H or W is odd, or the channels differ.
+  """
+  _, height, width, channels = x.shape
+  if kernel.shape[:3] != (4, 4, channels) or height % 2 or width % 2:
+    raise ValueError(f'strided_conv needs a kernel [4, 4, {channels}, O] and even sides; '
+                     f'got kernel {kernel.shape}, x {x.shape}')
+  blocks = _space_to_depth(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+  taps = kernel.reshape(2, 2, 2, 2, channels, -1).swapaxes(1, 2).reshape(2, 2, 4 * channels, -1)
+  return _conv2x2_winograd(blocks, taps) if 4 * channels >= MIN_WINOGRAD_CHANNELS else _conv2x2_patches(blocks, taps)
+
+
+def transposed_conv(x: Array, kernel: Array) -> Array:
+  """The transpose of `strided_conv`: doubles the image.
+
+  Args:
+    x: [B, H, W, C].
+    kernel: [4, 4, C, O]; equals PyTorch's ConvTranspose2d(C, O, 4, 2, 1) up to the order of axes.
+
+  Returns:
+    [B, 2H, 2W, O].
+
+  Raises:
+    ValueError: if the kernel is not 4x4 or the channels differ.
+  """
+  batch, height, width, channels = x.shape
+  if kernel.shape[:3] != (4, 4, channels):
+    raise ValueError(f'transposed_conv needs a kernel [4, 4, {channels}, O]; got kernel {kernel.shape}, x {x.shape}')
+  image = jax.ShapeDtypeStruct((batch, 2 * height, 2 * width, kernel.shape[3]), x.dtype)
+  [y] = jax.linear_transpose(lambda y: strided_conv(y, kernel.swapaxes(2, 3)), image)(x)
+  return y
+
+
+def _space_to_depth(x: Array) -> Array:
+  """[B, 2H, 2W, C] -> [B, H, W, 4C], the 2x2 block of a position as its channels."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+  return x.swapaxes(2, 3).reshape(batch, height // 2, width // 2, 4 * channels)
+
+
+def _conv2x2_patches(x: Array, kernel: Array) -> Array:
+  """Valid convolution of x [B, H+1, W+1, C] with [2, 2, C, O] -> [B, H, W, O]."""
+  batch, height, width, _ = x.shape
+  shifted = [x[:, i:height - 1 + i, j:width - 1 + j] for i in (0, 1) for j in (0, 1)]
+  patches = jnp.concatenate(shifted, axis=-1)
+  y = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(patches.shape[-1], -1)
+  return y.reshape(batch, height - 1, width - 1, -1)
+
+
+def _conv2x2_winograd(x: Array, kernel: Array) -> Array:
+  """As `_conv2x2_patches`, by F(2, 2): two outputs of a two-tap filter from three products.
+
+  y0 = d0 g0 + d1 g1 and y1 = d1 g0 + d2 g1 are m0 + m1 and m1 - m2 of
+  m0 = (d0 - d1) g0, m1 = d1 (g0 + g1), m2 = (d1 - d2) g1.
+  """
+  batch, height, width = x.shape[0], x.shape[1] - 1, x.shape[2] - 1
+  x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))  # Odd sides: compute one more, and drop it.
+  tiles = [column for row in _winograd_input(x, 1) for column in _winograd_input(row, 2)]
+  taps = [tap for row in _winograd_kernel(kernel) for tap in _winograd_kernel(row)]
+  rows, columns = tiles[0].shape[1:3]
+  products = jnp.einsum('tnc,tco->tno', jnp.stack(tiles).reshape(9, -1, x.shape[-1]), jnp.stack(taps))
+  m = products.reshape(3, 3, batch, rows, columns, -1)
+  m = jnp.stack([m[0] + m[1], m[1] - m[2]])
+  m = jnp.stack([m[:, 0] + m[:, 1], m[:, 1] - m[:, 2]], axis=1)  # [2, 2, B, rows, columns, O]
+  y = m.transpose(2, 3, 0, 4, 1, 5).reshape(batch, 2 * rows, 2 * columns, -1)
+  return y[:, :height, :width]
+
+
+def _winograd_input(x: Array, axis: int) -> tuple[Array, Array, Array]:
+  """Overlapping triples (d0, d1, d2) along an axis of odd length, transformed."""
+  n = x.shape[axis]
+  d0, d1, d2 = (jax.lax.slice_in_dim(x, start, stop, 2, axis) for start, stop in ((0, n - 2), (1, n - 1), (2, n)))
+  return d0 - d1, d1, d1 - d2
+
+
+def _winograd_kernel(taps: Array) -> tuple[Array, Array, Array]:
+  return taps[0], taps[0] + taps[1], taps[1]

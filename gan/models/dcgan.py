@@ -1,0 +1,77 @@
+"""Deep convolutional GAN (Radford et al. 2015, arXiv:1511.06434) at 16, 32 or 64 pixels."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan.models.layers import BatchNorm, StridedConv, TransposedConv, dcgan_init, leaky_relu
+
+IMAGE_SIZES = (16, 32, 64)
+
+
+def _num_halvings(image_size: int) -> int:
+  """Stride-2 layers between the image and its 4x4 core."""
+  if image_size not in IMAGE_SIZES:
+    raise ValueError(f'image_size={image_size}: DCGAN is built for {", ".join(map(str, IMAGE_SIZES))} pixels')
+  return image_size.bit_length() - 3
+
+
+class Generator(nn.Module):
+  """z [B, Z] -> images [B, S, S, channels] in [-1, 1]: a dense layer to 4x4, then doubling transposed convolutions.
+
+  Attributes:
+    image_size: S, in pixels: 16, 32 or 64.
+    channels: 1 or 3.
+    width: channels before the last layer; doubled at each halving of the image.
+    axis_name: mapped axis of batch norm under `pmap`.
+    dtype: computation only; parameters stay float32.
+  """
+
+  image_size: int
+  channels: int
+  width: int = 64
+  axis_name: str | None = None
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: Array, *, train: bool) -> Array:
+    halvings = _num_halvings(self.image_size)
+    features = self.width * 2 ** (halvings - 1)
+    x = nn.Dense(16 * features, use_bias=False, kernel_init=dcgan_init, dtype=self.dtype)(z)
+    x = x.reshape(-1, 4, 4, features)
+    for i in range(1, halvings + 1):
+      x = jax.nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train))
+      x = TransposedConv(features // 2**i if i < halvings else self.channels, self.dtype)(x)
+    return jnp.tanh(x.astype(jnp.float32))
+
+
+class Discriminator(nn.Module):
+  """images [B, S, S, C] -> logits [B]: halving convolutions down to 4x4, then a dense layer.
+
+  Attributes:
+    image_size: S, in pixels: 16, 32 or 64.
+    width: channels after the first layer; doubled at each halving of the image.
+    batch_norm: after every convolution but the first. Without it every sample is judged on its own.
+    axis_name: mapped axis of batch norm under `pmap`.
+    dtype: computation only; parameters stay float32.
+  """
+
+  image_size: int
+  width: int = 64
+  batch_norm: bool = True
+  axis_name: str | None = None
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    for i in range(_num_halvings(self.image_size)):
+      x = StridedConv(self.width * 2**i, self.dtype)(x)
+      if self.batch_norm and i > 0:
+        x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
+      x = leaky_relu(x)
+    x = x.reshape(x.shape[0], -1)
+    logits = nn.Dense(1, use_bias=False, kernel_init=dcgan_init, dtype=self.dtype)(x)
+    return logits[:, 0].astype(jnp.float32)

@@ -1,0 +1,55 @@
+"""Fully connected networks: the vanilla GAN for images, and the pair for two-dimensional data."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan.models.layers import leaky_relu
+
+
+class Generator(nn.Module):
+  """z [B, Z] -> samples [B, *sample_shape] through `layers` dense layers (Goodfellow et al. 2014, arXiv:1406.2661).
+
+  Attributes:
+    sample_shape: (H, W, C) of images, or (2,).
+    width: units of each hidden layer.
+    layers: hidden layers.
+    bounded: whether a tanh keeps samples in [-1, 1], as images are; two-dimensional data are not.
+  """
+
+  sample_shape: tuple[int, ...]
+  width: int = 128
+  layers: int = 2
+  bounded: bool = False
+
+  @nn.compact
+  def __call__(self, z: Array, *, train: bool) -> Array:
+    del train  # Nothing here differs between training and evaluation.
+    x = z
+    for _ in range(self.layers):
+      x = jax.nn.relu(nn.Dense(self.width)(x))
+    x = nn.Dense(math.prod(self.sample_shape))(x)
+    return (jnp.tanh(x) if self.bounded else x).reshape(-1, *self.sample_shape)
+
+
+class Discriminator(nn.Module):
+  """samples [B, ...] -> logits [B] through `layers` dense layers with LeakyReLU 0.2.
+
+  Attributes:
+    width: units of each hidden layer.
+    layers: hidden layers.
+  """
+
+  width: int = 128
+  layers: int = 2
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    del train
+    x = x.reshape(x.shape[0], -1)
+    for _ in range(self.layers):
+      x = leaky_relu(nn.Dense(self.width)(x))
+    return nn.Dense(1)(x)[:, 0]

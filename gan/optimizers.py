@@ -1,0 +1,56 @@
+"""Optimizer settings -> optax transformations whose numbers may be traced.
+
+A `TxBuilder` is a transformation waiting for its numbers: inside the compiled step it receives the scalars of its
+player (`lr`, `b1`, `b2`, `eps`) and the step, so that members of a population may differ in them.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+TxBuilder = Callable[[dict[str, ArrayLike], ArrayLike], optax.GradientTransformation]
+
+OPTIMIZERS = {
+    # Kingma & Ba 2015, arXiv:1412.6980.
+    'adam': lambda b1, b2, eps: optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
+    # Tieleman & Hinton 2012; b2 is the decay of the squares. The WGAN paper's choice.
+    'rmsprop': lambda b1, b2, eps: optax.scale_by_rms(decay=b2, eps=eps),
+    # b1 is the momentum; 0 is plain gradient descent.
+    'sgd': lambda b1, b2, eps: optax.trace(decay=b1),
+}
+SCHEDULES = {
+    'constant': lambda decay_steps: optax.constant_schedule(1.0),
+    'linear': lambda decay_steps: optax.linear_schedule(1.0, 0.0, decay_steps),
+    'cosine': lambda decay_steps: optax.cosine_decay_schedule(1.0, decay_steps),
+}
+
+
+def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0, decay_steps: int = 0) -> TxBuilder:
+  """Builds one player's optimizer.
+
+  Args:
+    name: key of OPTIMIZERS.
+    schedule: key of SCHEDULES; the factor on the learning rate goes from 1 to 0 over `decay_steps` and stays there.
+    warmup_steps: steps over which the factor first rises from 0 to 1, on top of the schedule.
+    decay_steps: length of the schedule, in generator updates whatever `disc_steps` is.
+
+  Raises:
+    ValueError: if a name is unknown; lists the known ones.
+  """
+  for kind, value, table in (('optimizer', name, OPTIMIZERS), ('schedule', schedule, SCHEDULES)):
+    if value not in table:
+      raise ValueError(f'{kind} {value!r} is unknown; known: {", ".join(sorted(table))}')
+  decay = SCHEDULES[schedule](decay_steps)
+
+  def factor(step: ArrayLike) -> Array:
+    warmup = jnp.minimum(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return warmup * decay(step)
+
+  def build(numbers: dict[str, ArrayLike], step: ArrayLike) -> optax.GradientTransformation:
+    direction = OPTIMIZERS[name](numbers['b1'], numbers['b2'], numbers['eps'])
+    return optax.chain(direction, optax.scale(-numbers['lr'] * factor(step)))
+
+  return build

@@ -1,0 +1,293 @@
+"""report.html: one self-contained page about a run, made from the files of its workdir.
+
+Reads files only, so it can be made again at any time, for a run that finished, died, or still goes on.
+"""
+
+import base64
+import io
+import json
+import math
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import markupsafe
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter
+
+from gan import images
+from gan.report import read_metrics
+
+MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
+DISC, GEN, OTHER = '#e0752d', '#3d7bea', '#2a9d8f'   # Readable on white and on near-black.
+_INK = '#010203'               # Stands for the CSS currentColor, which Matplotlib does not know.
+
+Rows = list[dict[str, float]]
+
+
+class Line(NamedTuple):
+  """One curve: the scalar, its label (not shown if empty), colour and dash pattern."""
+  key: str
+  label: str
+  color: str
+  style: str = '-'
+
+
+class Plot(NamedTuple):
+  """One plot with its heading and a sentence on how to read it."""
+  heading: str
+  text: str
+  lines: Sequence[Line]
+  half: bool = False           # Draw the line of 1/2, on axes from 0 to 1.
+  log: bool = False
+
+
+PLOTS = (
+    Plot('What the discriminator believes',
+         'The mean probability of being real that D gives to real data, D(x), and to generated data, D(G(z)). At '
+         'equilibrium theory predicts 1/2 for both (dashed): once the two kinds of data are alike, the best possible '
+         'discriminator can only guess. Where logits are not log-odds (Wasserstein, hinge, least squares), '
+         'trust the direction, not the value.',
+         (Line('disc/real_prob', 'D(x)', DISC), Line('disc/fake_prob', 'D(G(z))', GEN),
+          Line('gen/fake_prob', "D(G(z)) in G's turn", OTHER, ':')), half=True),
+    Plot('Losses of both players',
+         'Each loss depends on the opponent, so neither has to fall as training succeeds; steady values mean balance, '
+         'a loss running away means that one side has lost.',
+         (Line('disc/loss', 'discriminator', DISC), Line('gen/loss', 'generator', GEN))),
+    Plot('Accuracy of the discriminator',
+         'The share of samples, real and generated, that D puts on the right side: 1/2 is guessing (dashed), '
+         '1 means that it is never fooled.',
+         (Line('disc/accuracy', '', DISC),), half=True),
+    Plot('Gradient and update norms',
+         'Logarithmic. A gradient norm that collapses starves its player, one that explodes comes before divergence; '
+         'the update is what the optimizer made of the gradient.',
+         (Line('disc/grad_norm', 'disc gradient', DISC), Line('gen/grad_norm', 'gen gradient', GEN),
+          Line('disc/update_norm', 'disc update', DISC, ':'), Line('gen/update_norm', 'gen update', GEN, ':')),
+         log=True),
+)
+
+
+def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
+  """Write <workdir>/report.html from whatever the workdir holds; missing pieces are left out or said to be missing.
+
+  Args:
+    workdir: Folder of a run; config.json, environment.json, metrics.jsonl, samples/ and training.gif are all optional.
+    title: Headline; by default the names of the model, the loss and the data set in the config.
+
+  Returns:
+    The path of the page. It needs no other file and no network.
+
+  Raises:
+    ValueError: if a JSON file, or metrics.jsonl before its last line, is damaged.
+  """
+  workdir = Path(workdir)
+  config, environment = _read_json(workdir / 'config.json'), _read_json(workdir / 'environment.json')
+  rows, frames = read_metrics(workdir / 'metrics.jsonl'), images.frames(workdir)
+  loader = jinja2.FileSystemLoader(Path(__file__).parent / 'templates')
+  template = jinja2.Environment(
+      loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+  ).get_template('report.html.j2')
+  html = template.render(
+      title=title or _default_title(config) or workdir.resolve().name,
+      status=_status(config, rows, frames),
+      facts=_facts(rows, environment),
+      samples=(frames[-1][0], _data_uri(frames[-1][1])) if frames else None,
+      animation=_data_uri(workdir / 'training.gif') if (workdir / 'training.gif').exists() else None,
+      plots=[(plot, markupsafe.Markup(svg)) for plot in [*PLOTS, *_eval_plots(rows)] if (svg := draw(plot, rows))],
+      num_rows=len(rows),
+      config=_grouped(config),
+      environment=[(key, _text(value)) for key, value in _flat(environment).items() if key != 'argv'],
+      command=_command(environment),
+  )
+  return images.write_atomic(workdir / 'report.html', html.encode())
+
+
+def draw(plot: Plot, rows: Rows) -> str | None:
+  """Draw a plot as an <svg> element whose ink is the CSS currentColor.
+
+  Where a curve has many points, they are drawn faintly under their running mean.
+
+  Returns:
+    The markup, the same for the same rows; None if no row has any of the scalars.
+  """
+  series = [(line, *_series(rows, line.key)) for line in plot.lines]
+  series = [(line, steps, values) for line, steps, values in series if len(steps)]
+  if not series:
+    return None
+  settings = {'svg.hashsalt': plot.heading, 'svg.fonttype': 'none', 'path.simplify_threshold': 0.3,
+              'font.size': 9.5, 'text.color': _INK, 'axes.labelcolor': _INK, 'xtick.color': _INK, 'ytick.color': _INK}
+  with matplotlib.rc_context(settings):
+    figure = Figure(figsize=(5.2, 2.9))
+    axes = figure.add_axes((0.105, 0.115, 0.875, 0.765 if any(line.label for line in plot.lines) else 0.85))
+    for line, steps, values in series:
+      _draw_line(axes, line, steps, np.where(values > 0, values, np.nan) if plot.log else values)
+    if plot.half:
+      axes.axhline(0.5, color=_INK, linestyle=(0, (5, 4)), linewidth=1.1, alpha=0.6, zorder=1)
+      axes.set_ylim(-0.03, 1.03)
+    if plot.log and any(np.nanmax(values, initial=0.0) > 0 for _, _, values in series):
+      axes.set_yscale('log')
+    _style(axes, max(steps[-1] for _, steps, _ in series))
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(
+        buffer, metadata=dict.fromkeys(('Creator', 'Date', 'Format', 'Type')))
+  svg = buffer.getvalue()
+  svg = svg[svg.index('<svg'):].replace(_INK, 'currentColor')
+  svg = re.sub(r'<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
+  svg = re.sub(r'( xmlns(:xlink)?="[^"]*"| (width|height)="[\d.]+pt")', '', svg)   # HTML needs none of them.
+  return svg.replace('<svg', f'<svg role="img" aria-label="{markupsafe.escape(plot.heading)}"', 1)
+
+
+def thin(steps: np.ndarray, values: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
+  """Keep at most `max_points` points of a curve: first and last, and of every stretch the smallest and the largest.
+
+  So a single spike survives, which a plain stride would lose; NaN is dropped from a stretch unless it is all NaN.
+  """
+  if len(steps) <= max_points:
+    return steps, values
+  keep = {0, len(steps) - 1}
+  for part in np.array_split(np.arange(len(steps)), max_points // 2 - 1):
+    finite = part[np.isfinite(values[part])]
+    keep |= {finite[values[finite].argmin()], finite[values[finite].argmax()]} if len(finite) else {part[0]}
+  index = np.array(sorted(keep))
+  return steps[index], values[index]
+
+
+def _series(rows: Rows, key: str) -> tuple[np.ndarray, np.ndarray]:
+  points = [(row['step'], row[key]) for row in rows if key in row]
+  steps, values = np.array(points, np.float64).reshape(-1, 2).T
+  return thin(steps, np.where(np.isfinite(values), values, np.nan))
+
+
+def _draw_line(axes: Any, line: Line, steps: np.ndarray, values: np.ndarray) -> None:
+  many = len(steps) > 150
+  style = {'color': line.color, 'linestyle': line.style, 'label': line.label, 'solid_joinstyle': 'round'}
+  if many:
+    if line.style == '-':
+      axes.plot(steps, values, color=line.color, linewidth=0.7, alpha=0.3)
+    values = _running_mean(values, len(values) // 40)
+  marker = {'marker': 'o', 'markersize': 3.2, 'clip_on': False} if len(steps) <= 40 else {}
+  axes.plot(steps, values, linewidth=1.7, **style, **marker)
+
+
+def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
+  finite = np.isfinite(values)
+  kernel = np.ones(2 * (width // 2) + 1)
+  total = np.convolve(np.where(finite, values, 0.0), kernel, mode='same')
+  return np.where(finite, total / np.maximum(np.convolve(finite, kernel, mode='same'), 1), np.nan)
+
+
+def _style(axes: Any, last_step: float) -> None:
+  axes.spines[['top', 'right', 'left']].set_visible(False)
+  axes.spines['bottom'].set(color=_INK, alpha=0.35)
+  axes.grid(axis='y', color=_INK, alpha=0.13, linewidth=0.7)
+  axes.tick_params(length=0, which='both', pad=5)
+  axes.set_facecolor('none')
+  axes.figure.set_facecolor('none')
+  axes.set_xlim(0, max(last_step, 1) * 1.015)
+  axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+  axes.xaxis.set_major_formatter(EngFormatter(sep=''))
+  axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))   # No mathtext, no common factor.
+  axes.yaxis.set_minor_formatter(NullFormatter())
+  if axes.get_legend_handles_labels()[1]:
+    axes.legend(loc='lower left', bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, borderaxespad=0.0,
+                handlelength=1.4, columnspacing=1.3, handletextpad=0.5, fontsize=9)
+
+
+def _eval_plots(rows: Rows) -> list[Plot]:
+  keys = sorted({key for row in rows for key in row if key.startswith('eval/')})
+  return [Plot(key, 'Measured on samples of the generator during evaluation.', (Line(key, '', GEN),)) for key in keys]
+
+
+def _default_title(config: dict[str, Any]) -> str:
+  names = [config.get(f'{part}.name') for part in ('model', 'loss', 'data')]
+  return ' · '.join(str(name) for name in names if name)
+
+
+def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
+  """Return kind (finished, stopped, failed), a word and a sentence."""
+  done = int(max([row['step'] for row in rows] + [step for step, _ in frames], default=0))
+  total = config.get('train.num_steps')
+  counted = f'{done:,} of {total:,} steps' if isinstance(total, int) else f'{done:,} steps'
+  bad = [(row['step'], key) for row in rows for key, value in row.items()
+         if not math.isfinite(value) and not key.startswith('eval/')]
+  if bad:
+    step, key = min(bad)
+    return {'kind': 'failed', 'word': 'Non-finite',
+            'text': f'{counted}; {key} stopped being a finite number at step {step:,}.'}
+  if not isinstance(total, int):
+    return {'kind': 'stopped', 'word': 'Run', 'text': f'{counted}; the config does not say how many were planned.'}
+  if done >= total:
+    return {'kind': 'finished', 'word': 'Finished', 'text': f'{counted}.'}
+  return {'kind': 'stopped', 'word': 'Stopped',
+          'text': f'{counted}: stopped early, or still running when this page was written.'}
+
+
+def _facts(rows: Rows, environment: dict[str, Any]) -> list[tuple[str, str]]:
+  """Return what one asks first, as (label, value): latest values of the main scalars, time and device."""
+  last = {key: value for row in rows for key, value in row.items()}
+  facts = [(label, f'{last[key]:.3g}') for label, key in
+           (('D(x)', 'disc/real_prob'), ('D(G(z))', 'disc/fake_prob')) if key in last]
+  facts += [(key, f'{last[key]:.4g}') for key in sorted(last) if key.startswith('eval/')][:4]
+  if math.isfinite(seconds := last.get('time/elapsed_sec', math.nan)):
+    size, unit = (3600, 'h') if seconds >= 7200 else (60, 'min') if seconds >= 120 else (1, 's')
+    facts.append(('time', f'{seconds / size:.3g} {unit}'))
+  speeds = [row['time/images_per_sec'] for row in rows if math.isfinite(row.get('time/images_per_sec', math.nan))]
+  if speeds:
+    facts.append(('images/s, median', f'{np.median(speeds):,.0f}'))
+  flat = _flat(environment)
+  device = next((str(flat[key]) for key in flat if re.search(r'device.*kind|kind.*device', key)), None)
+  count = next((flat[key] for key in flat if re.search(r'num_devices|device.*count', key)), None)
+  return [*facts, ('device', f'{count} × {device}' if count else device)] if device else facts
+
+
+def _command(environment: dict[str, Any]) -> str:
+  """Return the shell command that repeats the run; '' if the environment does not know it."""
+  argv = environment.get('argv') or ''
+  if isinstance(argv, str):
+    return argv
+  program, *arguments = [str(arg) for arg in argv]
+  path = Path(program)   # `python -m gan.main` leaves the path of gan/main.py here.
+  program = ['-m', f'gan.{path.stem}'] if path.parent.name == 'gan' else [program]
+  command = shlex.join(['python', *program, *arguments])
+  commits = [str(value) for key, value in environment.items() if 'commit' in key]
+  commits = [commit for commit in commits if re.fullmatch('[0-9a-f]{7,40}', commit)]
+  return f'git checkout {commits[0]}\n{command}' if commits else command
+
+
+def _grouped(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+  groups: dict[str, list[tuple[str, str]]] = {}
+  for key, value in sorted(_flat(config).items()):
+    group, _, name = key.rpartition('.')
+    groups.setdefault(group, []).append((name, _text(value)))
+  return list(groups.items())
+
+
+def _flat(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+  flat = {}
+  for key, value in tree.items():
+    flat |= _flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {f'{prefix}{key}': value}
+  return flat
+
+
+def _text(value: Any) -> str:
+  return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+  if not path.exists():
+    return {}
+  value = json.loads(path.read_text(encoding='utf-8'))
+  if not isinstance(value, dict):
+    raise ValueError(f'{path} holds a {type(value).__name__}; expected a JSON object')
+  return value
+
+
+def _data_uri(path: Path) -> str:
+  return f'data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}'

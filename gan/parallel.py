@@ -1,0 +1,90 @@
+"""Devices: the mesh, what lies where, and how a loop of steps is compiled for them.
+
+The step is written for one device and global arrays. `jit` keeps it so: the compiler splits the batch over the mesh and
+batch norm and latents span the global batch. `pmap` runs the same step on each device's part: every random draw is
+the global one, of which `shard` takes a slice, and gradients go through `mean`. The two agree to rounding, on any
+number of devices.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from gan.state import PyTree
+
+AXIS = 'data'
+STRATEGIES = ('jit', 'pmap')
+
+
+class Parallel(NamedTuple):
+  """How a run uses its devices.
+
+  Attributes:
+    strategy: 'jit' or 'pmap'.
+    mesh: all devices, along the axis 'data'.
+    axis_name: what batch norm averages over: 'data' under `pmap`, None under `jit`.
+    shard: inside the step, this device's rows of a global array [B, ...].
+    mean: inside the step, the mean of a tree over devices.
+  """
+
+  strategy: str
+  mesh: jax.sharding.Mesh
+  axis_name: str | None
+  shard: Callable[[Array], Array]
+  mean: Callable[[PyTree], PyTree]
+
+  @property
+  def replicated(self) -> NamedSharding:
+    """A whole copy on each device."""
+    return NamedSharding(self.mesh, PartitionSpec())
+
+  def place(self, tree: PyTree) -> PyTree:
+    """Puts a copy of a tree (equal on every host) on each device."""
+    return jax.tree.map(lambda x: jax.device_put(x, self.replicated), tree)
+
+  def place_batch(self, local: np.ndarray, axis: int) -> Array:
+    """Makes a global array of which this host has the rows `host_rows` along `axis`."""
+    if self.strategy == 'pmap':
+      return jax.device_put(local, self.replicated)  # Each device takes its slice inside the step.
+    sharding = NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+    return jax.make_array_from_process_local_data(sharding, local)
+
+  def host_rows(self, batch: int) -> slice:
+    """The rows of a batch that this host has to load."""
+    rows = batch // jax.process_count()
+    return slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
+
+  def compile(self, loop: Callable) -> Callable:
+    """Compiles loop(state, data, hparams, num_steps) -> (state, scalars, finite); the state's buffers are donated."""
+    if self.strategy == 'pmap':
+      return jax.pmap(loop, axis_name=AXIS, in_axes=None, out_axes=None, axis_size=self.mesh.size,
+                      devices=list(self.mesh.devices.flat), donate_argnums=0)
+    # Where data lie is decided when they are placed: replicated if resident, split along the batch if streamed.
+    return jax.jit(loop, out_shardings=self.replicated, donate_argnums=0)
+
+
+def make_parallel(strategy: str, devices: list[jax.Device] | None = None) -> Parallel:
+  """Plans the use of `devices` (default: all of them, of all hosts).
+
+  Raises:
+    ValueError: if the strategy is unknown.
+  """
+  mesh = jax.make_mesh((len(devices or jax.devices()),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+  if strategy == 'jit':
+    rows = NamedSharding(mesh, PartitionSpec(AXIS))
+    return Parallel(strategy, mesh, None, lambda x: jax.lax.with_sharding_constraint(x, rows), lambda tree: tree)
+  if strategy == 'pmap':
+    def shard(x: Array) -> Array:
+      rows = x.shape[0] // mesh.size
+      return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * rows, rows)
+    return Parallel(strategy, mesh, AXIS, shard, lambda tree: jax.lax.pmean(tree, AXIS))
+  raise ValueError(f'parallel.strategy={strategy!r} is unknown; known: {", ".join(STRATEGIES)}')
+
+
+def is_writer() -> bool:
+  """Whether this process writes files: exactly one of all hosts does."""
+  return jax.process_index() == 0

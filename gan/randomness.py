@@ -1,0 +1,35 @@
+"""One constant for each purpose of randomness, and the only place where keys are derived.
+
+A run owns one root key, made from its seed and never consumed. Whatever is drawn at a step comes from
+`step_key(root, purpose, step)`, so a run is a function of (config, seed, step): nothing has to be carried along or saved.
+"""
+
+import jax
+from jax import Array
+
+# Never renumber: the numbers are part of what a seed means.
+PURPOSES = {
+    'init': 0,            # Initial weights.
+    'data': 1,            # Order of the data set, and draws from a mixture.
+    'latents': 2,         # Latents of training.
+    'penalty': 3,         # Interpolation points and perturbations of penalties.
+    'augmentation': 4,    # Flips and augmentations of images.
+    'noise': 5,           # Instance noise.
+    'evaluation': 6,      # Latents of scores.
+    'samples': 7,         # The fixed latents of sample grids.
+}
+
+
+def root_key(seed: int | Array) -> Array:
+  """Typed root key [] of a run."""
+  return jax.random.key(seed)
+
+
+def purpose_key(root: Array, purpose: str) -> Array:
+  """Key [] of one purpose."""
+  return jax.random.fold_in(root, PURPOSES[purpose])
+
+
+def step_key(root: Array, purpose: str, step: int | Array) -> Array:
+  """Key [] of one purpose at one step; purpose first, so that no two (purpose, step) share a key."""
+  return jax.random.fold_in(purpose_key(root, purpose), step)

@@ -1,0 +1,264 @@
+"""What a run tells while it runs: metrics.jsonl, the console, TensorBoard, sample frames.
+
+Only the writing process reports, and everything here runs on the host. The page made afterwards is in page.py.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from gan import images
+
+# Label on the console, name of the scalar, format.
+MAIN_SCALARS = (
+    ('D(x)', 'disc/real_prob', '.3f'),
+    ('D(G(z))', 'disc/fake_prob', '.3f'),
+    ('disc/loss', 'disc/loss', '9.4f'),
+    ('gen/loss', 'gen/loss', '9.4f'),
+)
+
+
+class MetricsFile:
+  """metrics.jsonl: one flat JSON object per line, {"step": 10, "disc/loss": 1.25, ...}, appended and flushed.
+
+  Values are written as the shortest decimals that read back as the same double, hence also as the same float32.
+  JSON has no NaN, so non-finite values are the strings 'nan', 'inf', '-inf'.
+  """
+
+  def __init__(self, workdir: str | os.PathLike):
+    self.path = Path(workdir) / 'metrics.jsonl'
+    self._file: TextIO | None = None
+
+  def cut(self, step: int) -> None:
+    """Drop rows newer than `step`, and a last line that a kill left half-written; call before the first `write`.
+
+    Raises:
+      ValueError: if a line other than the last is damaged.
+    """
+    if not self.path.exists():
+      return
+    self.close()
+    kept = [line for line, row in _parse_lines(self.path) if row['step'] <= step]
+    images.write_atomic(self.path, ''.join(f'{line}\n' for line in kept).encode())
+
+  def write(self, step: int, scalars: Mapping[str, float]) -> None:
+    """Append one row; keys are sorted behind `step`.
+
+    Args:
+      step: Generator updates finished.
+      scalars: Anything that `float` accepts, by name.
+
+    Raises:
+      ValueError: if a scalar is called 'step'.
+    """
+    if 'step' in scalars:
+      raise ValueError("a scalar must not be called 'step': that is the key of the row; rename it")
+    row = {'step': int(step)} | {name: _encode(float(scalars[name])) for name in sorted(scalars)}
+    if self._file is None:
+      self.path.parent.mkdir(parents=True, exist_ok=True)
+      self._file = self.path.open('a', encoding='utf-8')
+    self._file.write(json.dumps(row, allow_nan=False) + '\n')  # One call: a kill rarely leaves half a line.
+    self._file.flush()
+
+  def close(self) -> None:
+    """Close the file; a later `write` opens it again."""
+    if self._file is not None:
+      self._file.close()
+      self._file = None
+
+
+def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
+  """Read the rows of a metrics.jsonl.
+
+  Returns:
+    One dict per line in file order, 'step' as int and all else as float; [] if the file does not exist. A half-written
+    last line, as a kill or a run still writing leaves it, is ignored.
+
+  Raises:
+    ValueError: if a line other than the last is damaged.
+  """
+  path = Path(path)
+  if not path.exists():
+    return []
+  return [{k: v if k == 'step' else float(v) for k, v in row.items()} for _, row in _parse_lines(path)]
+
+
+class Progress:
+  """Progress on the console: a bar on a terminal, one aligned line per logged step elsewhere (a file, a pipe).
+
+  Args:
+    num_steps: Steps of the whole run.
+    start_step: Steps already done when this process began.
+    stream: Where to write; stdout by default.
+    clock: Seconds, monotonic; used for the ETA where the scalars lack time/steps_per_sec.
+  """
+
+  def __init__(self, num_steps: int, start_step: int = 0, stream: TextIO | None = None,
+               clock: Callable[[], float] = time.monotonic):
+    self._num_steps, self._start_step, self._clock = num_steps, start_step, clock
+    self._stream = sys.stdout if stream is None else stream
+    self._start_time = clock()
+    self._bar = None
+    if self._stream.isatty():
+      self._bar = tqdm(total=num_steps, initial=start_step, unit='step', dynamic_ncols=True, file=self._stream)
+
+  def update(self, step: int, scalars: Mapping[str, float]) -> None:
+    """Show `step` finished steps and the main and eval/* scalars among `scalars`."""
+    shown = [f'{label} {float(scalars[key]):{form}}' for label, key, form in MAIN_SCALARS if key in scalars]
+    shown += [f'{key} {float(scalars[key]):.4g}' for key in sorted(scalars) if key.startswith('eval/')]
+    speed = scalars.get('time/images_per_sec')
+    speed = '' if speed is None else f'{speed:>9,.0f} img/s'
+    if self._bar is not None:
+      self._bar.set_postfix_str(', '.join(' '.join(text.split()) for text in (speed, *shown) if text), refresh=False)
+      self._bar.update(step - self._bar.n)
+      self._bar.refresh()
+      return
+    width = len(str(self._num_steps))
+    share = step / self._num_steps if self._num_steps else 1.0
+    fields = [f'step {step:>{width}}/{self._num_steps} {share:>4.0%}', f'{speed:>15}',
+              f'ETA {self._eta(step, scalars):>8}', *shown]
+    print('  '.join(fields).rstrip(), file=self._stream, flush=True)
+
+  def message(self, text: str) -> None:
+    """Print a line of text, above the bar if there is one."""
+    if self._bar is not None:
+      self._bar.write(text, file=self._stream)
+    else:
+      print(text, file=self._stream, flush=True)
+
+  def close(self) -> None:
+    """Leave the bar as it stands."""
+    if self._bar is not None:
+      self._bar.close()
+
+  def _eta(self, step: int, scalars: Mapping[str, float]) -> str:
+    elapsed = self._clock() - self._start_time
+    rate = float(scalars.get('time/steps_per_sec') or (step - self._start_step) / max(elapsed, 1e-9))
+    if not (math.isfinite(rate) and rate > 0):
+      return '--:--'
+    minutes, seconds = divmod(math.ceil(max(self._num_steps - step, 0) / rate), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02d}:{seconds:02d}' if hours else f'{minutes:02d}:{seconds:02d}'
+
+
+class TensorBoard:
+  """Scalars and samples as TensorBoard event files in <workdir>/tensorboard, through the optional tensorboardX.
+
+  Args:
+    workdir: Folder of the run.
+    start_step: Events newer than this, left by a killed process, are hidden by TensorBoard.
+
+  Raises:
+    ImportError: if tensorboardX is not installed.
+  """
+
+  def __init__(self, workdir: str | os.PathLike, start_step: int = 0):
+    try:
+      import tensorboardX  # Optional, and slow to import.
+    except ImportError as error:
+      raise ImportError(
+          'TensorBoard output needs tensorboardX; run `pip install tensorboardX`, or switch it off: '
+          'metrics.jsonl and report.html hold the same numbers') from error
+    self._writer = tensorboardX.SummaryWriter(str(Path(workdir) / 'tensorboard'), purge_step=start_step + 1)
+
+  def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    """Write every scalar under its own name."""
+    for name, value in scalars.items():
+      self._writer.add_scalar(name, float(value), step)
+
+  def samples(self, step: int, image: np.ndarray) -> None:
+    """Write one picture, uint8 [H, W, 1 or 3]."""
+    self._writer.add_image('samples', image, step, dataformats='HWC')
+
+  def close(self) -> None:
+    """Flush and close."""
+    self._writer.close()
+
+
+class Report:
+  """All that a run tells while it runs; what is newer than `start_step` in the workdir is cut first.
+
+  Args:
+    workdir: Folder of the run.
+    num_steps: Steps of the whole run.
+    start_step: Steps done by earlier processes: 0, or that of the restored checkpoint.
+    tensorboard: Also write TensorBoard event files.
+    enabled: False in a process that is not the writer: every method then does nothing.
+
+  Raises:
+    ImportError: if `tensorboard` is asked for and tensorboardX is not installed.
+    ValueError: if the existing metrics.jsonl is damaged before its last line.
+  """
+
+  def __init__(self, workdir: str | os.PathLike, num_steps: int, start_step: int = 0, tensorboard: bool = False,
+               enabled: bool = True):
+    self._workdir, self._enabled, self._tensorboard = Path(workdir), enabled, None
+    if not enabled:
+      return
+    if tensorboard:  # First, because it may fail: nothing is cut then.
+      self._tensorboard = TensorBoard(workdir, start_step)
+    self._metrics = MetricsFile(workdir)
+    self._metrics.cut(start_step if start_step > 0 else -1)  # From the start: row 0 will be written again.
+    images.cut_frames(workdir, start_step)
+    self._progress = Progress(num_steps, start_step)
+
+  def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    """Record scalars of `step` everywhere; several calls per step make several rows."""
+    if not self._enabled:
+      return
+    self._metrics.write(step, scalars)
+    if self._tensorboard is not None:
+      self._tensorboard.scalars(step, scalars)
+    self._progress.update(step, scalars)
+
+  def samples(self, step: int, image: np.ndarray) -> None:
+    """Save the picture of `step`, uint8 [H, W, 1 or 3], as samples/step_<step>.png."""
+    if not self._enabled:
+      return
+    images.save_png(images.frame_path(self._workdir, step), image)
+    if self._tensorboard is not None:
+      self._tensorboard.samples(step, image)
+
+  def message(self, text: str) -> None:
+    """Print a line of text without breaking the progress bar."""
+    if self._enabled:
+      self._progress.message(text)
+
+  def close(self) -> None:
+    """Close files and the bar."""
+    if not self._enabled:
+      return
+    self._metrics.close()
+    self._progress.close()
+    if self._tensorboard is not None:
+      self._tensorboard.close()
+
+
+def _encode(value: float) -> float | str:
+  return value if math.isfinite(value) else str(value)
+
+
+def _parse_lines(path: Path) -> list[tuple[str, dict]]:
+  lines = path.read_text(encoding='utf-8', errors='replace').split('\n')  # Not splitlines: it also splits at U+2028.
+  while lines and not lines[-1]:
+    lines.pop()
+  rows = []
+  for number, line in enumerate(lines, start=1):
+    try:
+      row = json.loads(line)
+      if not isinstance(row, dict) or 'step' not in row:
+        raise ValueError('no "step"')
+    except ValueError as error:
+      if number == len(lines):
+        break
+      raise ValueError(f'{path}, line {number} is damaged ({error}); delete that line to go on') from error
+    rows.append((line, row))
+  return rows

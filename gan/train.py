@@ -1,0 +1,192 @@
+"""A run, from top to bottom: open the data, build, restore, loop, evaluate, save, report."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from gan import environment, images, page, randomness, workdir
+from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, open_data
+from gan.checkpoint import Checkpoints
+from gan.config import validate
+from gan.data import toy
+from gan.evaluate import make_evaluator, make_sampler
+from gan.parallel import is_writer
+from gan.report import Report
+
+
+class NonFiniteError(RuntimeError):
+  """A loss or a norm is no longer a number; the message says at which step."""
+
+
+class Interrupted:
+  """Turns the first SIGTERM or Ctrl-C into a flag, and lets the second one end the process at once."""
+
+  def __init__(self):
+    self.signum: int | None = None
+    self._previous: dict[int, Any] = {}
+
+  def __enter__(self) -> 'Interrupted':
+    for signum in (signal.SIGTERM, signal.SIGINT):
+      self._previous[signum] = signal.signal(signum, self._first)
+    return self
+
+  def _first(self, signum: int, frame: Any) -> None:
+    del frame
+    self.signum = signum
+    for each in self._previous:
+      signal.signal(each, signal.SIG_DFL)
+
+  def __exit__(self, *exception: Any) -> None:
+    for signum, handler in self._previous.items():
+      signal.signal(signum, handler)
+
+
+def next_boundary(step: int, num_steps: int, steps_per_call: int, periods: tuple[int, ...]) -> int:
+  """Where the dispatch that starts at `step` ends: no later than the next multiple of each period, or step 1."""
+  ends = [step + steps_per_call, num_steps, *(step - step % period + period for period in periods)]
+  return min(ends) if step else 1
+
+
+def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, deterministic: bool = False) -> int:
+  """Trains to `train.num_steps`, from the newest checkpoint if there is one.
+
+  Args:
+    config: resolved configuration.
+    run_dir: directory of the run; made if absent.
+    argv: the command, for the record.
+    deterministic: whether XLA was asked for deterministic operations, for the record.
+
+  Returns:
+    Exit code: 0 for a finished run, 128 + n if signal n ended it.
+
+  Raises:
+    ConfigError, DataError, WorkdirError, CheckpointError: what a person has to put right.
+    NonFiniteError: if training left the finite numbers; the last good checkpoint is kept.
+  """
+  validate(config, jax.device_count())
+  workdir.check_writable(run_dir)
+  settings, num_steps = config.train, config.train.num_steps
+  data = open_data(config)
+  info = describe_data(data)
+  claim = workdir.claim(run_dir, config, info, environment.describe(argv, deterministic))
+  for warning in claim.warnings:
+    print(f'Warning: {warning}', flush=True)
+
+  checkpoints = Checkpoints(run_dir, settings.keep)
+  if checkpoints.steps() and checkpoints.steps()[-1] >= num_steps:
+    print(f'{run_dir} is finished: step {checkpoints.steps()[-1]} of {num_steps}. See {run_dir / "report.html"}; '
+          'to go on, raise --config.train.num_steps.')
+    checkpoints.close()
+    return 0
+  built = build(config, info.sample_shape)
+  state = make_initial_state(built, config.seed)
+  restored = checkpoints.restore_latest(state, lambda text: print(f'Warning: {text}', flush=True))
+  step, state = restored or (0, state)
+
+  batches = make_pipeline(config, data, built.parallel, state.rng)
+  loop = make_loop(config, built, batches)
+  hparams = built.parallel.place(built.hparams)
+  sample = make_sampler(built.game, config.model.z_dim, config.model.z)
+  evaluate = make_evaluator(data, sample, settings.eval_samples)
+  draw_frame = _make_frame(data, sample, settings)
+
+  report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer())
+  report.message(f'{"Resuming" if step else "Training"} {run_dir} at step {step} of {num_steps} on '
+                 f'{jax.device_count()} {jax.devices()[0].platform} device(s)')
+  periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)
+  images_per_step = settings.batch_size * settings.disc_steps
+  clock = _Clock(step, images_per_step)
+  pending = None
+
+  def finish(pending: tuple, extra: dict[str, float]) -> None:
+    """Fetches the scalars of a dispatch, and writes them where they are due."""
+    dispatched, scalars, last = pending
+    reached, finite = int(last[0]), bool(last[1])
+    if finite and not (extra or dispatched in (1, num_steps) or dispatched % settings.log_every == 0):
+      return
+    values = {name: float(value) for name, value in jax.device_get(scalars).items()}
+    report.scalars(reached, values | extra | clock.read(reached))
+    if not finite:
+      bad = ', '.join(name for name, value in values.items() if not np.isfinite(value))
+      raise NonFiniteError(f'step {reached}: not finite: {bad}. Training stopped; the checkpoint of step '
+                           f'{(checkpoints.steps() or [0])[-1]} is the last good one. Lower the learning rates, or '
+                           'look at the curves in report.html.')
+
+  try:
+    with Interrupted() as interrupted:
+      if step == 0:
+        report.samples(0, draw_frame(state, 0))
+      while step < num_steps and interrupted.signum is None:
+        stop = next_boundary(step, num_steps, settings.steps_per_call, periods)
+        state, scalars, last = loop(state, batches.feed(step, stop - step), hparams, np.int32(stop - step))
+        if pending:  # One dispatch late: the device never waits for the report.
+          finish(pending, {})
+        step, pending = stop, (stop, scalars, last)
+        done = step == num_steps
+        due = {every: done or step % getattr(settings, f'{every}_every') == 0 for every in ('eval', 'sample', 'save')}
+        if any(due.values()):  # All scalars up to here are written before a checkpoint claims this step.
+          finish(pending, evaluate(state.ema, state.rng) if due['eval'] and bool(last[1]) else {})
+          pending = None
+        if due['sample']:
+          report.samples(step, draw_frame(state, step))
+        if due['save']:
+          checkpoints.save(step, state)
+      if pending:
+        finish(pending, {})
+      if interrupted.signum is not None and step < num_steps:
+        checkpoints.save(step, state)
+        checkpoints.close()
+        report.message(f'{signal.Signals(interrupted.signum).name}: saved step {step}. '
+                       'The same command goes on from there.')
+        return 128 + interrupted.signum
+      checkpoints.close()
+  except NonFiniteError:
+    checkpoints.close()
+    _write_page(run_dir)
+    raise
+  finally:
+    report.close()
+  _write_page(run_dir)
+  print(f'Finished {num_steps} steps. Look at {run_dir / "report.html"}'
+        f' and at the newest picture in {run_dir / "samples"}.')
+  return 0
+
+
+class _Clock:
+  """Speed since the last reading, for the scalars under time/."""
+
+  def __init__(self, step: int, images_per_step: int):
+    self._images_per_step, self._start = images_per_step, time.perf_counter()
+    self._last = step, self._start
+
+  def read(self, step: int) -> dict[str, float]:
+    now, (last_step, last_time) = time.perf_counter(), self._last
+    self._last = step, now
+    rate = (step - last_step) / max(now - last_time, 1e-9)
+    return {'time/steps_per_sec': rate, 'time/images_per_sec': rate * self._images_per_step,
+            'time/elapsed_sec': now - self._start}
+
+
+def _make_frame(data: Any, sample: Callable, settings: ml_collections.ConfigDict) -> Callable[[Any, int], np.ndarray]:
+  """Builds draw_frame(state, step) -> uint8 [H, W, C]: samples of the averaged generator, from fixed latents."""
+  def draw_frame(state: Any, step: int) -> np.ndarray:
+    rng = randomness.purpose_key(state.rng, 'samples')
+    if isinstance(data, toy.Mixture):
+      return images.scatter(sample(state.ema, rng, settings.eval_samples), data.modes, data.sigma, f'step {step}')
+    return images.grid(sample(state.ema, rng, settings.num_samples))
+  return draw_frame
+
+
+def _write_page(run_dir: Path) -> None:
+  if not is_writer():
+    return
+  frames = images.frames(run_dir)
+  if frames:
+    images.save_gif(run_dir / 'training.gif', [path for _, path in frames])
+  page.write_page(run_dir)

@@ -1,0 +1,116 @@
+"""The directory of a run: its name, its claim to one configuration, and the small files that describe it."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from gan import config as configs
+from gan import environment
+from gan.build import DataInfo
+from gan.images import write_atomic
+
+CONFIG, ENVIRONMENT, DATA = 'config.json', 'environment.json', 'data.json'
+
+
+class WorkdirError(ValueError):
+  """A directory that this run cannot use; the message says why and what to do."""
+
+
+class Claim(NamedTuple):
+  """Whether the directory held this run already, and what a person should know about going on."""
+
+  resumed: bool
+  warnings: list[str]
+
+
+def default_workdir(config_file: str, arg: str, overrides: dict[str, Any]) -> Path:
+  """runs/<config file>[-<argument>][-<field>=<value> for each override that changes the mathematics]."""
+  changes = [f'{field}={value}' for field, value in configs.mathematical_overrides(overrides).items()]
+  name = '-'.join(part for part in (Path(config_file).stem, arg, *changes) if part)
+  return Path('runs') / name.replace('/', '_')
+
+
+def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env: dict[str, Any]) -> Claim:
+  """Makes a directory the home of this run, or finds that it is.
+
+  Args:
+    workdir: created if absent.
+    config: resolved configuration.
+    data: what it is trained on.
+    env: made by `environment.describe`.
+
+  Raises:
+    WorkdirError: if it belongs to another run (with the fields that differ), or cannot be written.
+  """
+  check_writable(workdir)
+  flat = configs.flatten(config)
+  warnings = []
+  resumed = (workdir / CONFIG).exists()
+  if resumed:
+    differing = configs.differing_fields(flat, _read(workdir / CONFIG))
+    before = load_data_info(workdir)
+    if not differing and before != data:
+      differing = [f'{field}: {getattr(before, field)} there, {getattr(data, field)} here' for field in data._fields
+                   if getattr(before, field) != getattr(data, field)]
+    if differing:
+      listing = '\n'.join(f'  * {line}' for line in differing)
+      raise WorkdirError(f'{workdir} holds a different run:\n{listing}\nGive this one a directory of its own with '
+                         '--workdir=<path>, or delete that one.')
+    changed = environment.differences(env, _read(workdir / ENVIRONMENT))
+    if changed:
+      warnings.append('resuming where the environment differs, so the result equals an uninterrupted run only to '
+                      'rounding: ' + '; '.join(changed))
+  # The data first and the configuration last: a directory with a configuration is complete.
+  _write(workdir / DATA, data._asdict())
+  if not resumed:
+    _write(workdir / ENVIRONMENT, env)
+  _write(workdir / CONFIG, flat)
+  return Claim(resumed, warnings)
+
+
+def check_writable(workdir: Path) -> None:
+  """Creates the directory and a file in it.
+
+  Raises:
+    WorkdirError: if either fails.
+  """
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=workdir):
+      pass
+  except OSError as error:
+    raise WorkdirError(f'cannot write to the workdir {workdir} ({error.strerror}); '
+                       'name another with --workdir=<path>') from None
+
+
+def load_config(workdir: Path) -> ml_collections.ConfigDict:
+  """The configuration that a run was started with.
+
+  Raises:
+    WorkdirError: if there is no run.
+  """
+  if not (workdir / CONFIG).exists():
+    known = sorted(str(path.parent) for path in Path('runs').glob(f'*/{CONFIG}'))
+    raise WorkdirError(f'no run in {workdir}' + (f'; known: {", ".join(known)}' if known else
+                                                 '; train one first: python -m gan.main --config=configs/dcgan.py'))
+  return configs.unflatten(_read(workdir / CONFIG))
+
+
+def load_data_info(workdir: Path) -> DataInfo:
+  """What a run was trained on."""
+  fields = _read(workdir / DATA)
+  return DataInfo(**fields | {key: tuple(fields[key]) for key in ('sample_shape', 'class_names')})
+
+
+def _read(path: Path) -> dict[str, Any]:
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except (OSError, ValueError) as error:
+    raise WorkdirError(f'{path} cannot be read ({error}); is {path.parent} the directory of a run?') from None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+  write_atomic(path, (json.dumps(content, indent=2) + '\n').encode())

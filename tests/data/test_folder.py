@@ -1,0 +1,137 @@
+"""Images from a person's disk: every kind of file that people have, broken ones too."""
+
+import io
+
+import numpy as np
+import pytest
+from absl import logging
+from PIL import Image
+
+from gan.data import folder
+from gan.data.source import DataError
+
+RNG = np.random.default_rng(0)
+
+
+def write(path, pixels, **kwargs):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.fromarray(pixels).save(path, **kwargs)
+
+
+def noise(height=8, width=8, channels=3):
+  return RNG.integers(0, 256, (height, width, channels), np.uint8)
+
+
+def test_lossless_files_come_back_bit_for_bit_in_sorted_order(tmp_path):
+  pixels = {name: noise() for name in ('b/x.PNG', 'a.png', 'b/c/y.webp')}
+  for name, image in pixels.items():
+    write(tmp_path / name, image, **({'lossless': True} if name.endswith('webp') else {}))
+  source = folder.load(str(tmp_path), 8, 'train')
+  images, labels = source.read(range(3))
+  np.testing.assert_array_equal(images, [pixels['a.png'], pixels['b/c/y.webp'], pixels['b/x.PNG']])
+  assert (source.shape, source.class_names, list(labels)) == ((8, 8, 3), (), [0, 0, 0])
+
+
+def test_subfolders_are_classes(tmp_path):
+  for name in ('dog/1.jpg', 'cat/2.JPEG', 'cat/deep/3.jpg'):
+    write(tmp_path / name, noise())
+  source = folder.load(str(tmp_path), 16, 'train')
+  assert source.class_names == ('cat', 'dog')
+  np.testing.assert_array_equal(source.read(range(3))[1], [0, 0, 1])
+  assert source.shape == (16, 16, 3)
+
+
+def test_one_channel_only_where_every_file_is_grey(tmp_path):
+  grey = noise()[..., 0]
+  write(tmp_path / '1.png', grey)
+  write(tmp_path / '2.png', grey)
+  source = folder.load(str(tmp_path), 8, 'train')
+  assert source.shape == (8, 8, 1)
+  np.testing.assert_array_equal(source.read([0])[0][0, ..., 0], grey)
+  write(tmp_path / '3.png', noise())
+  source = folder.load(str(tmp_path), 8, 'train')
+  np.testing.assert_array_equal(source.read([0])[0][0], np.repeat(grey[..., None], 3, -1))
+
+
+def test_odd_modes_become_the_colours_they_show(tmp_path):
+  """Each file shows one colour; expected values by hand."""
+  files = {
+      'a_half_black.png': (Image.new('RGBA', (4, 4), (0, 0, 0, 51)), {}, (204, 204, 204)),
+      'b_clear_red.png': (Image.new('RGBA', (4, 4), (255, 0, 0, 0)), {}, (255, 255, 255)),
+      'c_palette.png': (Image.new('RGB', (4, 4), (10, 200, 30)).convert('P', palette=Image.Palette.ADAPTIVE), {},
+                        (10, 200, 30)),
+      'd_deep.png': (Image.fromarray(np.full((4, 4), 100 * 257, np.uint16)), {}, (100, 100, 100)),
+      'e_cmyk.jpg': (Image.new('CMYK', (4, 4), (255, 0, 0, 0)), {'quality': 100}, (0, 255, 255)),
+      'f_bits.png': (Image.new('1', (4, 4), 1), {}, (255, 255, 255)),
+      'g_grey_alpha.png': (Image.new('LA', (4, 4), (0, 51)), {}, (204, 204, 204)),
+      'h_key.png': (Image.new('L', (4, 4), 7), {'transparency': 7}, (255, 255, 255)),
+  }
+  for name, (image, options, _) in files.items():
+    image.save(tmp_path / name, **options)
+  images, _ = folder.load(str(tmp_path), 4, 'train').read(range(len(files)))
+  for pixels, (name, (_, _, colour)) in zip(images, files.items(), strict=True):
+    np.testing.assert_allclose(pixels.reshape(-1, 3), np.tile(colour, (16, 1)), atol=2, err_msg=name)
+
+
+def test_deep_greyscale_alone_stays_one_channel(tmp_path):
+  for i in range(2):
+    write(tmp_path / f'{i}.png', np.arange(16, dtype=np.uint16).reshape(4, 4) * 257)
+  source = folder.load(str(tmp_path), 4, 'train')
+  np.testing.assert_array_equal(source.records[0][0][..., 0], np.arange(16).reshape(4, 4))
+
+
+def test_exif_orientation_turns_the_image(tmp_path):
+  pixels = np.zeros((32, 32, 3), np.uint8)
+  pixels[:16] = 255   # White half on top as stored.
+  exif = Image.Exif()
+  exif[0x0112] = 6    # To be shown turned clockwise: white on the right.
+  for i in range(2):
+    write(tmp_path / f'{i}.jpg', pixels, exif=exif, quality=95)
+  image = folder.load(str(tmp_path), 32, 'train').records[0][0]
+  assert image[:, 18:].min() > 230
+  assert image[:, :14].max() < 25
+
+
+def test_native_size_needs_equal_sizes_as_shown(tmp_path):
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  write(tmp_path / '1.png', noise(8, 6))
+  write(tmp_path / '2.jpg', noise(6, 8), exif=exif)
+  source = folder.load(str(tmp_path), 0, 'train')
+  assert source.shape == source.read([1])[0].shape[1:] == (8, 6, 3)
+  write(tmp_path / '3.png', noise(9, 6))
+  with pytest.raises(DataError, match=r'image_size=0.*differ in size'):
+    folder.load(str(tmp_path), 0, 'train')
+
+
+def test_broken_files_are_named_and_skipped(tmp_path, monkeypatch):
+  said = []
+  monkeypatch.setattr(logging, 'warning', lambda message, *args: said.append(message % args))
+  for i in range(2):
+    write(tmp_path / f'good{i}.png', noise())
+  for suffix in ('png', 'jpeg', 'webp'):
+    encoded = io.BytesIO()
+    Image.fromarray(noise(64, 64)).save(encoded, suffix)
+    (tmp_path / f'cut.{suffix}').write_bytes(encoded.getvalue()[:len(encoded.getvalue()) // 2])
+  (tmp_path / 'empty.png').touch()
+  (tmp_path / 'text.jpg').write_text('not an image')
+  (tmp_path / 'notes.txt').write_text('never looked at')
+  (tmp_path / '._good0.png').write_bytes(b'left by another system')
+  assert folder.load(str(tmp_path), 8, 'train').num_examples == 2
+  assert sorted(line.split()[1].rsplit('/')[-1] for line in said) == [
+      'cut.jpeg:', 'cut.png:', 'cut.webp:', 'empty.png:', 'text.jpg:']
+
+
+def test_errors_say_what_to_do(tmp_path):
+  with pytest.raises(DataError, match='does not exist'):
+    folder.load(str(tmp_path / 'nowhere'), 8, 'train')
+  with pytest.raises(DataError, match=r'no images.*\.png'):
+    folder.load(str(tmp_path), 8, 'train')
+  write(tmp_path / 'one.png', noise())
+  (tmp_path / 'two.png').touch()
+  with pytest.raises(DataError, match=r'1 usable image\(s\) of 2.*two\.png'):
+    folder.load(str(tmp_path), 8, 'train')
+  with pytest.raises(DataError, match='is not a folder'):
+    folder.load(str(tmp_path / 'one.png'), 8, 'train')
+  with pytest.raises(DataError, match=r"'test'.*only the split 'train'"):
+    folder.load(str(tmp_path), 8, 'test')
