@@ -7,12 +7,12 @@ import ml_collections
 import numpy as np
 
 from gan import optimizers, randomness, step
-from gan.config import ConfigError, flatten, nearest
-from gan.data import EMBEDDED, get_source, order, pipeline, toy
+from gan.config import ConfigError, flatten
+from gan.data import get_source, order, pipeline, toy
 from gan.data.source import ImageSource
 from gan.games import Game, generation
 from gan.losses import LOSSES
-from gan.models import MODELS, get_model
+from gan.models import get_model
 from gan.parallel import Parallel, make_parallel
 from gan.state import GanState, create_state
 
@@ -105,7 +105,8 @@ def make_pipeline(config: ml_collections.ConfigDict, data: ImageSource | toy.Mix
   if isinstance(data, toy.Mixture):
     return pipeline.Drawn(data, disc_steps, batch_size, parallel.shard)
   if data.num_examples > order.MAX_EXAMPLES:
-    raise ConfigError(f'data.name={data.name} has {data.num_examples} examples; at most {order.MAX_EXAMPLES} are possible')
+    raise ConfigError(f'data.name={data.name} has {data.num_examples} examples; the order is made for at most '
+                      f'{order.MAX_EXAMPLES}')
   if data.num_examples * int(np.prod(data.shape)) <= config.data.resident_bytes:
     return pipeline.Resident(data, disc_steps, batch_size, parallel.shard, parallel.place, config.data.flip)
   return pipeline.Streamed(data, disc_steps, batch_size, parallel.shard, parallel.place_batch, config.data.flip, rng,

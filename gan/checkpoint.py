@@ -66,7 +66,7 @@ class Checkpoints:
     for step in reversed(steps):
       try:
         return step, self.restore(step, like)
-      except Exception as error:  # Orbax and TensorStore raise many kinds; whichever it is, the one before may be whole.
+      except Exception as error:  # Orbax and TensorStore raise many kinds; the checkpoint before may still be whole.
         warn(f'checkpoint {self._root / str(step)} is damaged ({_first_line(error)}); trying the one before')
         self._set_aside(step)
     if steps:

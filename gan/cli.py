@@ -18,6 +18,7 @@ def run(main: Callable[[list[str]], int], user_errors: tuple[type[Exception], ..
   """Parses flags and runs `main(argv) -> exit code`; turns mistakes in flags and `user_errors` into messages."""
   def guarded(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
+    logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)  # Its errors are raised anyway.
     try:
       return main(argv)
     except user_errors as error:

@@ -271,7 +271,7 @@ def _combination_problems(config: ml_collections.ConfigDict):
       yield f'data.image_size={config.data.image_size}: model.{player}.name={name} is built for {sizes}'
     optimizer = config.optimizer[player]
     if optimizer.schedule != 'constant' and optimizer.decay_steps == 0:
-      yield f'optimizer.{player}.schedule={optimizer.schedule} needs optimizer.{player}.decay_steps, its length in steps'
+      yield f'optimizer.{player}.schedule={optimizer.schedule} needs its length in optimizer.{player}.decay_steps'
     if optimizer.schedule == 'constant' and optimizer.decay_steps:
       yield f'optimizer.{player}.decay_steps={optimizer.decay_steps} does nothing for a constant schedule'
   if two_dimensional and config.data.flip:

@@ -36,8 +36,9 @@ def describe(config: ml_collections.ConfigDict) -> str:
 def _parameters(name: str, params: PyTree) -> list[str]:
   leaves = jax.tree_util.tree_leaves_with_path(params)
   total = sum(math.prod(leaf.shape) for _, leaf in leaves)
+  names = [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in leaves]
   return [f'{name}: {total:,} parameters',
-          *(f'  {jax.tree_util.keystr(path, simple=True, separator="/"):<40} {list(leaf.shape)}' for path, leaf in leaves)]
+          *(f'  {path:<40} {list(leaf.shape)}' for path, (_, leaf) in zip(names, leaves, strict=True))]
 
 
 def _bytes(state: GanState) -> int:

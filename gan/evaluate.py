@@ -57,3 +57,22 @@ def make_evaluator(data: ImageSource | toy.Mixture, sample: Callable, num: int):
     return {f'eval/{name}': value for name, value in scores(samples).items()}
 
   return evaluate
+
+
+def interpolate(game: Game, gen: PyTree, rng: jax.Array, rows: int, length: int, z_dim: int, z: str) -> np.ndarray:
+  """Walks between pairs of latents: float32 [rows * length, ...], row by row.
+
+  Normal latents go along the great circle, where they keep a likely norm (White 2016, arXiv:1609.04468); uniform ones
+  along the straight line, which stays in their cube.
+  """
+  start, end = step.draw_latents(rng, 2 * rows, z_dim, z).reshape(2, rows, 1, z_dim)
+  start, end = np.asarray(start), np.asarray(end)
+  t = np.linspace(0.0, 1.0, length, dtype=np.float32)[None, :, None]
+  if z == 'normal':
+    norms = np.linalg.norm(start, axis=-1, keepdims=True) * np.linalg.norm(end, axis=-1, keepdims=True)
+    cosine = (start * end).sum(-1, keepdims=True) / norms
+    angle = np.arccos(np.clip(cosine, -0.9999, 0.9999))
+    walk = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
+  else:
+    walk = (1 - t) * start + t * end
+  return np.asarray(jax.jit(game.sample)(gen, walk.reshape(rows * length, z_dim)))

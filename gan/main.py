@@ -1,7 +1,7 @@
 r"""Trains one run.
 
-  python -m gan.main --config=configs/dcgan.py
-  python -m gan.main --config=configs/dcgan.py:cifar10,loss=hinge --dry_run
+python -m gan.main --config=configs/dcgan.py
+python -m gan.main --config=configs/dcgan.py:cifar10,loss=hinge --dry_run
 """
 
 import os

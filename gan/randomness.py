@@ -1,7 +1,7 @@
 """One constant for each purpose of randomness, and the only place where keys are derived.
 
 A run owns one root key, made from its seed and never consumed. Whatever is drawn at a step comes from
-`step_key(root, purpose, step)`, so a run is a function of (config, seed, step): nothing has to be carried along or saved.
+`step_key(root, purpose, step)`, so a run is a function of (config, seed, step): no random state is carried or saved.
 """
 
 import jax

@@ -140,7 +140,8 @@ def make_loop(train_step: TrainStep, get_batch: Callable[..., dict[str, Array]])
     `last` is (steps finished, whether all scalars so far were finite).
   """
 
-  def loop(state: GanState, data: PyTree, hparams: dict[str, Array], num_steps: Array) -> tuple[GanState, Scalars, tuple]:
+  def loop(state: GanState, data: PyTree, hparams: dict[str, Array],
+           num_steps: Array) -> tuple[GanState, Scalars, tuple[Array, Array]]:
     first = state.step
 
     def one_step(state: GanState) -> tuple[GanState, Scalars]:

@@ -186,7 +186,5 @@ def _make_frame(data: Any, sample: Callable, settings: ml_collections.ConfigDict
 def _write_page(run_dir: Path) -> None:
   if not is_writer():
     return
-  frames = images.frames(run_dir)
-  if frames:
-    images.save_gif(run_dir / 'training.gif', [path for _, path in frames])
+  images.animate(run_dir)
   page.write_page(run_dir)

@@ -1,10 +1,10 @@
 """Which sample comes next: a fresh permutation of the data set for each epoch, computed one index at a time.
 
-Sample number t of a run has index `permute(key, t // n, t % n)`, so a batch costs O(batch) wherever in the run it is, can
-run across the end of an epoch, and needs no state. The permutation is swap-or-not (Hoang, Morris & Rogaway 2012,
-https://www.iacr.org/archive/crypto2012/74170001/74170001.pdf): each round pairs x with K - x modulo n and swaps the
-two or not by a hash of the pair. A round is its own inverse, so the whole is a bijection for every n. The hash is the
-finalizer of MurmurHash3: a shuffle needs mixing, not secrecy.
+Sample number t of a run has index `permute(key, t // n, t % n)`, so a batch costs O(batch) wherever in the run it is,
+can run across the end of an epoch, and needs no state. The permutation is swap-or-not (Hoang, Morris & Rogaway, CRYPTO
+2012): each round pairs x with K - x modulo n and swaps the two or not by a hash of the pair. A round is its own
+inverse, so the whole is a bijection for every n. The hash is the finalizer of MurmurHash3: a shuffle needs mixing, not
+secrecy.
 
 The same lines run on the device with `jax.numpy` and in loader threads with `numpy`: unsigned 32-bit arithmetic that
 wraps, equal bit for bit.

@@ -87,7 +87,7 @@ def _convert(builder: 'tfds.core.DatasetBuilder') -> int:
       os.replace(f'{target}.part', target)
       total += count
   builder.info.add_alternative_file_format('array_record')
-  builder.info.write_to_directory(builder.data_path)
+  builder.info.write_to_directory(builder.data_path)   # Last: an interrupted conversion is not taken for a whole one.
   return total
 
 

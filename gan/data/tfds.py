@@ -122,14 +122,15 @@ def find_builder(name: str, data_dir: str | None = None) -> 'tfds.core.DatasetBu
         f'too{", nearest: " + ", ".join(close) if close else ""}') from e
   except Exception as e:   # ValueError for configurations, AssertionError for versions; some sets import TensorFlow.
     builder, error = None, e
-  if builder is None or not is_prepared(builder):
-    folder, _, version = name.partition(':')
-    found = [path.parent for path in pathlib.Path(data_dir, folder).glob('*.*.*/dataset_info.json')]
-    versions = [path for path in found if path.name.replace('.', '').isdigit() and version in ('', path.name)]
-    if versions:
-      newest = max(versions, key=lambda path: tuple(map(int, path.name.split('.'))))
-      logging.info('Reading %s.', newest)
-      return tfds.builder_from_directory(newest)
+  if builder is not None and is_prepared(builder):
+    return tfds.builder_from_directory(builder.data_path)   # What is on disk counts, not TFDS's code.
+  folder, _, version = name.partition(':')
+  found = [path.parent for path in pathlib.Path(data_dir, folder).glob('*.*.*/dataset_info.json')]
+  versions = [path for path in found if path.name.replace('.', '').isdigit() and version in ('', path.name)]
+  if versions:
+    newest = max(versions, key=lambda path: tuple(map(int, path.name.split('.'))))
+    logging.info('Reading %s.', newest)
+    return tfds.builder_from_directory(newest)
   if error is not None:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise DataError(f'data={name!r} is not in {data_dir}, and TFDS cannot build it here: {reason}') from error
@@ -143,7 +144,9 @@ def is_prepared(builder: 'tfds.core.DatasetBuilder') -> bool:
 
 def formats(builder: 'tfds.core.DatasetBuilder') -> set[str]:
   """File formats in which a prepared set is on disk: 'array_record', 'tfrecord', ..."""
-  return {file_format.value for file_format in builder.info.available_file_formats()}
+  import tensorflow_datasets as tfds
+  on_disk = tfds.builder_from_directory(builder.data_path)   # A builder made from code forgets added formats.
+  return {file_format.value for file_format in on_disk.info.available_file_formats()}
 
 
 def _relative(builder: 'tfds.core.DatasetBuilder') -> str:

@@ -1,0 +1,78 @@
+r"""Draws pictures from a trained run.
+
+python -m gan.sample --workdir=runs/dcgan --num=64 --out=grid.png
+python -m gan.sample --workdir=runs/dcgan --interpolate --out=walk.png
+python -m gan.sample --workdir=runs/dcgan --num=1000 --npz --out=samples.npz
+"""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+
+from gan import cli, images, randomness, workdir
+from gan.build import build, make_initial_state
+from gan.checkpoint import CheckpointError, Checkpoints
+from gan.data import toy
+from gan.evaluate import interpolate, make_sampler
+
+WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+NUM = flags.DEFINE_integer('num', 64, 'Samples, or rows of an interpolation.', lower_bound=1)
+OUT = flags.DEFINE_string('out', None, 'File to write; samples.png, or samples.npz with --npz, by default.')
+SEED = flags.DEFINE_integer('seed', 0, 'Seed of the latents.', lower_bound=0)
+STEP = flags.DEFINE_integer('step', None, 'Checkpoint; the newest by default.')
+RAW = flags.DEFINE_bool('raw', False, 'The generator as it is, not its running average.')
+INTERPOLATE = flags.DEFINE_bool('interpolate', False, 'Rows that walk from one latent to another.')
+NPZ = flags.DEFINE_bool('npz', False, 'Write the samples as an array: uint8 images, or float32 points.')
+WALK = 8  # Pictures in a row of an interpolation.
+
+
+def main(argv: list[str]) -> int:
+  """Writes the picture or array that the flags ask for; returns the exit code."""
+  del argv
+  run_dir = Path(WORKDIR.value)
+  config, info = workdir.load_config(run_dir), workdir.load_data_info(run_dir)
+  two_dimensional = len(info.sample_shape) == 1
+  if INTERPOLATE.value and two_dimensional:
+    return cli.fail(f'--interpolate shows images; {run_dir} was trained on the points of {info.name}')
+  out = Path(OUT.value or ('samples.npz' if NPZ.value else 'samples.png'))
+  if out.suffix != (expected := '.npz' if NPZ.value else '.png'):
+    return cli.fail(f'--out={out} must end in {expected}')
+  workdir.check_writable(out.parent)
+
+  built = build(config, info.sample_shape, devices=jax.local_devices()[:1])
+  step, state = _restore(run_dir, make_initial_state(built, config.seed))
+  gen = {'params': state.gen.params, 'stats': state.gen.stats} if RAW.value else state.ema
+  rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
+  if INTERPOLATE.value:
+    samples = interpolate(built.game, gen, rng, NUM.value, WALK, config.model.z_dim, config.model.z)
+  else:
+    samples = make_sampler(built.game, config.model.z_dim, config.model.z)(gen, rng, NUM.value)
+
+  if NPZ.value:
+    np.savez_compressed(out, samples=samples if two_dimensional else images.to_uint8(samples))
+  elif two_dimensional:
+    mixture = toy.MIXTURES[info.name]()
+    images.save_png(out, images.scatter(samples, mixture.modes, mixture.sigma, f'step {step}'))
+  else:
+    images.save_png(out, images.grid(samples, columns=WALK if INTERPOLATE.value else None))
+  print(f'{len(samples)} samples of {"the generator" if RAW.value else "the averaged generator"} at step {step}: {out}')
+  return 0
+
+
+def _restore(run_dir: Path, like):
+  checkpoints = Checkpoints(run_dir, read_only=True)
+  steps = checkpoints.steps()
+  if STEP.value is None:
+    restored = checkpoints.restore_latest(like, lambda text: print(f'Warning: {text}'))
+    if restored is None:
+      raise CheckpointError(f'{run_dir} has no checkpoint yet; the first one comes at step train.save_every')
+    return restored
+  if STEP.value not in steps:
+    raise CheckpointError(f'--step={STEP.value}: {run_dir} has checkpoints of steps {steps}')
+  return STEP.value, checkpoints.restore(STEP.value, like)
+
+
+if __name__ == '__main__':
+  cli.run(main)
