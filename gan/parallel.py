@@ -6,6 +6,7 @@ the global one, of which `shard` takes a slice, and gradients go through `mean`.
 number of devices.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -61,8 +62,10 @@ class Parallel(NamedTuple):
   def compile(self, loop: Callable) -> Callable:
     """Compiles loop(state, data, hparams, num_steps) -> (state, scalars, finite); the state's buffers are donated."""
     if self.strategy == 'pmap':
-      return jax.pmap(loop, axis_name=AXIS, in_axes=None, out_axes=None, axis_size=self.mesh.size,
-                      devices=list(self.mesh.devices.flat), donate_argnums=0)
+      # `pmap` wants something to map over; all else goes whole to each device, and `shard` takes its part inside.
+      mapped = jax.pmap(lambda _, *args: loop(*args), axis_name=AXIS, in_axes=(0, None, None, None, None),
+                        out_axes=None, devices=list(self.mesh.devices.flat), donate_argnums=1)
+      return functools.partial(mapped, np.arange(self.mesh.size))
     # Where data lie is decided when they are placed: replicated if resident, split along the batch if streamed.
     return jax.jit(loop, out_shardings=self.replicated, donate_argnums=0)
 

@@ -1,8 +1,8 @@
 r"""Draws pictures from a trained run.
 
-python -m gan.sample --workdir=runs/dcgan --num=64 --out=grid.png
-python -m gan.sample --workdir=runs/dcgan --interpolate --out=walk.png
-python -m gan.sample --workdir=runs/dcgan --num=1000 --npz --out=samples.npz
+  python -m gan.sample --workdir=runs/dcgan --num=64 --out=grid.png
+  python -m gan.sample --workdir=runs/dcgan --interpolate --out=walk.png
+  python -m gan.sample --workdir=runs/dcgan --num=1000 --npz --out=samples.npz
 """
 
 from pathlib import Path

@@ -1,0 +1,1 @@
+"""Sweeps, comparisons and benchmarks: users of the package `gan`, as any other."""

@@ -1,0 +1,266 @@
+r"""Training steps per second on the CPU: our DCGAN against the same step in eager PyTorch.
+
+  pip install torch==2.13.0            # The peer; not among the requirements of this project.
+  python -m experiments.benchmarks.dcgan_vs_pytorch
+
+Both train a DCGAN for 32x32x1 images on resident data: one update of the discriminator and one of the generator, with
+fresh latents for each, batch norm, Adam and an averaged generator. Ours is the code of a run: configuration, build,
+pipeline, compiled loop. All variants are warmed up, then take turns, because machines drift: what counts is the ratio
+within a turn. Where the two differ, the peer has less to do: it reports no scalars, ours computes all of a run's
+(norms, probabilities) at every step.
+"""
+
+import argparse
+import copy
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from jax import Array
+
+from configs import dcgan
+from gan.build import Build, build, make_initial_state, make_loop, make_pipeline
+from gan.config import validate
+from gan.data import digits
+from gan.data.pipeline import Pipeline, load_all
+from gan.data.source import ImageSource
+from gan.step import make_loop as make_step_loop
+
+try:
+  import torch
+  from torch import nn
+except ImportError:
+  torch = None
+
+IMAGE_SIZE = 32
+MNIST_SIZE = 60_000
+OURS, SMALL, NCHW, CHANNELS_LAST = 'gan, 60,000 images', 'gan, 1,500 images', 'PyTorch NCHW', 'PyTorch channels_last'
+
+Run = Callable[[int], None]   # Computes so many steps, and returns when they are done.
+
+
+class Gathered(NamedTuple):
+  """What a loop carries that does nothing but make batches."""
+
+  step: Array
+  rng: Array
+  images: Array
+
+
+def make_config(batch_size: int, width: int) -> ml_collections.ConfigDict:
+  """The configuration of our run: configs/dcgan.py at 32 pixels, 10 steps in one dispatch."""
+  config = dcgan.get_config(f'digits,size={IMAGE_SIZE}')
+  config.model.gen.width = config.model.disc.width = width
+  config.train.batch_size = batch_size
+  config.train.ema_decay = 0.999
+  config.train.steps_per_call = 10
+  validate(config, jax.device_count())
+  return config
+
+
+def make_data(num_examples: int | None = None) -> ImageSource:
+  """The embedded digits, or `num_examples` random draws from them: no download, and logits stay those of a training."""
+  source = digits.load(IMAGE_SIZE, 'train')
+  if num_examples is None:
+    return source
+  images, labels = load_all(source)
+  drawn = np.random.default_rng(0).integers(len(images), size=num_examples)
+  return ImageSource('digits', 'train', source.shape, source.class_names,
+                     digits.ArrayRecords(images[drawn], labels[drawn]))
+
+
+def drive(loop: Callable, state: tuple, batches: Pipeline, hparams: dict, steps_per_call: int) -> Run:
+  """Dispatches a compiled loop as gan/train.py does."""
+  reached = 0
+
+  def run(steps: int) -> None:
+    nonlocal state, reached
+    stop = reached + steps
+    while reached < stop:
+      count = min(steps_per_call, stop - reached)
+      state, _, (step, finite) = loop(state, batches.feed(reached, count), hparams, np.int32(count))
+      reached += count
+    jax.block_until_ready(state)
+    if int(step) != reached or not finite:
+      sys.exit(f'our training left the finite numbers at step {int(step)}; its speed would mean nothing')
+
+  return run
+
+
+def make_ours(config: ml_collections.ConfigDict, source: ImageSource) -> tuple[Build, Run, Run]:
+  """Our run, and the same loop with nothing in it but indices, gather and decoding to float."""
+  built = build(config, source.shape)
+  state = make_initial_state(built, config.seed)
+  batches = make_pipeline(config, source, built.parallel, state.rng)
+  hparams, per_call = built.parallel.place(built.hparams), config.train.steps_per_call
+
+  def gather(state: Gathered, batch: dict[str, Array], hparams: dict) -> tuple[Gathered, dict[str, Array]]:
+    del hparams
+    images = batch['images']
+    return Gathered(state.step + 1, state.rng, images), {'first_pixel': images.ravel()[0]}
+
+  shape = (config.train.disc_steps, config.train.batch_size, *source.shape)
+  empty = built.parallel.place(Gathered(np.int32(0), jax.random.key(0), np.zeros(shape, np.float32)))
+  gather_loop = built.parallel.compile(make_step_loop(gather, batches.batch))
+  gather_run = drive(gather_loop, empty, batches, hparams, per_call)
+  return built, drive(make_loop(config, built, batches), state, batches, hparams, per_call), gather_run
+
+
+def make_peer_nets(channels: int, width: int, z_dim: int) -> tuple['nn.Module', 'nn.Module']:
+  """Generator and discriminator of PyTorch's DCGAN tutorial, one halving fewer: 32 pixels instead of 64."""
+  gen, disc, w = [nn.ConvTranspose2d(z_dim, 4 * width, 4, 1, 0, bias=False)], [], width
+  for features_in, features_out in ((4 * w, 2 * w), (2 * w, w), (w, channels)):
+    gen += [nn.BatchNorm2d(features_in), nn.ReLU(True),
+            nn.ConvTranspose2d(features_in, features_out, 4, 2, 1, bias=False)]
+  for features_in, features_out in ((channels, w), (w, 2 * w), (2 * w, 4 * w)):
+    disc += [nn.Conv2d(features_in, features_out, 4, 2, 1, bias=False)]
+    disc += [nn.BatchNorm2d(features_out)] if disc[1:] else []
+    disc += [nn.LeakyReLU(0.2, inplace=True)]
+  nets = nn.Sequential(*gen, nn.Tanh()), nn.Sequential(*disc, nn.Conv2d(4 * width, 1, 4, 1, 0, bias=False))
+  for net in nets:
+    for module in net:
+      if isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+      elif hasattr(module, 'weight'):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+  return nets
+
+
+def make_peer(nets: tuple['nn.Module', 'nn.Module'], images: np.ndarray, config: ml_collections.ConfigDict,
+              memory_format: 'torch.memory_format') -> Run:
+  """The peer's training, eager, as its tutorial has it, plus an averaged generator.
+
+  Args:
+    nets: generator and discriminator; copied.
+    images: uint8 [N, H, W, C], kept in memory whole.
+    config: batch size, z_dim, optimizer and decay are ours.
+    memory_format: of networks and images.
+  """
+  gen, disc = (copy.deepcopy(net).to(memory_format=memory_format) for net in nets)
+  ema = copy.deepcopy(gen).requires_grad_(False)
+  settings, batch_size, decay = config.optimizer.gen, config.train.batch_size, config.train.ema_decay
+  gen_opt, disc_opt = (torch.optim.Adam(net.parameters(), settings.lr, (settings.b1, settings.b2), settings.eps)
+                       for net in (gen, disc))
+  data = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+  criterion = nn.BCEWithLogitsLoss()
+  ones, zeros = torch.ones(batch_size), torch.zeros(batch_size)
+
+  def latents() -> 'torch.Tensor':
+    return torch.randn(batch_size, config.model.z_dim, 1, 1).to(memory_format=memory_format)
+
+  def step() -> None:
+    batch = data[torch.randint(len(data), (batch_size,))].float().div_(127.5).sub_(1.0)
+    with torch.no_grad():
+      fakes = gen(latents())
+    disc_opt.zero_grad()
+    (criterion(disc(batch).flatten(), ones) + criterion(disc(fakes).flatten(), zeros)).backward()
+    disc_opt.step()
+
+    disc.requires_grad_(False)  # Ours computes no gradients of the player whose turn it is not, either.
+    gen_opt.zero_grad()
+    criterion(disc(gen(latents())).flatten(), ones).backward()
+    gen_opt.step()
+    disc.requires_grad_(True)
+    with torch.no_grad():
+      for averaged, latest in zip(ema.state_dict().values(), gen.state_dict().values(), strict=True):
+        if averaged.is_floating_point():
+          averaged.lerp_(latest, 1.0 - decay)
+
+  def run(steps: int) -> None:
+    for _ in range(steps):
+      step()
+
+  return run
+
+
+def check_same_size(built: Build, nets: tuple['nn.Module', 'nn.Module']) -> None:
+  """Ends the program unless both players have as many trainable numbers as the peer's."""
+  for name, ours, theirs in zip(('generator', 'discriminator'), jax.eval_shape(built.game.init, jax.random.key(0)), nets,
+                                strict=True):
+    ours = sum(leaf.size for leaf in jax.tree.leaves(ours[0]))
+    theirs = sum(parameter.numel() for parameter in theirs.parameters())
+    if ours != theirs:
+      sys.exit(f'not the same {name}: ours has {ours:,} parameters, the peer\'s {theirs:,}. The comparison would mean '
+               'nothing; make_peer_nets has to follow gan/models/dcgan.py.')
+    print(f'{name}: {ours:,} parameters, ours and the peer\'s')
+
+
+def rate(run: Run, steps: int) -> float:
+  """Steps per second of one turn."""
+  start = time.perf_counter()
+  run(steps)
+  return steps / (time.perf_counter() - start)
+
+
+def describe(values: np.ndarray) -> str:
+  """Median, minimum and maximum."""
+  return f'{np.median(values):8.2f} {np.min(values):8.2f} {np.max(values):8.2f}'
+
+
+def num_cores() -> int:
+  """Cores that this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
+def describe_machine() -> str:
+  """CPU, cores and load: what a speed is worth nothing without."""
+  cpuinfo = Path('/proc/cpuinfo')
+  lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+  model = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), platform.processor())
+  load = f'; load average of the last minute at start {os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else ''
+  return f'{model}, {num_cores()} cores{load}'
+
+
+def main() -> None:
+  """Measures, and prints a table."""
+  parser = argparse.ArgumentParser(description='Training steps per second: our DCGAN against eager PyTorch, on the CPU.')
+  for name, default, what in (('repetitions', 5, 'turns'), ('steps', 20, 'training steps of each variant in a turn'),
+                              ('batch_size', 64, ''), ('width', 64, 'channels before the last layer')):
+    parser.add_argument(f'--{name}', type=int, default=default, help=what)
+  args = parser.parse_args()
+  if torch is None:
+    sys.exit('This benchmark needs PyTorch, as the peer: pip install torch==2.13.0 --index-url '
+             'https://download.pytorch.org/whl/cpu')
+  jax.config.update('jax_platforms', 'cpu')
+  torch.set_num_threads(num_cores())
+  torch.manual_seed(0)
+
+  print(f'python -m experiments.benchmarks.dcgan_vs_pytorch {" ".join(sys.argv[1:])}'.strip())
+  print(f'{describe_machine()}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}')
+  config = make_config(args.batch_size, args.width)
+  source, small = make_data(MNIST_SIZE), make_data()
+  nets = make_peer_nets(source.shape[-1], args.width, config.model.z_dim)
+  built, ours, gather = make_ours(config, source)
+  check_same_size(built, nets)
+  images, _ = load_all(source)
+  variants = {OURS: ours, NCHW: make_peer(nets, images, config, torch.contiguous_format),
+              CHANNELS_LAST: make_peer(nets, images, config, torch.channels_last),
+              SMALL: make_ours(config, small)[1]}
+  for run in (*variants.values(), gather):
+    run(2)  # Compiles, and fills the caches.
+
+  rates = {name: [] for name in variants}
+  gather_rates = []
+  for _ in range(args.repetitions):
+    for name, run in variants.items():
+      rates[name].append(rate(run, args.steps))
+    gather_rates.append(rate(gather, 50 * args.steps))
+  rates = {name: np.array(values) for name, values in rates.items()}
+
+  print(f'\n{"steps per second":24}{"median":>8} {"min":>8} {"max":>8}   ours / this:  median      min      max')
+  for name, values in rates.items():
+    print(f'{name:24}{describe(values)}   {"":12} {describe(rates[OURS] / values) if name != OURS else ""}')
+  share = 100 * rates[OURS] / np.array(gather_rates)
+  print(f'\nindices, gather and decoding of a batch from 60,000 resident images, in percent of our step: '
+        f'median {np.median(share):.2f}, min {np.min(share):.2f}, max {np.max(share):.2f}')
+
+
+if __name__ == '__main__':
+  main()
