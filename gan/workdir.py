@@ -11,6 +11,7 @@ from gan import config as configs
 from gan import environment
 from gan.build import DataInfo
 from gan.images import write_atomic
+from gan.parallel import is_writer
 
 CONFIG, ENVIRONMENT, DATA = 'config.json', 'environment.json', 'data.json'
 
@@ -63,11 +64,11 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
     if changed:
       warnings.append('resuming where the environment differs, so the result equals an uninterrupted run only to '
                       'rounding: ' + '; '.join(changed))
-  # The data first and the configuration last: a directory with a configuration is complete.
-  _write(workdir / DATA, data._asdict())
-  if not resumed:
-    _write(workdir / ENVIRONMENT, env)
-  _write(workdir / CONFIG, flat)
+  if is_writer():  # The data first and the configuration last: a directory with a configuration is complete.
+    _write(workdir / DATA, data._asdict())
+    if not resumed:
+      _write(workdir / ENVIRONMENT, env)
+    _write(workdir / CONFIG, flat)
   return Claim(resumed, warnings)
 
 

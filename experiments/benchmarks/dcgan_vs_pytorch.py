@@ -12,6 +12,7 @@ within a turn. Where the two differ, the peer has less to do: it reports no scal
 
 import argparse
 import copy
+import math
 import os
 import platform
 import sys
@@ -41,6 +42,7 @@ except ImportError:
 
 IMAGE_SIZE = 32
 MNIST_SIZE = 60_000
+MAX_FOREIGN = 0.05           # Share of the cores that other programs may use.
 OURS, SMALL, NCHW, CHANNELS_LAST = 'gan, 60,000 images', 'gan, 1,500 images', 'PyTorch NCHW', 'PyTorch channels_last'
 
 Run = Callable[[int], None]   # Computes so many steps, and returns when they are done.
@@ -182,10 +184,10 @@ def make_peer(nets: tuple['nn.Module', 'nn.Module'], images: np.ndarray, config:
 
 def check_same_size(built: Build, nets: tuple['nn.Module', 'nn.Module']) -> None:
   """Ends the program unless both players have as many trainable numbers as the peer's."""
-  for name, ours, theirs in zip(('generator', 'discriminator'), jax.eval_shape(built.game.init, jax.random.key(0)), nets,
-                                strict=True):
-    ours = sum(leaf.size for leaf in jax.tree.leaves(ours[0]))
-    theirs = sum(parameter.numel() for parameter in theirs.parameters())
+  players = jax.eval_shape(built.game.init, jax.random.key(0))
+  for name, (params, _), net in zip(('generator', 'discriminator'), players, nets, strict=True):
+    ours = sum(leaf.size for leaf in jax.tree.leaves(params))
+    theirs = sum(parameter.numel() for parameter in net.parameters())
     if ours != theirs:
       sys.exit(f'not the same {name}: ours has {ours:,} parameters, the peer\'s {theirs:,}. The comparison would mean '
                'nothing; make_peer_nets has to follow gan/models/dcgan.py.')
@@ -210,17 +212,26 @@ def num_cores() -> int:
 
 
 def describe_machine() -> str:
-  """CPU, cores and load: what a speed is worth nothing without."""
+  """CPU, cores and versions: what a speed is worth nothing without."""
   cpuinfo = Path('/proc/cpuinfo')
   lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-  model = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), platform.processor())
-  load = f'; load average of the last minute at start {os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else ''
-  return f'{model}, {num_cores()} cores{load}'
+  names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+  return (f'{names[0] if names else platform.processor()}, {num_cores()} cores; Python {platform.python_version()}, '
+          f'jax {jax.__version__}, torch {torch.__version__}')
+
+
+def foreign_seconds() -> float:
+  """CPU seconds since boot of all other programs and, in a virtual machine, of its neighbours; nan if not Linux."""
+  stat = Path('/proc/stat')
+  if not stat.exists():
+    return math.nan
+  user, nice, system, _, _, irq, softirq, steal = map(int, stat.read_text().split()[1:9])
+  return (user + nice + system + irq + softirq + steal) / os.sysconf('SC_CLK_TCK') - time.process_time()
 
 
 def main() -> None:
   """Measures, and prints a table."""
-  parser = argparse.ArgumentParser(description='Training steps per second: our DCGAN against eager PyTorch, on the CPU.')
+  parser = argparse.ArgumentParser(description='Training steps per second: our DCGAN and eager PyTorch, on the CPU.')
   for name, default, what in (('repetitions', 5, 'turns'), ('steps', 20, 'training steps of each variant in a turn'),
                               ('batch_size', 64, ''), ('width', 64, 'channels before the last layer')):
     parser.add_argument(f'--{name}', type=int, default=default, help=what)
@@ -233,7 +244,7 @@ def main() -> None:
   torch.manual_seed(0)
 
   print(f'python -m experiments.benchmarks.dcgan_vs_pytorch {" ".join(sys.argv[1:])}'.strip())
-  print(f'{describe_machine()}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}')
+  print(describe_machine())
   config = make_config(args.batch_size, args.width)
   source, small = make_data(MNIST_SIZE), make_data()
   nets = make_peer_nets(source.shape[-1], args.width, config.model.z_dim)
@@ -246,6 +257,7 @@ def main() -> None:
   for run in (*variants.values(), gather):
     run(2)  # Compiles, and fills the caches.
 
+  start, foreign = time.perf_counter(), foreign_seconds()
   rates = {name: [] for name in variants}
   gather_rates = []
   for _ in range(args.repetitions):
@@ -253,6 +265,7 @@ def main() -> None:
       rates[name].append(rate(run, args.steps))
     gather_rates.append(rate(gather, 50 * args.steps))
   rates = {name: np.array(values) for name, values in rates.items()}
+  foreign = (foreign_seconds() - foreign) / (time.perf_counter() - start)
 
   print(f'\n{"steps per second":24}{"median":>8} {"min":>8} {"max":>8}   ours / this:  median      min      max')
   for name, values in rates.items():
@@ -260,6 +273,10 @@ def main() -> None:
   share = 100 * rates[OURS] / np.array(gather_rates)
   print(f'\nindices, gather and decoding of a batch from 60,000 resident images, in percent of our step: '
         f'median {np.median(share):.2f}, min {np.min(share):.2f}, max {np.max(share):.2f}')
+  print(f'other programs used {foreign:.2f} of {num_cores()} cores meanwhile')
+  if foreign > MAX_FOREIGN * num_cores():
+    print('Warning: not a fair comparison. PyTorch waits for its slowest thread in every operation, so it suffers more '
+          'from other programs than XLA does. Repeat it on a quiet machine before quoting a ratio.')
 
 
 if __name__ == '__main__':

@@ -1,0 +1,30 @@
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(VENV)/run.ok   ## Train the DCGAN on the embedded digits.
+	$(RUN) -m gan.main --config=configs/dcgan.py
+	@echo "Open runs/dcgan/report.html in a browser. Draw more: $(RUN) -m gan.sample --workdir=runs/dcgan --out=grid.png"
+
+test: lint   ## Linter and quick tests.
+	$(RUN) -m pytest -n 2
+
+test-slow: lint   ## Drills and trainings, minutes each.
+	$(RUN) -m pytest -m slow
+
+lint: $(VENV)/dev.ok
+	$(RUN) -m ruff check .
+
+$(VENV)/run.ok: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.ok: $(VENV)/run.ok requirements-dev.txt requirements-prepare.txt
+	$(RUN) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+clean:   ## Remove the environment and caches; runs stay.
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

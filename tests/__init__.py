@@ -1,0 +1,1 @@
+"""Tests: mathematics and invariances first."""

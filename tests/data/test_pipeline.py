@@ -1,0 +1,170 @@
+"""Resident, streamed and drawn batches: one order, one decoding, wherever a run starts and however it is cut."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan.data import order, pipeline, toy
+from gan.data.source import ImageSource
+from gan.parallel import make_parallel
+from gan.randomness import purpose_key, root_key, step_key
+
+NUM, SHAPE, DISC_STEPS, BATCH, CALL = 23, (3, 4, 2), 2, 4, 3
+RNG = root_key(5)
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeRecords:
+  """Image i has i * 11 + 0, 1, ... as its pixels, and i as its label."""
+
+  num: int = NUM
+
+  def __len__(self):
+    return self.num
+
+  def __getitem__(self, i):
+    return image(i), i
+
+
+def image(i):
+  return (11 * i + np.arange(np.prod(SHAPE)).reshape(SHAPE)).astype(np.uint8)
+
+
+SOURCE = ImageSource('fake', 'train', SHAPE, (), FakeRecords())
+
+
+@pytest.fixture(scope='module')
+def parallel():
+  return make_parallel('jit')
+
+
+@pytest.fixture(scope='module')
+def make(parallel):
+  """A pipeline of the kind asked for, and its compiled `batch`."""
+  made = {}
+
+  def get(kind, flip=False):
+    if (kind, flip) not in made:
+      if kind == 'resident':
+        pipe = pipeline.Resident(SOURCE, DISC_STEPS, BATCH, parallel.shard, parallel.place, flip)
+      else:
+        pipe = pipeline.Streamed(SOURCE, DISC_STEPS, BATCH, parallel.shard, parallel.place_batch, flip, RNG, CALL,
+                                 parallel.host_rows(BATCH))
+      made[kind, flip] = pipe, jax.jit(pipe.batch)
+    return made[kind, flip]
+
+  return get
+
+
+def batches(pipe, start, counts):
+  """The batches of dispatches of `counts` steps from step `start` on."""
+  feeder, batch = pipe
+  for count in counts:
+    data = feeder.feed(start, count)
+    for i in range(count):
+      yield jax.tree.map(np.asarray, batch(data, RNG, np.int32(start + i), np.int32(i)))
+    start += count
+
+
+def expected_indices(step):
+  key = np.asarray(order.order_key(purpose_key(RNG, 'data')))
+  drawn = DISC_STEPS * BATCH
+  return order.host_indices(key, step * drawn, drawn, NUM).reshape(DISC_STEPS, BATCH)
+
+
+def assert_equal(one, other):
+  assert set(one) == set(other) == {'images', 'labels'}
+  for name in one:
+    assert one[name].dtype == other[name].dtype
+    np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize('kind', ['resident', 'streamed'])
+def test_batches_hold_the_samples_of_the_order(make, kind):
+  """Labels belong to their images, pixels go from 0..255 to [-1, 1]; epochs of 23 end inside batches of 8."""
+  labels = []
+  for step, batch in enumerate(batches(make(kind), 0, [3, 3])):
+    indices = expected_indices(step)
+    np.testing.assert_array_equal(batch['labels'], indices)
+    pixels = np.stack([image(i) for i in indices.ravel()]).reshape(DISC_STEPS, BATCH, *SHAPE)
+    np.testing.assert_allclose(batch['images'], pixels / 127.5 - 1.0, atol=1e-6)
+    assert batch['images'].dtype == np.float32
+    assert batch['labels'].dtype == np.int32
+    assert np.abs(batch['images']).max() <= 1.0
+    labels.extend(batch['labels'].ravel())
+  assert sorted(labels[:NUM]) == list(range(NUM))
+  assert sorted(labels[NUM:2 * NUM]) == list(range(NUM))
+
+
+def test_both_ends_of_the_range_are_reached(parallel):
+  extreme = np.stack([np.zeros(SHAPE), np.full(SHAPE, 255.0)]).astype(np.uint8)
+
+  class Records:
+    def __len__(self):
+      return 2
+
+    def __getitem__(self, i):
+      return extreme[i], i
+
+  source = ImageSource('extreme', 'train', SHAPE, (), Records())
+  pipe = pipeline.Resident(source, 1, 2, parallel.shard, parallel.place, False)
+  [batch] = batches((pipe, pipe.batch), 0, [1])
+  assert (batch['images'].min(), batch['images'].max()) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_streamed_equals_resident(make, flip):
+  """Bit for bit, at any starting step and however dispatches are cut, forwards and back after a resume."""
+  for start, counts in ((0, [3, 1, 2]), (5, [2, 3]), (1, [1]), (10**6, [1])):
+    resident = batches(make('resident', flip), start, [1] * sum(counts))
+    streamed = batches(make('streamed', flip), start, counts)
+    for one, other in zip(resident, streamed, strict=True):
+      assert_equal(one, other)
+
+
+def test_flip_mirrors_half_of_the_images_by_the_augmentation_key(make):
+  """Left and right only, each image on its own, and not the same ones at each step."""
+  plain, mirrored = (list(batches(make('resident', flip), 0, [3] * 6)) for flip in (False, True))
+  patterns = []
+  for step, (before, after) in enumerate(zip(plain, mirrored, strict=True)):
+    np.testing.assert_array_equal(before['labels'], after['labels'])
+    turned = np.asarray(jax.random.bernoulli(step_key(RNG, 'augmentation', step), 0.5, (DISC_STEPS, BATCH)))
+    expected = np.where(turned[..., None, None, None], before['images'][..., ::-1, :], before['images'])
+    np.testing.assert_array_equal(after['images'], expected)
+    patterns.append(turned)
+  assert 0.35 < np.mean(patterns) < 0.65
+  assert len({pattern.tobytes() for pattern in patterns}) > 12
+
+
+def test_streamed_fills_a_short_dispatch_with_zeros(make):
+  """One compiled shape for every dispatch; what lies beyond the count is never looked at."""
+  data = jax.tree.map(np.asarray, make('streamed')[0].feed(7, 2))
+  assert data['images'].shape == (CALL, DISC_STEPS, BATCH, *SHAPE)
+  assert data['images'].dtype == np.uint8
+  assert data['images'][:2].any()
+  assert not data['images'][2:].any()
+
+
+def test_load_all_keeps_the_order():
+  images, labels = pipeline.load_all(ImageSource('fake', 'train', SHAPE, (), FakeRecords(101)))
+  np.testing.assert_array_equal(labels, np.arange(101))
+  np.testing.assert_array_equal(images[57], image(57))
+
+
+def test_drawn_batches_are_fresh_draws_of_the_mixture(parallel):
+  mixture = toy.ring()
+  drawn = pipeline.Drawn(mixture, 3, 32, parallel.shard)
+  batch = jax.jit(drawn.batch)
+  steps = [np.asarray(batch(drawn.feed(step, 1), RNG, np.int32(step), np.int32(0))['images']) for step in (0, 1)]
+  assert steps[0].shape == (3, 32, 2)
+  assert steps[0].dtype == np.float32
+  everything = np.concatenate(steps).reshape(-1, 2)
+  assert len(np.unique(everything, axis=0)) == len(everything)
+  expected = mixture.draw(step_key(RNG, 'data', 1), 96).reshape(3, 32, 2)
+  np.testing.assert_allclose(steps[1], expected, rtol=1e-5, atol=1e-6)
+  # The place in a dispatch does not matter, the step does.
+  again = batch((), RNG, jnp.int32(1), jnp.int32(9))['images']
+  np.testing.assert_array_equal(steps[1], again)

@@ -1,0 +1,73 @@
+"""Scores of mixtures: known answers, and a brute force over samples and modes."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gan.data import toy
+from gan.metrics.mixture import mixture_scores
+
+MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32)
+
+
+def test_perfect_samples():
+  scores = mixture_scores(np.repeat(MODES, 5, axis=0), MODES, 0.01)
+  assert scores == {'modes': 4.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(0.0, abs=1e-12)}
+
+
+def test_collapse_to_one_mode():
+  """KL of a point mass from the uniform distribution over K modes is log K."""
+  scores = mixture_scores(np.full((50, 2), 1.0), MODES, 0.01)
+  assert scores == {'modes': 1.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(math.log(4))}
+
+
+def test_shares_count_all_samples_and_modes_only_close_ones():
+  """Three at one mode, one near another but 4 sigma away from it."""
+  samples = np.array([[0.0, 0.0], [0.02, 0.0], [0.0, -0.029], [1.0, 0.04]])
+  scores = mixture_scores(samples, MODES, 0.01)
+  assert scores['modes'] == 1.0
+  assert scores['high_quality'] == 0.75
+  assert scores['reverse_kl'] == pytest.approx(0.75 * math.log(3.0) + 0.25 * math.log(1.0))
+
+
+@pytest.mark.parametrize(('distance', 'close'), [(2.99, 1.0), (3.01, 0.0)])
+def test_three_sigma_is_a_euclidean_distance(distance, close):
+  offset = distance * 0.05 * np.array([[0.6, 0.8]])
+  assert mixture_scores(MODES[:1] + offset, MODES, 0.05)['high_quality'] == close
+
+
+def test_the_ring_itself_scores_as_theory_says():
+  """Within 3 sigma lies 1 - exp(-9/2) of a two-dimensional Gaussian."""
+  ring = toy.ring()
+  rng = np.random.default_rng(0)
+  samples = ring.modes[rng.integers(8, size=40_000)] + ring.sigma * rng.normal(size=(40_000, 2))
+  scores = mixture_scores(samples.astype(np.float32), ring.modes, ring.sigma)
+  assert scores['modes'] == 8.0
+  assert scores['high_quality'] == pytest.approx(1 - math.exp(-4.5), abs=0.002)
+  assert 0.0 <= scores['reverse_kl'] < 0.001
+
+
+def test_brute_force():
+  rng = np.random.default_rng(1)
+  samples, modes = rng.normal(size=(60, 2)), rng.normal(size=(5, 2))
+  counts, close, covered = [0] * 5, 0, set()
+  for sample in samples:
+    distances = [math.dist(sample, mode) for mode in modes]
+    best = min(range(5), key=distances.__getitem__)
+    counts[best] += 1
+    if distances[best] <= 3 * 0.15:
+      close += 1
+      covered.add(best)
+  kl = sum(n / 60 * math.log(n / 60 * 5) for n in counts if n)
+  expected = {'modes': float(len(covered)), 'high_quality': close / 60, 'reverse_kl': kl}
+  assert mixture_scores(samples, modes, 0.15) == pytest.approx(expected)
+  assert 0 < close < 60
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_samples_that_are_not_finite(value):
+  samples = np.zeros((5, 2))
+  samples[1, 0] = samples[3, 1] = samples[3, 0] = value
+  with pytest.raises(ValueError, match='2 of 5 samples are not finite'):
+    mixture_scores(samples, MODES, 0.01)

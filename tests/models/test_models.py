@@ -1,0 +1,153 @@
+"""Shapes, ranges, initial weights and batch norm of the architectures."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from gan.models import MODELS, dcgan, get_model, layers
+
+IMAGES = [(size, size, channels) for size in dcgan.IMAGE_SIZES for channels in (1, 3)]
+CASES = [('dcgan', shape) for shape in IMAGES] + [('vanilla', (28, 28, 1)), ('vanilla', (16, 16, 3)), ('mlp', (2,))]
+
+
+def leaves(tree):
+  return {jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+          for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def num_parameters(module, *shape):
+  variables = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros(shape), train=True))
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables['params']))
+
+
+@pytest.mark.parametrize('train', [True, False])
+@pytest.mark.parametrize(('name', 'shape'), CASES)
+def test_shapes_and_dtypes(name, shape, train):
+  """Samples [B, ...] and logits [B], float32 like all parameters; traced, not run."""
+  gen, disc = (get_model(player, name, shape, width=4) for player in ('gen', 'disc'))
+
+  def run(z):
+    results = []
+    for net, x in ((gen, z), (disc, jnp.zeros((5, *shape)))):
+      variables = net.init(jax.random.key(0), x, train=True)
+      out = net.apply(variables, x, train=train, mutable=['batch_stats'])[0]
+      results.append((out, variables['params']))
+    return results
+
+  (samples, gen_params), (logits, disc_params) = jax.eval_shape(run, jnp.zeros((5, 7)))
+  assert samples.shape == (5, *shape)
+  assert logits.shape == (5,)
+  assert {leaf.dtype for leaf in jax.tree.leaves((samples, logits, gen_params, disc_params))} == {jnp.dtype('float32')}
+
+
+@pytest.mark.parametrize('net', [dcgan.Generator(16, 1, width=4, dtype=jnp.bfloat16),
+                                 dcgan.Discriminator(16, width=4, dtype=jnp.bfloat16)])
+def test_half_precision_is_for_computation_only(net):
+  x = jnp.zeros((2, 7) if isinstance(net, dcgan.Generator) else (2, 16, 16, 1))
+  out, variables = jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), x, train=True))
+  assert {leaf.dtype for leaf in jax.tree.leaves((out, variables))} == {jnp.dtype('float32')}
+
+
+@pytest.mark.parametrize(('name', 'shape', 'bounded'), [('dcgan', (16, 16, 1), True), ('vanilla', (4, 4, 1), True),
+                                                        ('mlp', (2,), False)])
+def test_images_are_bounded_and_points_are_not(name, shape, bounded):
+  gen = get_model('gen', name, shape, width=4)
+  z = 10.0 * jax.random.normal(jax.random.key(1), (8, 7))
+
+  @jax.jit
+  def run():
+    variables = gen.init(jax.random.key(0), z, train=True)
+    large = variables | {'params': jax.tree.map(lambda p: 30.0 * p, variables['params'])}
+    return gen.apply(large, z, train=True, mutable=['batch_stats'])[0]
+
+  samples = np.asarray(run())
+  assert np.isfinite(samples).all()
+  assert np.ptp(samples) > 1.0
+  assert (np.abs(samples).max() <= 1.0) == bounded
+
+
+def test_parameter_counts_of_dcgan_32():
+  """Counted by hand for CIFAR-10: kernels, and a scale and a bias for each channel of a batch norm."""
+  gen = 100 * 16 * 256 + 2 * 256 + 16 * 256 * 128 + 2 * 128 + 16 * 128 * 64 + 2 * 64 + 16 * 64 * 3
+  disc = 16 * 3 * 64 + 16 * 64 * 128 + 2 * 128 + 16 * 128 * 256 + 2 * 256 + 16 * 256
+  assert (gen, disc) == (1_068_928, 663_296)
+  assert num_parameters(get_model('gen', 'dcgan', (32, 32, 3)), 2, 100) == gen
+  assert num_parameters(get_model('disc', 'dcgan', (32, 32, 3)), 2, 32, 32, 3) == disc
+  plain = get_model('disc', 'dcgan', (32, 32, 3), batch_norm=False)
+  assert num_parameters(plain, 2, 32, 32, 3) == disc - 2 * 128 - 2 * 256
+
+
+def test_parameter_counts_of_the_dense_networks():
+  assert num_parameters(get_model('gen', 'mlp', (2,), width=8, layers=3), 2, 5) == 5 * 8 + 8 + 2 * (64 + 8) + 8 * 2 + 2
+  assert num_parameters(get_model('disc', 'mlp', (2,), width=8, layers=1), 2, 2) == 2 * 8 + 8 + 8 + 1
+  assert num_parameters(get_model('gen', 'vanilla', (4, 4, 1), width=8), 2, 5) == 5 * 8 + 8 + 72 + 8 * 16 + 16
+
+
+@pytest.mark.parametrize('player', ['gen', 'disc'])
+def test_initial_weights_of_dcgan(player):
+  """N(0, 0.02) for kernels, N(1, 0.02) for the scales of batch norm, 0 for its biases."""
+  net = get_model(player, 'dcgan', (16, 16, 1), width=16)
+  x = jnp.zeros((2, 20) if player == 'gen' else (2, 16, 16, 1))
+  params = leaves(jax.jit(lambda: net.init(jax.random.key(3), x, train=True)['params'])())
+  for name, leaf in params.items():
+    values = np.asarray(leaf).ravel()
+    if name.endswith('bias'):
+      assert not values.any()
+    else:
+      mean = 1.0 if name.endswith('scale') else 0.0
+      assert stats.kstest((values - mean) / 0.02, 'norm').pvalue > 1e-3, name
+  assert any(name.endswith('scale') for name in params)
+
+
+def test_batch_norm_normalises_over_the_batch_and_keeps_running_statistics():
+  norm = layers.BatchNorm()
+  x = np.random.default_rng(0).normal(3.0, 2.0, (64, 4, 4, 5)).astype(np.float32)
+  variables = jax.jit(lambda x: norm.init(jax.random.key(1), x, train=True))(x)
+  y, updated = jax.jit(lambda v, x: norm.apply(v, x, train=True, mutable=['batch_stats']))(variables, x)
+  before, after = leaves(variables), leaves(updated)
+  mean, var = np.mean(x, (0, 1, 2)), np.var(x, (0, 1, 2))
+  np.testing.assert_allclose(np.mean(y, (0, 1, 2)), 0.0, atol=1e-5)
+  np.testing.assert_allclose(np.std(y, (0, 1, 2)), before['params/norm/scale'], rtol=1e-4)
+  np.testing.assert_allclose(after['batch_stats/norm/mean'], 0.1 * mean, rtol=1e-5)
+  np.testing.assert_allclose(after['batch_stats/norm/var'], 0.9 + 0.1 * var, rtol=1e-4)
+  # Evaluation uses the running statistics, and nothing of its own batch.
+  out = jax.jit(lambda v, x: norm.apply(v, x, train=False))(variables | updated, x[:2])
+  expected = (x[:2] - 0.1 * mean[None, None, None]) / np.sqrt(0.9 + 0.1 * var + 1e-5)[None, None, None]
+  np.testing.assert_allclose(out, expected * before['params/norm/scale'][None, None, None], rtol=1e-3, atol=1e-5)
+
+
+def test_without_batch_norm_samples_are_judged_one_by_one():
+  rng = np.random.default_rng(0)
+  images = rng.normal(size=(4, 16, 16, 1)).astype(np.float32)
+  others = np.concatenate([images[:1], -2.0 * images[1:]])
+  for batch_norm in (True, False):
+    disc = get_model('disc', 'dcgan', (16, 16, 1), width=4, batch_norm=batch_norm)
+    shapes = jax.eval_shape(lambda disc=disc: disc.init(jax.random.key(1), images, train=True))
+    assert ('batch_stats' in shapes) == batch_norm
+    variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
+    judge = jax.jit(lambda x, v=variables, disc=disc: disc.apply(v, x, train=True, mutable=['batch_stats'])[0])
+    before, after = judge(images), judge(others)
+    assert np.isclose(before[0], after[0], rtol=1e-5) != batch_norm
+    assert not np.isclose(before[1], after[1], rtol=1e-3)
+
+
+def test_unknown_names_and_sizes():
+  with pytest.raises(ValueError, match=r"model 'dcgann' is unknown; known: dcgan, mlp, vanilla"):
+    get_model('gen', 'dcgann', (16, 16, 1))
+  for player, x in (('gen', (2, 7)), ('disc', (2, 28, 28, 1))):
+    with pytest.raises(ValueError, match=r'image_size=28: DCGAN is built for 16, 32, 64 pixels'):
+      get_model(player, 'dcgan', (28, 28, 1)).init(jax.random.key(0), jnp.zeros(x), train=True)
+
+
+def test_settings_of_the_table_are_those_of_the_modules():
+  """Every setting a configuration may give is accepted, with the default that the table states."""
+  for name, architecture in MODELS.items():
+    shape = (16, 16, 1) if architecture.images else (2,)
+    for player, settings in (('gen', architecture.gen_settings), ('disc', architecture.disc_settings)):
+      assert get_model(player, name, shape, **settings).width == settings['width']
+      if name != 'vanilla':  # Its module has another default width: the table rules there.
+        assert get_model(player, name, shape) == get_model(player, name, shape, **settings)

@@ -1,0 +1,89 @@
+"""Checkpoints come back bit for bit, and damaged ones are named and passed over."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan.checkpoint import CheckpointError, Checkpoints
+from gan.state import create_state
+
+
+def make_state(scale: float = 1.0):
+  params = {'dense': {'kernel': scale * jax.random.normal(jax.random.key(1), (64, 64))}}
+  stats = {'batch_stats': {'mean': jnp.full((3,), scale)}}
+  return create_state(jax.random.key(7), (params, stats), (params, {}), (optax.scale_by_adam(), optax.scale_by_rms()))
+
+
+def saved(tmp_path, steps=(10, 20, 30)):
+  checkpoints = Checkpoints(tmp_path, keep=3)
+  for step in steps:
+    checkpoints.save(step, make_state(step))
+  checkpoints.close()
+  return tmp_path / 'checkpoints'
+
+
+def assert_same(one, other):
+  as_numpy = [jax.tree.map(np.asarray, state.replace(rng=jax.random.key_data(state.rng))) for state in (one, other)]
+  jax.tree.map(np.testing.assert_array_equal, *as_numpy)
+
+
+def test_round_trip_keeps_every_bit_and_the_typed_key(tmp_path):
+  saved(tmp_path)
+  step, state = Checkpoints(tmp_path).restore_latest(make_state(), warn=pytest.fail)
+  assert step == 30
+  assert jax.dtypes.issubdtype(state.rng.dtype, jax.dtypes.prng_key)
+  assert_same(state, make_state(30))
+
+
+def test_newest_are_kept(tmp_path):
+  root = saved(tmp_path, steps=(1, 2, 3, 4, 5))
+  assert sorted(int(path.name) for path in root.iterdir()) == [3, 4, 5]
+
+
+def damage_by_truncation(step_dir):
+  largest = max((path for path in step_dir.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+  largest.write_bytes(largest.read_bytes()[:largest.stat().st_size // 2])
+
+
+def damage_by_a_flipped_byte(step_dir):
+  largest = max((path for path in step_dir.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+  content = bytearray(largest.read_bytes())
+  content[len(content) // 2] ^= 0xFF
+  largest.write_bytes(content)
+
+
+def damage_by_loss(step_dir):
+  for path in step_dir.rglob('*'):
+    if path.is_file() and 'manifest' in path.name:
+      path.unlink()
+
+
+@pytest.mark.parametrize('damage', [damage_by_truncation, damage_by_a_flipped_byte, damage_by_loss])
+def test_damaged_newest_is_named_and_the_one_before_used(tmp_path, damage):
+  root = saved(tmp_path)
+  damage(root / '30')
+  warnings = []
+  checkpoints = Checkpoints(tmp_path)
+  step, state = checkpoints.restore_latest(make_state(), warnings.append)
+  assert step == 20
+  assert_same(state, make_state(20))
+  assert len(warnings) == 1
+  assert str(root / '30') in warnings[0]
+  checkpoints.save(30, make_state(300))  # The step can be saved again.
+  checkpoints.close()
+  assert_same(Checkpoints(tmp_path).restore_latest(make_state(), pytest.fail)[1], make_state(300))
+
+
+def test_all_damaged_is_an_error_and_loses_nothing(tmp_path):
+  root = saved(tmp_path, steps=(1, 2))
+  for step in ('1', '2'):
+    damage_by_truncation(root / step)
+  with pytest.raises(CheckpointError, match='none of the checkpoints'):
+    Checkpoints(tmp_path).restore_latest(make_state(), warn=lambda text: None)
+  assert sorted(path.name for path in (tmp_path / 'damaged_checkpoints').iterdir()) == ['1', '2']
+
+
+def test_no_checkpoint_is_no_error(tmp_path):
+  assert Checkpoints(tmp_path).restore_latest(make_state(), warn=pytest.fail) is None

@@ -1,0 +1,138 @@
+"""The command line as a person meets it: what works, and what every mistake is told."""
+
+import json
+
+import pytest
+
+from gan.report import read_metrics
+from tests import runs
+
+
+def refused(*arguments: str, module: str = 'gan.main', env=None) -> str:
+  """Runs a command that must fail as a mistake: exit code not 0, a message, and no traceback."""
+  code, _, err = runs.run(module, *arguments, env=env)
+  assert code not in (0, -9), err
+  assert 'Traceback' not in err
+  assert 'Error:' in err
+  return err
+
+
+def test_unknown_field_names_the_nearest(tmp_path):
+  err = refused('--config=configs/dcgan.py', '--config.loss.nam=hinge', f'--workdir={tmp_path}')
+  assert 'loss.nam' in err
+  assert 'did you mean loss.name?' in err
+
+
+def test_all_problems_are_listed_at_once(tmp_path):
+  err = refused('--config=configs/dcgan.py', '--config.loss.name=hing', '--config.model.gen.name=dcgann',
+                '--config.optimizer.gen.lr=nan', '--config.train.batch_size=0', f'--workdir={tmp_path / "run"}')
+  for part in ('did you mean hinge?', 'did you mean dcgan?', 'optimizer.gen.lr=nan', 'train.batch_size=0'):
+    assert part in err
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['--config=configs/dcgan.py:digits,los=hinge'], 'did you mean loss?'),
+    (['--config=configs/nothing.py'], 'configs/nothing.py'),
+    ([], '--config=configs/dcgan.py'),
+    (['--config=configs/dcgan.py', '--config.seed=abc'], 'seed'),
+    (['--config=configs/dcgan.py', '--confg.seed=1'], 'confg'),
+    (['--config=configs/dcgan.py', 'extra'], 'extra'),
+    (['--config=configs/dcgan.py:cifra10'], 'cifar10'),
+    (['--config=configs/dcgan.py:folder'], 'data.path'),
+    (['--config=configs/toy.py', '--config.loss.name=wasserstein'], 'penalty.clip=0.01'),
+])
+def test_mistakes_are_explained(arguments, message, tmp_path):
+  assert message in refused(*arguments, f'--workdir={tmp_path}')
+
+
+def test_batch_must_divide_by_the_devices(tmp_path):
+  code, _, err = runs.run('gan.main', '--config=configs/dcgan.py', '--config.train.batch_size=101',
+                          f'--workdir={tmp_path}', devices=2)
+  assert code == 2
+  assert 'train.batch_size=101 must divide by 2 devices; try 100 or 102' in err
+
+
+def test_unwritable_workdir_is_said_before_training(tmp_path):
+  (tmp_path / 'file').write_text('not a directory')
+  err = refused('--config=configs/toy.py:runlocal', f'--workdir={tmp_path / "file" / "run"}')
+  assert 'cannot write to the workdir' in err
+  assert '--workdir' in err
+
+
+def test_missing_data_set_fails_in_seconds_and_names_the_ways_out(tmp_path):
+  env = {'TFDS_DATA_DIR': str(tmp_path)}
+  err = refused('--config=configs/dcgan.py:mnist', f'--workdir={tmp_path / "run"}', env=env)
+  for part in ('python -m gan.data.prepare mnist', 'TFDS_DATA_DIR', 'digits'):
+    assert part in err
+
+
+def test_dry_run_shows_what_would_be_trained(tmp_path):
+  code, out, err = runs.run('gan.main', '--config=configs/dcgan.py:loss=hinge,size=32', '--dry_run',
+                            f'--workdir={tmp_path}')
+  assert code == 0, err
+  for part in ('loss.name = hinge', 'fakes [64, 32, 32, 1]', 'Generator: 1,066,496 parameters',
+               'Discriminator: 661,504 parameters', 'separate batches'):
+    assert part in out
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_from_start_to_finish(tmp_path):
+  command = ('--config=configs/dcgan.py:runlocal', f'--workdir={tmp_path}')
+  code, out, err = runs.run('gan.main', *command)
+  assert code == 0, err
+  rows = read_metrics(tmp_path / 'metrics.jsonl')
+  assert [row['step'] for row in rows] == [1, 5, 10, 15, 20]
+  for name in ('disc/loss', 'gen/loss', 'disc/real_prob', 'disc/fake_prob', 'disc/accuracy', 'disc/grad_norm',
+               'gen/grad_norm', 'disc/update_norm', 'gen/update_norm', 'time/images_per_sec'):
+    assert name in rows[-1]
+  assert 'eval/diversity' in rows[2]
+  assert (tmp_path / 'report.html').stat().st_size > 10_000
+  assert (tmp_path / 'training.gif').read_bytes()[:6] == b'GIF89a'
+  assert sorted(path.name for path in (tmp_path / 'samples').iterdir()) == [
+      f'step_{step:08d}.png' for step in (0, 10, 20)]
+  environment = json.loads((tmp_path / 'environment.json').read_text())
+  assert environment['device_count'] == 1
+  assert 'version.jax' in environment
+
+  # Started again: finished. Of another configuration: refused. Longer: goes on.
+  code, out, err = runs.run('gan.main', *command)
+  assert (code, 'is finished' in out) == (0, True), err
+  err = refused(*command, '--config.loss.name=hinge')
+  assert 'loss.name: nonsaturating there, hinge here' in err
+  assert '--workdir' in err
+  code, out, err = runs.run('gan.main', *command, '--config.train.num_steps=25', '--config.train.log_every=25')
+  assert code == 0, err
+  assert 'at step 20 of 25' in out
+  assert [row['step'] for row in read_metrics(tmp_path / 'metrics.jsonl')] == [1, 5, 10, 15, 20, 25]
+
+  # Another device count: allowed, and said.
+  code, out, err = runs.run('gan.main', *command, '--config.train.num_steps=26', devices=2)
+  assert code == 0, err
+  assert 'device_count: 1 then, 2 now' in out
+
+  # Sampled: pictures, arrays, walks.
+  for arguments, name in (((), 'grid.png'), (('--raw', '--seed=3'), 'raw.png'),
+                          (('--interpolate', '--num=3'), 'walk.png'),
+                          (('--npz', '--num=70', '--step=20'), 'samples.npz')):
+    code, _, err = runs.run('gan.sample', f'--workdir={tmp_path}', *arguments, f'--out={tmp_path / name}')
+    assert code == 0, err
+    assert (tmp_path / name).exists()
+  assert 'has checkpoints of steps' in refused(f'--workdir={tmp_path}', '--step=3', module='gan.sample')
+  assert 'no run in' in refused(f'--workdir={tmp_path / "none"}', module='gan.sample')
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+  code, _, err = runs.run('gan.main', '--config=configs/toy.py:runlocal', '--config.optimizer.gen.lr=1e30',
+                          '--config.optimizer.gen.name=sgd', '--config.train.num_steps=200', f'--workdir={tmp_path}',
+                          '--config.train.save_every=1')
+  assert code == 1
+  assert 'Traceback' not in err
+  assert 'not finite' in err
+  rows = read_metrics(tmp_path / 'metrics.jsonl')
+  bad = rows[-1]['step']
+  assert f'step {bad:.0f}:' in err
+  saved = sorted(int(path.name) for path in (tmp_path / 'checkpoints').iterdir())
+  assert saved[-1] == bad - 1 if saved else bad == 1
+  assert 'on-finite' in (tmp_path / 'report.html').read_text()
+

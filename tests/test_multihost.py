@@ -1,0 +1,47 @@
+"""Two processes, joined by the loopback, compute what one process with two devices does."""
+
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests import runs
+
+PROGRAM = textwrap.dedent('''
+    import sys
+    import jax
+    from pathlib import Path
+    port, index, workdir, *extra = sys.argv[1:]
+    jax.distributed.initialize(f'127.0.0.1:{port}', 2, int(index))
+    from configs import dcgan
+    from gan import train
+    from gan.config import apply_overrides
+    config = dcgan.get_config('runlocal')
+    apply_overrides(config, {'data.resident_bytes': int(extra[0])})
+    sys.exit(train.run(config, Path(workdir), ['test']))
+''')
+
+
+def run_two(workdir, resident_bytes: int):
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    port = free.getsockname()[1]
+  commands = [[sys.executable, '-c', PROGRAM, *map(str, (port, index, workdir, resident_bytes))] for index in range(2)]
+  processes = [subprocess.Popen(command, cwd=runs.ROOT, env=runs.environment(devices=1), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands]
+  return [runs.finish(process) for process in processes]
+
+
+@pytest.mark.parametrize('resident_bytes', [2**31, 0], ids=['resident', 'streamed'])
+def test_two_processes_equal_two_devices(tmp_path, resident_bytes):
+  for code, _, err in run_two(tmp_path / 'two', resident_bytes):
+    assert code == 0, err
+  code, _, err = runs.run('gan.main', '--config=configs/dcgan.py:runlocal', f'--workdir={tmp_path / "one"}', devices=2)
+  assert code == 0, err
+  two, one = (runs.rows_without_clock(tmp_path / name) for name in ('two', 'one'))
+  assert [row['step'] for row in two] == [row['step'] for row in one]
+  for ours, theirs in zip(two, one, strict=True):
+    assert ours == pytest.approx(theirs, rel=2e-2, abs=1e-3)
+  assert two[0] == pytest.approx(one[0], rel=1e-4, abs=1e-5)

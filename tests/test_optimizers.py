@@ -1,0 +1,89 @@
+"""Schedules and first steps of the optimizers against hand-computed numbers; numbers may be traced."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan.optimizers import OPTIMIZERS, make_optimizer
+
+NUMBERS = {'lr': 0.1, 'b1': 0.9, 'b2': 0.99, 'eps': 1e-8}
+GRADS = (np.array([2.0, -0.5]), np.array([-1.0, 3.0]))
+
+
+def by_hand(name, numbers, grads):
+  """Updates of the first steps, in float64."""
+  lr, b1, b2, eps = (numbers[key] for key in ('lr', 'b1', 'b2', 'eps'))
+  m = v = np.zeros(2)
+  for t, g in enumerate(grads, 1):
+    if name == 'adam':
+      m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+      yield -lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+    elif name == 'rmsprop':
+      v = b2 * v + (1 - b2) * g**2
+      yield -lr * g / np.sqrt(v + eps)
+    else:
+      m = g + b1 * m
+      yield -lr * m
+
+
+def updates(build, numbers, grads=GRADS, first=0):
+  params = jnp.zeros(2)
+  opt_state = build(numbers, first).init(params)
+  for i, grad in enumerate(grads):
+    update, opt_state = build(numbers, first + i).update(jnp.asarray(grad, jnp.float32), opt_state, params)
+    yield update
+
+
+def factor(step, **settings):
+  """The factor on the learning rate, through plain gradient descent."""
+  [update] = updates(make_optimizer('sgd', **settings), NUMBERS | {'lr': 1.0, 'b1': 0.0}, [np.ones(2)], first=step)
+  return -float(update[0])
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_first_steps_by_hand(name):
+  for ours, theirs in zip(updates(make_optimizer(name), NUMBERS), by_hand(name, NUMBERS, GRADS), strict=True):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_adam_is_optax_adam():
+  params, tx = jnp.zeros(2), optax.adam(0.1, b1=0.9, b2=0.99, eps=1e-8)
+  opt_state = tx.init(params)
+  for ours, grad in zip(updates(make_optimizer('adam'), NUMBERS), GRADS, strict=True):
+    theirs, opt_state = tx.update(jnp.asarray(grad, jnp.float32), opt_state)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize(('settings', 'expected'), [
+    ({}, {0: 1.0, 10**6: 1.0}),
+    ({'schedule': 'linear', 'decay_steps': 10}, {0: 1.0, 3: 0.7, 10: 0.0, 50: 0.0}),
+    ({'schedule': 'cosine', 'decay_steps': 10}, {0: 1.0, 2: (1 + np.cos(np.pi / 5)) / 2, 5: 0.5, 10: 0.0, 50: 0.0}),
+    ({'warmup_steps': 4}, {0: 0.25, 1: 0.5, 3: 1.0, 4: 1.0, 100: 1.0}),
+    ({'warmup_steps': 4, 'schedule': 'linear', 'decay_steps': 10}, {0: 0.25, 1: 0.45, 5: 0.5, 10: 0.0}),
+])
+def test_schedules(settings, expected):
+  for step, value in expected.items():
+    assert factor(step, **settings) == pytest.approx(value, abs=1e-6), step
+    assert factor(jnp.int32(step), **settings) == pytest.approx(value, abs=1e-6), step
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_numbers_may_be_traced_and_differ_between_members(name):
+  """One program for every learning rate: vmap over all four numbers equals each of them alone."""
+  build = make_optimizer(name, 'linear', warmup_steps=2, decay_steps=5)
+  members = [NUMBERS, {'lr': 0.03, 'b1': 0.5, 'b2': 0.9, 'eps': 1e-3}]
+  stacked = {key: jnp.array([member[key] for member in members]) for key in NUMBERS}
+  both = jax.jit(jax.vmap(lambda numbers: jnp.stack(list(updates(build, numbers)))))(stacked)
+  for i, member in enumerate(members):
+    for t, expected in enumerate(by_hand(name, member, GRADS)):
+      np.testing.assert_allclose(both[i, t], expected * [0.5, 0.8][t], rtol=1e-5)
+
+
+@pytest.mark.parametrize(('args', 'message'), [
+    (('adamw',), "optimizer 'adamw' is unknown; known: adam, rmsprop, sgd"),
+    (('adam', 'step'), "schedule 'step' is unknown; known: constant, cosine, linear")])
+def test_unknown_names(args, message):
+  with pytest.raises(ValueError, match=message):
+    make_optimizer(*args)

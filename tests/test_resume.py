@@ -1,0 +1,84 @@
+"""A run that was killed and started again ends as if nothing had happened, bit for bit."""
+
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from gan.report import read_metrics
+from tests import runs
+
+STEPS = 240
+SETTINGS = ('--config=configs/dcgan.py:runlocal', f'--config.train.num_steps={STEPS}', '--config.train.save_every=12',
+            '--config.train.log_every=7', '--config.train.eval_every=60', '--config.train.sample_every=120',
+            '--config.train.disc_steps=2', '--config.data.flip=True')
+
+
+def last_step(workdir) -> int:
+  rows = read_metrics(workdir / 'metrics.jsonl') if (workdir / 'metrics.jsonl').exists() else []
+  return int(rows[-1]['step']) if rows else 0
+
+
+def kill_at(workdir, target: int, signum: int, *arguments: str) -> tuple[int, str, str]:
+  """Starts the run and sends it a signal once it has logged a step >= target."""
+  process = runs.start('gan.main', *arguments, f'--workdir={workdir}')
+  deadline = time.monotonic() + 120
+  while last_step(workdir) < target and process.poll() is None and time.monotonic() < deadline:
+    time.sleep(0.002)
+  process.send_signal(signum)
+  return runs.finish(process)
+
+
+def assert_equal_runs(one, other):
+  assert runs.rows_without_clock(one) == runs.rows_without_clock(other)
+  ours, theirs = (runs.saved_arrays(workdir, STEPS) for workdir in (one, other))
+  assert ours.keys() == theirs.keys()
+  assert any('ema' in path for path in ours)
+  assert any('batch_stats' in path for path in ours)
+  for path in ours:
+    np.testing.assert_array_equal(ours[path], theirs[path], err_msg=path)
+
+
+@pytest.mark.parametrize('resident_bytes', [2**31, 0], ids=['resident', 'streamed'])
+def test_killed_three_times_equals_uninterrupted(tmp_path, resident_bytes):
+  settings = (*SETTINGS, f'--config.data.resident_bytes={resident_bytes}')
+  straight, broken = tmp_path / 'straight', tmp_path / 'broken'
+  code, _, err = runs.run('gan.main', *settings, f'--workdir={straight}')
+  assert code == 0, err
+  generator = random.Random(resident_bytes)
+  kills = 0
+  for target in sorted(generator.sample(range(10, STEPS - 30), 3)):
+    code, _, err = kill_at(broken, target, signal.SIGKILL, *settings)
+    assert code in (-signal.SIGKILL, 0), err
+    kills += code != 0
+  assert kills >= 2, 'the run ended before it could be killed: the drill has to be made longer'
+  code, _, err = runs.run('gan.main', *settings, f'--workdir={broken}')
+  assert code == 0, err
+  assert_equal_runs(straight, broken)
+
+
+def test_streamed_equals_resident(tmp_path):
+  for name, resident_bytes in (('resident', 2**31), ('streamed', 0)):
+    code, _, err = runs.run('gan.main', '--config=configs/dcgan.py:runlocal', f'--workdir={tmp_path / name}',
+                            f'--config.data.resident_bytes={resident_bytes}')
+    assert code == 0, err
+  assert runs.rows_without_clock(tmp_path / 'resident') == runs.rows_without_clock(tmp_path / 'streamed')
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
+  arguments = ('--config=configs/toy.py:runlocal', '--config.train.num_steps=200000',
+               '--config.train.save_every=200000', '--config.train.eval_every=200000',
+               '--config.train.sample_every=200000', '--config.train.log_every=5')
+  code, out, err = kill_at(tmp_path, 50, signal.SIGTERM, *arguments)
+  assert code == 128 + signal.SIGTERM, err
+  assert 'SIGTERM: saved step' in out
+  saved = int(out.split('saved step ')[1].split('.')[0])
+  target = saved + 20
+  code, out, err = runs.run('gan.main', *arguments[:1], f'--config.train.num_steps={target}', f'--workdir={tmp_path}')
+  assert code == 0, err
+  assert f'Resuming {tmp_path} at step {saved} of {target}' in out
+  steps = [row['step'] for row in read_metrics(tmp_path / 'metrics.jsonl')]
+  assert steps == sorted(set(steps))
+  assert steps[-1] == target
