@@ -23,6 +23,8 @@ def run(main: Callable[[list[str]], int], user_errors: tuple[type[Exception], ..
       return main(argv)
     except user_errors as error:
       return fail(str(error))
+    except KeyboardInterrupt:  # Before or after training, which has a way of its own to be interrupted.
+      return 130
 
   app.run(guarded, flags_parser=_parse_flags)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import Array
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gan.state import PyTree
@@ -86,6 +87,11 @@ def make_parallel(strategy: str, devices: list[jax.Device] | None = None) -> Par
       return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * rows, rows)
     return Parallel(strategy, mesh, AXIS, shard, lambda tree: jax.lax.pmean(tree, AXIS))
   raise ValueError(f'parallel.strategy={strategy!r} is unknown; known: {", ".join(STRATEGIES)}')
+
+
+def on_any_host(flag: bool) -> bool:
+  """Whether the flag is up on one host at least: all hosts then act on it together, as collectives need."""
+  return flag if jax.process_count() == 1 else bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
 def is_writer() -> bool:

@@ -16,7 +16,7 @@ from gan.checkpoint import Checkpoints
 from gan.config import validate
 from gan.data import toy
 from gan.evaluate import make_evaluator, make_sampler
-from gan.parallel import is_writer
+from gan.parallel import is_writer, on_any_host
 from gan.report import Report
 
 
@@ -122,7 +122,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
     with Interrupted() as interrupted:
       if step == 0:
         report.samples(0, draw_frame(state, 0))
-      while step < num_steps and interrupted.signum is None:
+      while step < num_steps and not on_any_host(interrupted.signum is not None):
         stop = next_boundary(step, num_steps, settings.steps_per_call, periods)
         state, scalars, last = loop(state, batches.feed(step, stop - step), hparams, np.int32(stop - step))
         if pending:  # One dispatch late: the device never waits for the report.
@@ -139,12 +139,12 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
           checkpoints.save(step, state)
       if pending:
         finish(pending, {})
-      if interrupted.signum is not None and step < num_steps:
+      if step < num_steps:
         checkpoints.save(step, state)
         checkpoints.close()
-        report.message(f'{signal.Signals(interrupted.signum).name}: saved step {step}. '
-                       'The same command goes on from there.')
-        return 128 + interrupted.signum
+        signum = interrupted.signum or signal.SIGTERM  # It may have reached another host.
+        report.message(f'{signal.Signals(signum).name}: saved step {step}. The same command goes on from there.')
+        return 128 + signum
       checkpoints.close()
   except NonFiniteError:
     checkpoints.close()
