@@ -7,8 +7,7 @@ import json
 import math
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -98,14 +97,11 @@ class Progress:
     num_steps: Steps of the whole run.
     start_step: Steps already done when this process began.
     stream: Where to write; stdout by default.
-    clock: Seconds, monotonic; used for the ETA where the scalars lack time/steps_per_sec.
   """
 
-  def __init__(self, num_steps: int, start_step: int = 0, stream: TextIO | None = None,
-               clock: Callable[[], float] = time.monotonic):
-    self._num_steps, self._start_step, self._clock = num_steps, start_step, clock
+  def __init__(self, num_steps: int, start_step: int = 0, stream: TextIO | None = None):
+    self._num_steps = num_steps
     self._stream = sys.stdout if stream is None else stream
-    self._start_time = clock()
     self._bar = None
     if self._stream.isatty():
       self._bar = tqdm(total=num_steps, initial=start_step, unit='step', dynamic_ncols=True, file=self._stream)
@@ -140,8 +136,7 @@ class Progress:
       self._bar.close()
 
   def _eta(self, step: int, scalars: Mapping[str, float]) -> str:
-    elapsed = self._clock() - self._start_time
-    rate = float(scalars.get('time/steps_per_sec') or (step - self._start_step) / max(elapsed, 1e-9))
+    rate = float(scalars.get('time/steps_per_sec', math.nan))  # Absent at first: that time was mostly compilation.
     if not (math.isfinite(rate) and rate > 0):
       return '--:--'
     minutes, seconds = divmod(math.ceil(max(self._num_steps - step, 0) / rate), 60)

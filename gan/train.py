@@ -118,6 +118,12 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
                            f'{(checkpoints.steps() or [0])[-1]} is the last good one. Lower the learning rates, or '
                            'look at the curves in report.html.')
 
+  def scores(step: int) -> dict[str, float]:
+    try:
+      return evaluate(state.ema, state.rng)
+    except ValueError as error:  # The last update overflowed; its loss, taken before it, did not.
+      raise NonFiniteError(f'step {step}: {error}') from None
+
   try:
     with Interrupted() as interrupted:
       if step == 0:
@@ -131,7 +137,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
         done = step == num_steps
         due = {every: done or step % getattr(settings, f'{every}_every') == 0 for every in ('eval', 'sample', 'save')}
         if any(due.values()):  # All scalars up to here are written before a checkpoint claims this step.
-          finish(pending, evaluate(state.ema, state.rng) if due['eval'] and bool(last[1]) else {})
+          finish(pending, scores(step) if due['eval'] and bool(last[1]) else {})
           pending = None
         if due['sample']:
           report.samples(step, draw_frame(state, step))
@@ -168,9 +174,11 @@ class _Clock:
   def read(self, step: int) -> dict[str, float]:
     now, (last_step, last_time) = time.perf_counter(), self._last
     self._last = step, now
+    elapsed = {'time/elapsed_sec': now - self._start}
+    if last_time == self._start:  # Most of this was compilation.
+      return elapsed
     rate = (step - last_step) / max(now - last_time, 1e-9)
-    return {'time/steps_per_sec': rate, 'time/images_per_sec': rate * self._images_per_step,
-            'time/elapsed_sec': now - self._start}
+    return elapsed | {'time/steps_per_sec': rate, 'time/images_per_sec': rate * self._images_per_step}
 
 
 def _make_frame(data: Any, sample: Callable, settings: ml_collections.ConfigDict) -> Callable[[Any, int], np.ndarray]:

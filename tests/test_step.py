@@ -303,7 +303,10 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   assert build.build(config, shape).joint == joint
 
 
-GOLDEN = {}
+GOLDEN = {'disc/fake_prob': 0.5172794, 'disc/grad_norm': 0.2566900, 'disc/loss': 1.4297442, 'disc/on_fake': 0.7290086,
+          'disc/on_real': 0.7007356, 'disc/real_prob': 0.4971351, 'disc/update_norm': 0.04254425,
+          'gen/fake_prob': 0.5208419, 'gen/grad_norm': 0.2124977, 'gen/loss': 0.6531768, 'gen/on_fake': 0.6531768,
+          'gen/on_real': 0.0, 'gen/update_norm': 0.04836058, 'ema': 14.2261124}
 
 
 def test_golden_numbers():
@@ -320,9 +323,9 @@ def test_golden_numbers():
   batches = build.make_pipeline(config, data, built.parallel, state.rng)
   run = build.make_loop(config, built, batches)
   state, scalars, _ = run(state, batches.feed(0, 10), built.hparams, np.int32(10))
-  found = {name: float(value) for name, value in scalars.items()}
+  found = {name: float(value) for name, value in scalars.items() if name != 'disc/accuracy'}  # A count: it jumps.
   found['ema'] = float(sum(np.abs(leaf).sum() for leaf in jax.tree.leaves(state.ema)))
-  message = ('the numbers of a run have changed. Right only if that was meant: another initialisation, order of draws, '
-             f'loss or update. Then say so in the commit and store GOLDEN = {found}. If you only meant to make it faster '
-             'or tidier, it is a bug.')
+  message = ('the numbers of a run have changed. That is right only if it was meant: another initialisation, order of '
+             'draws, loss or update. Then say so in the commit and store these. If you only meant to make the code '
+             f'faster or tidier, it is a bug. GOLDEN = {found}')
   assert found == pytest.approx(GOLDEN, rel=1e-4, abs=1e-7), message

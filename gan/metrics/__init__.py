@@ -1,1 +1,14 @@
 """Scores of generated samples: pure functions of arrays."""
+
+import numpy as np
+
+
+def require_finite(samples: np.ndarray) -> None:
+  """Refuses samples [N, ...] of which some are no numbers.
+
+  Raises:
+    ValueError: says how many.
+  """
+  bad = int((~np.isfinite(samples.reshape(len(samples), -1))).any(axis=1).sum())
+  if bad:
+    raise ValueError(f'{bad} of {len(samples)} samples are not finite: there is nothing to score')

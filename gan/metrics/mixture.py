@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from gan.metrics import require_finite
+
 
 def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict[str, float]:
   """How many modes are covered, and how well (PacGAN's definitions, Lin et al. 2018, arXiv:1712.04086).
@@ -19,9 +21,7 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
   Raises:
     ValueError: if a sample is not finite; says how many.
   """
-  bad = int((~np.isfinite(samples)).any(axis=1).sum())
-  if bad:
-    raise ValueError(f'{bad} of {len(samples)} samples are not finite: there is nothing to score')
+  require_finite(samples)
   distances = np.linalg.norm(samples[:, None].astype(np.float64) - modes[None].astype(np.float64), axis=-1)
   nearest = distances.argmin(axis=1)
   close = distances.min(axis=1) <= 3 * sigma

@@ -1,0 +1,113 @@
+"""Imports point one way only. The table says what each module may import of ours; the code is read, not run."""
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PATHS = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path
+         for folder in ('gan', 'experiments') for path in sorted((ROOT / folder).rglob('*.py'))}
+TREES = {module: ast.parse(path.read_text()) for module, path in PATHS.items()}
+
+# The prefix that fits decides; a module that none fits (build, train, entry points) is free of this table.
+OURS = {
+    'gan.losses': (), 'gan.penalties': (), 'gan.state': (), 'gan.randomness': (), 'gan.optimizers': (),
+    'gan.images': (), 'gan.environment': (),
+    'gan.models': ('gan.models',),
+    'gan.metrics': ('gan.metrics',),
+    'gan.games': ('gan.state', 'gan.losses', 'gan.penalties', 'gan.games'),
+    'gan.step': ('gan.state', 'gan.losses', 'gan.optimizers', 'gan.randomness', 'gan.games'),
+    'gan.data': ('gan.data', 'gan.randomness'),
+    'gan.parallel': ('gan.state',),
+    'gan.checkpoint': ('gan.state', 'gan.parallel'),
+    'gan.report': ('gan.images',),
+    'gan.page': ('gan.images', 'gan.report'),
+    'gan.evaluate': ('gan.metrics', 'gan.data', 'gan.games', 'gan.state', 'gan.step', 'gan.randomness'),
+    # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
+    'gan.config': ('gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.step', 'gan.data.toy'),
+}
+# Mathematics: these packages only, beside the standard library.
+NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspect', 'collections', 'typing', 'types',
+           'dataclasses', 'itertools', 'gan'}
+MATHEMATICS = ('gan.losses', 'gan.penalties', 'gan.models', 'gan.state', 'gan.randomness', 'gan.optimizers',
+               'gan.metrics', 'gan.step', 'gan.games')
+ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.prepare'}
+MAY_KNOW_CONFIGS = {'gan.config', 'gan.build', 'gan.train', 'gan.workdir', 'gan.dry_run', 'gan.main', 'gan.sample',
+                    'gan.evaluate'}
+
+
+def belongs(module, prefixes):
+  return any(module == prefix or module.startswith(f'{prefix}.') for prefix in prefixes)
+
+
+def typing_only(tree):
+  """Nodes under `if TYPE_CHECKING:`."""
+  return {id(node) for branch in ast.walk(tree) if isinstance(branch, ast.If)
+          and ast.unparse(branch.test).endswith('TYPE_CHECKING') for child in branch.body for node in ast.walk(child)}
+
+
+def imports(module):
+  """Every module that is imported anywhere in `module`; a name imported from a package counts if it is a module."""
+  tree = TREES[module]
+  skipped = typing_only(tree)
+  found = set()
+  for node in ast.walk(tree):
+    if id(node) in skipped:
+      continue
+    if isinstance(node, ast.Import):
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f'{module}: relative import; imports are absolute here'
+      names = {f'{node.module}.{alias.name}' for alias in node.names}
+      submodules = names & set(PATHS)
+      found |= submodules
+      if names - submodules:
+        found.add(node.module)
+  return found
+
+
+def ours(module):
+  return {name for name in imports(module) if belongs(name, ('gan', 'experiments'))} - {module}
+
+
+def test_there_is_something_to_walk():
+  assert {'gan.losses', 'gan.step', 'gan.data.order', 'gan.models'} <= set(PATHS)
+  assert ours('gan.step') == {'gan.games', 'gan.optimizers', 'gan.randomness', 'gan.state'}
+  assert 'gan.models.layers' in ours('gan.models.dcgan')
+
+
+@pytest.mark.parametrize('module', PATHS)
+def test_imports_follow_the_table(module):
+  [rule] = [prefix for prefix in OURS if belongs(module, [prefix])] or [None]
+  if rule:
+    wrong = {name for name in ours(module) if not belongs(name, OURS[rule])}
+    assert not wrong, f'{module} may import of ours only {OURS[rule]}, and imports {wrong}'
+  if belongs(module, MATHEMATICS):
+    wrong = {name for name in imports(module) if name.partition('.')[0] not in NUMERIC}
+    assert not wrong, f'{module} is mathematics: jax, flax, optax, numpy and scipy; it imports {wrong}'
+
+
+@pytest.mark.parametrize('module', PATHS)
+def test_what_nobody_imports(module):
+  found = imports(module)
+  private = {name for name in found if name.startswith('jax._src')}
+  assert not private, 'jax._src is private and changes without notice'
+  source = PATHS[module].read_text()
+  assert 'PRNGKey' not in source, 'keys are typed: jax.random.key'
+  if module != 'gan.data.prepare':
+    assert not {name for name in found if name.partition('.')[0] in ('tensorflow', 'tensorboard', 'clu')}
+  if belongs(module, ['gan']):
+    assert not {name for name in found if belongs(name, ['experiments'])}, 'experiments uses gan, never the other way'
+  if module not in ENTRY_POINTS:
+    wrong = found & {'gan.main', 'gan.sample', 'gan.cli', 'gan.data.prepare'}
+    assert not wrong, f'only an entry point imports {wrong}'
+  if belongs(module, ['gan']) and module not in MAY_KNOW_CONFIGS:
+    assert 'ml_collections' not in source, 'configuration stops at the builders'
+
+
+def test_no_import_cycles():
+  """A package's own modules may be imported by its __init__, which then counts as one of them."""
+  graph = {module: ours(module) & set(PATHS) for module in PATHS}
+  list(graphlib.TopologicalSorter(graph).static_order())
