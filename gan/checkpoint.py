@@ -1,10 +1,12 @@
 """Checkpoints of a run: asynchronous saves, exact restores, damaged ones passed over. Around Orbax."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from gan.parallel import is_writer
@@ -41,12 +43,20 @@ class Checkpoints:
   def save(self, step: int, state: GanState) -> None:
     """Saves in the background; the buffers of `state` may be donated as soon as this returns."""
     if step not in self._manager.all_steps():
-      self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+      record = ocp.args.JsonSave({'sha256': _digest(state)})
+      self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=record))
 
   def restore(self, step: int, like: GanState) -> GanState:
-    """The state at `step`, placed as `like` (arrays or shapes with shardings) says."""
+    """The state at `step`, placed as `like` (arrays or shapes with shardings) says.
+
+    Raises:
+      CheckpointError: if it is not the state that was saved. Orbax itself accepts flipped bits.
+    """
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    restored = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))
+    wanted = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore())
+    restored = self._manager.restore(step, args=wanted)
+    if _digest(restored.state) != restored.record['sha256']:
+      raise CheckpointError('its contents are not those that were saved')
     return restored.state
 
   def restore_latest(self, like: GanState, warn: Callable[[str], None]) -> tuple[int, GanState] | None:
@@ -92,6 +102,13 @@ class Checkpoints:
     """Waits for saves under way."""
     self._manager.wait_until_finished()
     self._manager.close()
+
+
+def _digest(state: GanState) -> str:
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves(state.replace(rng=jax.random.key_data(state.rng))):
+    digest.update(np.ascontiguousarray(leaf))
+  return digest.hexdigest()
 
 
 def _first_line(error: Exception) -> str:

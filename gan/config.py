@@ -227,6 +227,10 @@ def _number_problems(config: ml_collections.ConfigDict):
   for field, value in flat.items():
     if isinstance(value, float) and not math.isfinite(value):
       yield f'{field}={value} must be a finite number'
+    elif isinstance(value, float) and value and not 1e-37 < abs(value) < 1e38:
+      yield f'{field}={value} must be a number of float32, between 1e-37 and 1e38'
+    elif field == 'seed' and value >= 2**32:
+      yield f'{field}={value} must be below 2^32'
     elif field in _POSITIVE and value <= 0:
       yield f'{field}={value} must be positive'
     elif field in _NOT_NEGATIVE and value < 0:
@@ -280,7 +284,7 @@ def _combination_problems(config: ml_collections.ConfigDict):
     yield 'data.name=folder needs --config.data.path=<directory of images>'
   if config.data.path and config.data.name != 'folder':
     yield f'data.path={config.data.path!r} does nothing for data.name={config.data.name}; use data.name=folder'
-  if config.train.batch_size == 1 and MODELS[config.model.disc.name].images:
+  if config.train.batch_size == 1 and 'dcgan' in (config.model.gen.name, config.model.disc.name):
     yield 'train.batch_size=1 leaves batch norm nothing to compare; use at least 2'
 
 

@@ -27,8 +27,8 @@ class LossPair(NamedTuple):
   """The objectives of both players, each `(real_logits, fake_logits, **settings) -> (scalar, parts)`, to minimise.
 
   `zero_sum` means: disc + gen does not depend on the fake logits, so that what one player gains the other loses.
-  `probability` is what a logit says of its sample's being real, in [0, 1], were the discriminator optimal. A
-  Wasserstein critic says nothing of the kind: there the sigmoid only squashes the score for display.
+  `probability` is what a logit says of its sample's being real, in [0, 1], were the discriminator optimal and labels not
+  smoothed. Wasserstein and hinge scores say nothing of the kind: there the sigmoid only squashes them for display.
   """
 
   disc: Objective

@@ -15,7 +15,7 @@ from jax import Array
 
 from gan.games import Game
 from gan.optimizers import TxBuilder
-from gan.randomness import step_key
+from gan.randomness import normal, step_key
 from gan.state import GanState, Player, PyTree
 
 Scalars = dict[str, Array]
@@ -36,7 +36,7 @@ def _identity(tree: PyTree) -> PyTree:
 def draw_latents(rng: Array, count: int, z_dim: int, distribution: str) -> Array:
   """Latents [count, z_dim], float32: standard normal, or uniform on [-1, 1]."""
   if distribution == 'normal':
-    return jax.random.normal(rng, (count, z_dim))
+    return normal(rng, (count, z_dim))
   if distribution == 'uniform':
     return jax.random.uniform(rng, (count, z_dim), minval=-1.0, maxval=1.0)
   raise ValueError(f'model.z={distribution!r} is unknown; known: normal, uniform')
@@ -59,7 +59,7 @@ def update_player(player: Player, loss_fn: Callable, tx: optax.GradientTransform
   grads, (stats, scalars) = jax.grad(loss_fn, has_aux=True)(player.params)
   grads, scalars = mean((grads, scalars))
   updates, opt_state = tx.update(grads, player.opt_state, player.params)
-  scalars |= {f'{name}/grad_norm': optax.global_norm(grads), f'{name}/update_norm': optax.global_norm(updates)}
+  scalars |= {f'{name}/grad_norm': optax.tree.norm(grads), f'{name}/update_norm': optax.tree.norm(updates)}
   return Player(optax.apply_updates(player.params, updates), stats, opt_state), scalars
 
 

@@ -6,6 +6,7 @@ seed and the step alone (`order.py`), so streamed and resident runs are equal bi
 """
 
 import concurrent.futures
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -131,9 +132,9 @@ def load_all(source: ImageSource) -> tuple[np.ndarray, np.ndarray]:
 def _decode(batch: Batch, rng: Array, step: Array, shape: tuple[int, int], shard: Callable[[Array], Array],
             flip: bool) -> Batch:
   """uint8 -> float32 in [-1, 1]; mirrors each image with probability 1/2 where the data set allows it."""
-  images = batch['images'].astype(jnp.float32) / 127.5 - 1.0
+  images = (2.0 * batch['images'].astype(jnp.float32) - 255.0) * (1.0 / 255.0)  # Exactly -1 and 1 at the ends.
   if flip:
-    mirrored = jax.random.bernoulli(step_key(rng, 'augmentation', step), 0.5, shape)
+    mirrored = jax.random.bernoulli(step_key(rng, 'augmentation', step), 0.5, (math.prod(shape),)).reshape(shape)
     mirrored = jax.vmap(shard)(mirrored)[..., None, None, None]
     images = jnp.where(mirrored, images[..., ::-1, :], images)
   return batch | {'images': images}

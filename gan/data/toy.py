@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan.randomness import normal
+
 
 class Mixture(NamedTuple):
   """An equal mixture of isotropic Gaussians.
@@ -29,7 +31,7 @@ class Mixture(NamedTuple):
     """`count` independent samples [count, 2], float32."""
     mode_key, noise_key = jax.random.split(key)
     chosen = jax.random.randint(mode_key, (count,), 0, len(self.modes))
-    return jnp.asarray(self.modes)[chosen] + self.sigma * jax.random.normal(noise_key, (count, 2))
+    return jnp.asarray(self.modes)[chosen] + self.sigma * normal(noise_key, (count, 2))
 
 
 def ring() -> Mixture:

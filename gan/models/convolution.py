@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-MIN_WINOGRAD_CHANNELS = 128  # Input channels after space to depth. Measured on two CPU cores (experiments/benchmarks).
+MIN_WINOGRAD_CHANNELS = 64  # Input channels after space to depth. See experiments/benchmarks/convolution.py.
 
 
 def strided_conv(x: Array, kernel: Array) -> Array:

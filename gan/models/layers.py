@@ -9,8 +9,19 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan.models import convolution
+from gan.randomness import normal
 
-dcgan_init = nn.initializers.normal(0.02)
+
+def dcgan_init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+  """N(0, 0.02), the initial weights of DCGAN."""
+  return 0.02 * normal(key, shape).astype(dtype)
+
+
+def dense_init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
+  """N(0, 1 / inputs) (LeCun et al. 1998), for [inputs, outputs]."""
+  return normal(key, shape).astype(dtype) / shape[0]**0.5
+
+
 leaky_relu = functools.partial(jax.nn.leaky_relu, negative_slope=0.2)
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan.models.layers import leaky_relu
+from gan.models.layers import dense_init, leaky_relu
 
 
 class Generator(nn.Module):
@@ -30,8 +30,8 @@ class Generator(nn.Module):
     del train  # Nothing here differs between training and evaluation.
     x = z
     for _ in range(self.layers):
-      x = jax.nn.relu(nn.Dense(self.width)(x))
-    x = nn.Dense(math.prod(self.sample_shape))(x)
+      x = jax.nn.relu(nn.Dense(self.width, kernel_init=dense_init)(x))
+    x = nn.Dense(math.prod(self.sample_shape), kernel_init=dense_init)(x)
     return (jnp.tanh(x) if self.bounded else x).reshape(-1, *self.sample_shape)
 
 
@@ -51,5 +51,5 @@ class Discriminator(nn.Module):
     del train
     x = x.reshape(x.shape[0], -1)
     for _ in range(self.layers):
-      x = leaky_relu(nn.Dense(self.width)(x))
-    return nn.Dense(1)(x)[:, 0]
+      x = leaky_relu(nn.Dense(self.width, kernel_init=dense_init)(x))
+    return nn.Dense(1, kernel_init=dense_init)(x)[:, 0]
