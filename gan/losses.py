@@ -27,7 +27,7 @@ class LossPair(NamedTuple):
   """The objectives of both players, each `(real_logits, fake_logits, **settings) -> (scalar, parts)`, to minimise.
 
   `zero_sum` means: disc + gen does not depend on the fake logits, so that what one player gains the other loses.
-  `probability` is what a logit says of its sample's being real, in [0, 1], were the discriminator optimal and labels not
+  `probability` is what a logit says of its sample being real, in [0, 1], were the discriminator optimal and labels not
   smoothed. Wasserstein and hinge scores say nothing of the kind: there the sigmoid only squashes them for display.
   """
 
