@@ -12,7 +12,7 @@ from gan.state import create_state
 
 def make_state(scale: float = 1.0):
   params = {'dense': {'kernel': scale * jax.random.normal(jax.random.key(1), (64, 64))}}
-  stats = {'batch_stats': {'mean': jnp.full((3,), scale)}}
+  stats = {'batch_stats': {'mean': jnp.full((3,), float(scale))}}
   return create_state(jax.random.key(7), (params, stats), (params, {}), (optax.scale_by_adam(), optax.scale_by_rms()))
 
 

@@ -16,11 +16,11 @@ def small_config(strategy: str, resident_bytes: int = 2**31):
   config.train.disc_steps = 2
   for player in ('gen', 'disc'):
     settings = config.optimizer[player]
-    settings.name, settings.lr, settings.b1 = 'sgd', 0.05, 0.0
+    settings.name, settings.lr, settings.b1 = 'sgd', 0.02, 0.0
   return config
 
 
-def train(config, num_devices: int, num_steps: int = 5):
+def train(config, num_devices: int, num_steps: int = 3):
   """Runs a few steps; returns the state and the scalars on the host."""
   data = open_data(config)
   built = build(config, describe_data(data).sample_shape, jax.devices()[:num_devices])
@@ -41,7 +41,7 @@ def one_device():
                          [('jit', 2, 2**31), ('pmap', 1, 2**31), ('pmap', 2, 2**31), ('jit', 2, 0), ('pmap', 2, 0)])
 def test_devices_and_strategies_agree(one_device, strategy, num_devices, resident_bytes):
   state, scalars = train(small_config(strategy, resident_bytes), num_devices)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), state, one_device[0])
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5), state, one_device[0])
   for name, value in one_device[1].items():
     np.testing.assert_allclose(scalars[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
@@ -54,4 +54,4 @@ def test_training_moved_every_parameter(one_device):
   gen, disc, _ = one_device[0]
   for then, now in ((before.gen.params, gen.params), (before.disc.params, disc.params)):
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), then, now)
-    assert min(jax.tree.leaves(moved)) > 1e-4
+    assert min(jax.tree.leaves(moved)) > 1e-4  # Several times the tolerance above.
