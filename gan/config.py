@@ -29,8 +29,11 @@ RUNLOCAL = {'train.num_steps': 20, 'train.log_every': 5, 'train.save_every': 10,
             'train.sample_every': 10, 'train.eval_samples': 256, 'train.steps_per_call': 5}
 
 
-class ConfigError(ValueError):
-  """A configuration that cannot be run; the message lists every problem and what to change."""
+class ConfigError(Exception):
+  """A configuration that cannot be run; the message lists every problem and what to change.
+
+  Not a ValueError: ml_collections would wrap one that a config file raises in a traceback.
+  """
 
 
 class RunConfig(ml_collections.ConfigDict):

@@ -24,6 +24,10 @@ def main(argv: list[str]) -> int:
   """Runs what the flags say; returns the exit code."""
   if CONFIG.value is None:
     return cli.fail('--config is missing; try --config=configs/dcgan.py')
+  config_file, _, arg = flags.FLAGS['config'].config_filename.partition(':')
+  if not Path(config_file).is_file():
+    known = ', '.join(sorted(map(str, Path('configs').glob('*.py'))))
+    return cli.fail(f'--config={config_file}: no such file' + (f'; known: {known}' if known else ''))
   if DETERMINISTIC.value:  # Before the backend starts, which happens at the first use of a device.
     os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_gpu_deterministic_ops=true'.strip()
   if MULTIHOST.value:
@@ -34,7 +38,6 @@ def main(argv: list[str]) -> int:
   if DRY_RUN.value:
     print(dry_run.describe(CONFIG.value))
     return 0
-  config_file, _, arg = flags.FLAGS['config'].config_filename.partition(':')
   overrides = config_flags.get_override_values(flags.FLAGS['config'])
   run_dir = Path(WORKDIR.value) if WORKDIR.value else workdir.default_workdir(config_file, arg, overrides)
   try:
