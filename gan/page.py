@@ -206,7 +206,7 @@ def _eval_plots(rows: Rows) -> list[Plot]:
 
 
 def _default_title(config: dict[str, Any]) -> str:
-  names = [config.get(f'{part}.name') for part in ('model', 'loss', 'data')]
+  names = [config.get(f'{part}.name') for part in ('model.gen', 'loss', 'data')]
   return ' · '.join(str(name) for name in names if name)
 
 

@@ -1,8 +1,10 @@
 """Runs as a person starts them: `python -m gan.main` in a process of its own, and what it leaves behind."""
 
+import multiprocessing
 import os
-import subprocess
+import runpy
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -12,30 +14,53 @@ import orbax.checkpoint as ocp
 from gan.report import read_metrics
 
 ROOT = Path(__file__).parents[1]
+# Processes are forked from a server that has imported all that is slow to import, and has used nothing of it.
+_SERVER = multiprocessing.get_context('forkserver')
+_SERVER.set_forkserver_preload(['gan.cli', 'gan.train', 'gan.dry_run', 'gan.data.tfds', 'sklearn.datasets'])
 
 
-def environment(devices: int) -> dict[str, str]:
-  """Variables of a process with that many CPU devices; compiled programs are shared between the processes of a test."""
-  return os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
-                       'JAX_COMPILATION_CACHE_DIR': str(ROOT / '.pytest_cache' / 'xla'),
-                       'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.2', 'TF_CPP_MIN_LOG_LEVEL': '3'}
+class Run:
+  """`python -m <module> <arguments>` in the root of the repository, on CPU devices."""
+
+  def __init__(self, module: str, *arguments: str, devices: int = 1, env: dict[str, str] | None = None):
+    self._out, self._err = (Path(tempfile.mkstemp()[1]) for _ in range(2))
+    env = {'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'} | (env or {})
+    self._process = _SERVER.Process(target=_run_module, args=(module, arguments, env, self._out, self._err))
+    self._process.start()
+
+  def alive(self) -> bool:
+    """Whether it still runs."""
+    return self._process.is_alive()
+
+  def send(self, signum: int) -> None:
+    """Sends a signal."""
+    if self._process.is_alive():
+      os.kill(self._process.pid, signum)
+
+  def finish(self, timeout: float = 240) -> tuple[int, str, str]:
+    """Waits for the end; returns exit code, stdout, stderr."""
+    self._process.join(timeout)
+    if self._process.is_alive():
+      self._process.kill()
+      raise TimeoutError(f'still running after {timeout} s: {self._err.read_text()}')
+    texts = self._out.read_text(), self._err.read_text()
+    self._out.unlink()
+    self._err.unlink()
+    return self._process.exitcode, *texts
 
 
-def start(module: str, *arguments: str, devices: int = 1, env: dict[str, str] | None = None) -> subprocess.Popen:
-  """Starts `python -m <module> <arguments>` in the root of the repository, on CPU devices."""
-  return subprocess.Popen([sys.executable, '-m', module, *arguments], cwd=ROOT, env=environment(devices) | (env or {}),
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def finish(process: subprocess.Popen, timeout: float = 240) -> tuple[int, str, str]:
-  """Waits for a process; returns exit code, stdout, stderr."""
-  out, err = process.communicate(timeout=timeout)
-  return process.returncode, out, err
+def _run_module(module: str, arguments: tuple[str, ...], env: dict[str, str], out: Path, err: Path) -> None:
+  os.chdir(ROOT)
+  os.environ.update(env)
+  for path, descriptor in ((out, 1), (err, 2)):
+    os.dup2(os.open(path, os.O_WRONLY), descriptor)
+  sys.argv = [module, *arguments]
+  runpy.run_module(module, run_name='__main__', alter_sys=True)
 
 
 def run(module: str, *arguments: str, **options) -> tuple[int, str, str]:
-  """Starts a process and waits for it."""
-  return finish(start(module, *arguments, **options))
+  """Runs a module to its end; returns exit code, stdout, stderr."""
+  return Run(module, *arguments, **options).finish()
 
 
 def rows_without_clock(workdir: Path) -> list[dict[str, float]]:

@@ -78,7 +78,7 @@ def test_dry_run_shows_what_would_be_trained(tmp_path):
 
 
 def test_a_run_from_start_to_finish(tmp_path):
-  command = ('--config=configs/dcgan.py:runlocal', f'--workdir={tmp_path}')
+  command = ('--config=configs/vanilla.py:runlocal', f'--workdir={tmp_path}')
   code, out, err = runs.run('gan.main', *command)
   assert code == 0, err
   rows = read_metrics(tmp_path / 'metrics.jsonl')

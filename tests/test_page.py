@@ -14,7 +14,7 @@ from gan.report import MetricsFile
 
 SCALARS = ('disc/loss', 'gen/loss', 'disc/real_prob', 'disc/fake_prob', 'gen/fake_prob', 'disc/accuracy',
            'disc/grad_norm', 'gen/grad_norm', 'disc/update_norm', 'gen/update_norm', 'eval/modes')
-CONFIG = {'model.name': 'mlp', 'loss.name': 'hinge', 'data.name': '<script>alert("ring")</script>',
+CONFIG = {'model.gen.name': 'mlp', 'loss.name': 'hinge', 'data.name': '<script>alert("ring")</script>',
           'train.num_steps': 100, 'seed': 0}
 ENVIRONMENT = {'versions': {'jax': '9.8.7'}, 'device_kind': 'abacus', 'device_count': 3, 'git_commit': 'a1' * 20,
                'argv': ['/home/x/gan/main.py', '--workdir=my <run>']}

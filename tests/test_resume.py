@@ -23,12 +23,12 @@ def last_step(workdir) -> int:
 
 def kill_at(workdir, target: int, signum: int, *arguments: str) -> tuple[int, str, str]:
   """Starts the run and sends it a signal once it has logged a step >= target."""
-  process = runs.start('gan.main', *arguments, f'--workdir={workdir}')
+  process = runs.Run('gan.main', *arguments, f'--workdir={workdir}')
   deadline = time.monotonic() + 120
-  while last_step(workdir) < target and process.poll() is None and time.monotonic() < deadline:
+  while last_step(workdir) < target and process.alive() and time.monotonic() < deadline:
     time.sleep(0.002)
-  process.send_signal(signum)
-  return runs.finish(process)
+  process.send(signum)
+  return process.finish()
 
 
 def assert_equal_runs(one, other):
