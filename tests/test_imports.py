@@ -15,7 +15,7 @@ TREES = {module: ast.parse(path.read_text()) for module, path in PATHS.items()}
 OURS = {
     'gan.losses': (), 'gan.penalties': (), 'gan.state': (), 'gan.randomness': (), 'gan.optimizers': (),
     'gan.images': (), 'gan.environment': (),
-    'gan.models': ('gan.models',),
+    'gan.models': ('gan.models', 'gan.randomness'),
     'gan.metrics': ('gan.metrics',),
     'gan.games': ('gan.state', 'gan.losses', 'gan.penalties', 'gan.games'),
     'gan.step': ('gan.state', 'gan.losses', 'gan.optimizers', 'gan.randomness', 'gan.games'),

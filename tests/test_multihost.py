@@ -31,7 +31,8 @@ def run_two(workdir, resident_bytes: int):
     port = free.getsockname()[1]
   commands = [[sys.executable, '-c', PROGRAM, *map(str, (port, index, workdir, resident_bytes))] for index in range(2)]
   env = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=1'}
-  processes = [subprocess.Popen(command, cwd=runs.ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands]
+  processes = [subprocess.Popen(command, cwd=runs.ROOT, env=env, text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE) for command in commands]
   return [(*process.communicate(timeout=240), process.returncode) for process in processes]
 
 

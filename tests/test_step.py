@@ -303,10 +303,10 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   assert build.build(config, shape).joint == joint
 
 
-GOLDEN = {'disc/fake_prob': 0.5172794, 'disc/grad_norm': 0.2566900, 'disc/loss': 1.4297442, 'disc/on_fake': 0.7290086,
-          'disc/on_real': 0.7007356, 'disc/real_prob': 0.4971351, 'disc/update_norm': 0.04254425,
-          'gen/fake_prob': 0.5208419, 'gen/grad_norm': 0.2124977, 'gen/loss': 0.6531768, 'gen/on_fake': 0.6531768,
-          'gen/on_real': 0.0, 'gen/update_norm': 0.04836058, 'ema': 14.2261124}
+GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/loss': 1.42624, 'disc/on_fake': 0.7256912,
+          'disc/on_real': 0.7005489, 'disc/real_prob': 0.4969755, 'disc/update_norm': 0.04263552,
+          'gen/fake_prob': 0.5196792, 'gen/grad_norm': 0.2661581, 'gen/loss': 0.6550977, 'gen/on_fake': 0.6550977,
+          'gen/on_real': 0.0, 'gen/update_norm': 0.0522697, 'ema': 13.73088}
 
 
 def test_golden_numbers():
