@@ -12,7 +12,7 @@ Cost and result: not measured.
 
 import ml_collections
 
-from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
+from gan.config import RUNLOCAL, WASSERSTEIN, apply_overrides, base_config, parse_arg
 
 EXAMPLES = {'mnist': 60_000, 'fashion_mnist': 60_000, 'cifar10': 50_000}
 
@@ -28,11 +28,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.model.gen.name = config.model.disc.name = 'dcgan'
   config.model.gen.width = config.model.disc.width = 64
   config.loss.name = arg.loss
-  if arg.loss == 'wasserstein':  # The settings of arXiv:1701.07875.
-    config.penalty.clip = 0.01
-    config.train.disc_steps = 5
-    for player in (config.optimizer.gen, config.optimizer.disc):
-      player.name, player.lr, player.b2 = 'rmsprop', 5e-5, 0.99
+  if arg.loss == 'wasserstein':
+    apply_overrides(config, WASSERSTEIN)
   config.train.batch_size = 64 if digits else 128
   config.train.num_steps = 25 * EXAMPLES.get(arg.data, 60_000) // config.train.batch_size  # 25 epochs.
   config.train.ema_decay = 0.999

@@ -10,7 +10,7 @@ Cost and result: not measured.
 
 import ml_collections
 
-from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
+from gan.config import RUNLOCAL, WASSERSTEIN, apply_overrides, base_config, parse_arg
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -25,11 +25,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.model.gen.layers = config.model.disc.layers = 2
   config.model.z_dim = 64
   config.loss.name = arg.loss
-  if arg.loss == 'wasserstein':  # The settings of arXiv:1701.07875.
-    config.penalty.clip = 0.01
-    config.train.disc_steps = 5
-    for player in (config.optimizer.gen, config.optimizer.disc):
-      player.name, player.lr, player.b2 = 'rmsprop', 5e-5, 0.99
+  if arg.loss == 'wasserstein':
+    apply_overrides(config, WASSERSTEIN)
   config.train.batch_size = 100
   config.train.num_steps = 6_000 if digits else 200 * 60_000 // config.train.batch_size  # 200 epochs of MNIST.
   config.train.log_every, config.train.save_every = 200, 2_000

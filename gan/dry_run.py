@@ -6,8 +6,9 @@ import jax
 import ml_collections
 
 from gan.build import build, describe_data, make_initial_state, open_data
-from gan.config import flatten, validate
+from gan.config import flatten
 from gan.state import GanState, PyTree
+from gan.validate import validate
 
 
 def describe(config: ml_collections.ConfigDict) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 from gan import environment, images, page, randomness, workdir
 from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, open_data
 from gan.checkpoint import Checkpoints
-from gan.config import validate
 from gan.data import toy
 from gan.evaluate import make_evaluator, make_sampler
 from gan.parallel import is_writer, on_any_host
 from gan.report import Report
+from gan.validate import validate
 
 
 class NonFiniteError(RuntimeError):

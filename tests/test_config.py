@@ -8,20 +8,20 @@ import pytest
 
 from gan import config as configs
 from gan.config import (
-    FREE_FIELDS,
-    MECHANICAL_FIELDS,
-    RUNLOCAL,
-    ConfigError,
-    apply_overrides,
-    base_config,
-    differing_fields,
-    flatten,
-    mathematical_overrides,
-    parse_arg,
-    unflatten,
-    validate,
+  FREE_FIELDS,
+  MECHANICAL_FIELDS,
+  RUNLOCAL,
+  ConfigError,
+  apply_overrides,
+  base_config,
+  differing_fields,
+  flatten,
+  mathematical_overrides,
+  parse_arg,
+  unflatten,
 )
 from gan.losses import LOSSES
+from gan.validate import validate
 
 FILES = sorted(Path(__file__).parents[1].glob('configs/*.py'))
 DEFAULTS = {'data': 'digits', 'loss': 'nonsaturating', 'size': 0, 'decay': 0.5, 'runlocal': False}

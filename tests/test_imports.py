@@ -26,7 +26,9 @@ OURS = {
     'gan.page': ('gan.images', 'gan.report'),
     'gan.evaluate': ('gan.metrics', 'gan.data', 'gan.games', 'gan.state', 'gan.step', 'gan.randomness'),
     # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
-    'gan.config': ('gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.step', 'gan.data.toy'),
+    'gan.config': (),
+    'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.step',
+                     'gan.data.toy'),
 }
 # Mathematics: these packages only, beside the standard library.
 NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspect', 'collections', 'typing', 'types',
@@ -34,7 +36,8 @@ NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspe
 MATHEMATICS = ('gan.losses', 'gan.penalties', 'gan.models', 'gan.state', 'gan.randomness', 'gan.optimizers',
                'gan.metrics', 'gan.step', 'gan.games')
 ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.prepare'}
-MAY_KNOW_CONFIGS = {'gan.config', 'gan.build', 'gan.train', 'gan.workdir', 'gan.dry_run', 'gan.main', 'gan.sample',
+MAY_KNOW_CONFIGS = {'gan.config', 'gan.validate', 'gan.build', 'gan.train', 'gan.workdir',
+                    'gan.dry_run', 'gan.main', 'gan.sample',
                     'gan.evaluate'}
 
 
