@@ -34,10 +34,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.train.num_steps = 25 * EXAMPLES.get(arg.data, 60_000) // config.train.batch_size  # 25 epochs.
   config.train.ema_decay = 0.999
   if digits:
-    config.train.num_steps = 1_500
+    config.train.num_steps = 2_000
     config.train.log_every, config.train.sample_every = 50, 50
     config.train.save_every, config.train.eval_every = 500, 250
-    config.train.ema_decay = 0.99
+    config.train.ema_decay = 0.995
   if arg.runlocal:
     apply_overrides(config, RUNLOCAL)
     config.train.batch_size, config.model.gen.width, config.model.disc.width = 16, 8, 8

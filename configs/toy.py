@@ -5,7 +5,16 @@ r"""Two-dimensional mixtures of Gaussians, where mode collapse can be counted (P
   python -m gan.main --config=configs/toy.py:ring,loss=saturating
   python -m gan.main --config=configs/toy.py:runlocal              # 20 steps: a smoke test
 
-Cost and result: not measured.
+Measured, one seed each, on two CPU cores (AMD EPYC) shared with another training, 10,000 steps in under a minute; the
+averaged generator's 2,500 samples at the end:
+
+  argument             modes   high quality   reverse KL
+  ring                 8/8     97%            0.003
+  ring,loss=saturating 8/8     82%            0.005
+  grid                 22/25   40%            0.12
+  ring,loss=wasserstein (2.3 minutes, five discriminator steps) 8/8  8%  0.001
+
+One seed decides nothing: these say what a run looks like, not which loss is better.
 """
 
 import ml_collections

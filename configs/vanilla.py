@@ -5,7 +5,9 @@ r"""The fully connected GAN of Goodfellow et al. 2014 (arXiv:1406.2661).
   python -m gan.main --config=configs/vanilla.py:mnist,loss=saturating
   python -m gan.main --config=configs/vanilla.py:runlocal          # 20 steps: a smoke test
 
-Cost and result: not measured.
+Measured on two CPU cores (AMD EPYC) shared with other work: `:mnist`, 120,000 steps, 28 minutes (six to eight thousand
+images/s); clean digits of all classes, 94% of the data's mean distance between samples; some strokes stay speckled,
+as they do without convolutions. The embedded digits: not measured.
 """
 
 import ml_collections
