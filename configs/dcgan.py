@@ -31,7 +31,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   if arg.loss == 'wasserstein':
     apply_overrides(config, WASSERSTEIN)
   config.train.batch_size = 64 if digits else 128
-  config.train.num_steps = 25 * EXAMPLES.get(arg.data, 60_000) // config.train.batch_size  # 25 epochs.
+  # 25 epochs of the sets above.
+  config.train.num_steps = 25 * EXAMPLES.get(arg.data, 60_000) // config.train.batch_size
   config.train.ema_decay = 0.999
   if digits:
     config.train.num_steps = 2_000

@@ -1,5 +1,6 @@
 """ConfigDict -> plain objects. Nothing below this file receives a configuration."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -64,10 +65,10 @@ def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devi
   parallel = make_parallel(config.parallel.strategy, devices)
   nets = generation.Nets(*(_network(config, player, sample_shape, parallel.axis_name) for player in ('gen', 'disc')))
   z_dim = config.model.z_dim
-  game = generation.make_game(nets, LOSSES[config.loss.name], z_dim, sample_shape, joint=False)
-  _, (_, disc_stats) = jax.eval_shape(game.init, jax.random.key(0))
   # With batch norm, real and fake are separate batches (Radford et al. 2015); without it one pass is the same function.
-  joint = 'batch_stats' not in disc_stats
+  one_batch = jax.ShapeDtypeStruct((2, *sample_shape), 'float32')
+  disc = jax.eval_shape(functools.partial(nets.disc.init, train=True), jax.random.key(0), one_batch)
+  joint = 'batch_stats' not in disc
   game = generation.make_game(nets, LOSSES[config.loss.name], z_dim, sample_shape, joint)
   txs = step.Txs(*(_optimizer(config.optimizer[player]) for player in ('gen', 'disc')))
   flat = flatten(config)

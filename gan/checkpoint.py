@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from gan.parallel import is_writer
 from gan.state import GanState
@@ -50,13 +51,19 @@ class Checkpoints:
     """The state at `step`, placed as `like` (arrays or shapes with shardings) says.
 
     Raises:
-      CheckpointError: if it is not the state that was saved. Orbax itself accepts flipped bits.
+      CheckpointError: if it cannot be read, or is not the state that was saved: Orbax itself accepts flipped bits.
     """
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     wanted = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore())
-    restored = self._manager.restore(step, args=wanted)
+    name = f'checkpoint {self._root / str(step)}'
+    try:
+      restored = self._manager.restore(step, args=wanted)
+    except MemoryError:
+      raise
+    except Exception as error:  # Orbax and TensorStore raise many kinds.
+      raise CheckpointError(f'{name} is damaged ({_first_line(error)})') from None
     if _digest(restored.state) != restored.record['sha256']:
-      raise CheckpointError('its contents are not those that were saved')
+      raise CheckpointError(f'{name} is damaged (its contents are not those that were saved)')
     return restored.state
 
   def restore_latest(self, like: GanState, warn: Callable[[str], None]) -> tuple[int, GanState] | None:
@@ -72,30 +79,34 @@ class Checkpoints:
     Raises:
       CheckpointError: if there are checkpoints, and none can be read.
     """
-    steps = self.steps()
-    for step in reversed(steps):
+    damaged = []
+    for step in reversed(self.steps()):
       try:
-        return step, self.restore(step, like)
-      except Exception as error:  # Orbax and TensorStore raise many kinds; the checkpoint before may still be whole.
-        warn(f'checkpoint {self._root / str(step)} is damaged ({_first_line(error)}); trying the one before')
-        self._set_aside(step)
-    if steps:
-      raise CheckpointError(f'none of the checkpoints in {self._root} can be read; they are kept in '
-                            f'{self._damaged(0).parent}. Start the run again in another --workdir.')
+        state = self.restore(step, like)
+      except CheckpointError as error:
+        warn(str(error))
+        damaged.append(step)
+      else:
+        self._set_aside(damaged)
+        return step, state
+    if damaged:
+      raise CheckpointError(f'none of the checkpoints in {self._root} can be read, and nothing was changed there. '
+                            'Start the run again in another --workdir.')
     return None
 
-  def _damaged(self, step: int) -> Path:
-    return self._root.parent / 'damaged_checkpoints' / str(step)
-
-  def _set_aside(self, step: int) -> None:
-    """Moves a damaged checkpoint away, so that its step can be saved anew."""
-    if self._read_only:
+  def _set_aside(self, damaged: list[int]) -> None:
+    """Moves damaged checkpoints away, so that their steps can be saved anew; nothing is deleted."""
+    if self._read_only or not damaged:
       return
     self._manager.close()
+    attic = self._root.parent / 'damaged_checkpoints'
     if is_writer():
-      self._damaged(step).parent.mkdir(exist_ok=True)
-      shutil.rmtree(self._damaged(step), ignore_errors=True)
-      (self._root / str(step)).rename(self._damaged(step))
+      attic.mkdir(exist_ok=True)
+      for step in damaged:
+        shutil.rmtree(attic / str(step), ignore_errors=True)  # An earlier one of the same step.
+        (self._root / str(step)).rename(attic / str(step))
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices('damaged checkpoints set aside')
     self._manager = self._open()
 
   def close(self) -> None:

@@ -1,6 +1,6 @@
 """What the entry points share: an error that a person can mend is a message and an exit code, never a traceback."""
 
-import re
+import functools
 import sys
 from collections.abc import Callable
 
@@ -9,24 +9,30 @@ from absl import app, flags, logging
 from gan.checkpoint import CheckpointError
 from gan.config import ConfigError, base_config, flatten, nearest
 from gan.data.source import DataError
+from gan.report import MetricsError
 from gan.workdir import WorkdirError
 
-USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError)
+USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError, MetricsError)
 
 
-def run(main: Callable[[list[str]], int], user_errors: tuple[type[Exception], ...] = USER_ERRORS) -> None:
-  """Parses flags and runs `main(argv) -> exit code`; turns mistakes in flags and `user_errors` into messages."""
+def run(main: Callable[[list[str]], int], *, positional: bool = False) -> None:
+  """Parses flags and runs `main(argv) -> exit code`; turns mistakes of a person into messages.
+
+  Args:
+    main: the program.
+    positional: whether it takes arguments that are no flags.
+  """
   def guarded(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
     logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)  # Its errors are raised anyway.
     try:
       return main(argv)
-    except user_errors as error:
+    except USER_ERRORS as error:
       return fail(str(error))
     except KeyboardInterrupt:  # Before or after training, which has a way of its own to be interrupted.
       return 130
 
-  app.run(guarded, flags_parser=_parse_flags)
+  app.run(guarded, flags_parser=functools.partial(_parse_flags, positional=positional))
 
 
 def fail(message: str) -> int:
@@ -35,21 +41,23 @@ def fail(message: str) -> int:
   return 2
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
+def _parse_flags(argv: list[str], positional: bool) -> list[str]:
   try:
     rest = flags.FLAGS(argv)
-  except (flags.Error, ConfigError, AttributeError, KeyError, TypeError, ValueError, FileNotFoundError) as error:
-    sys.exit(fail(_explain(error)))
-  if len(rest) > 1:
+  except (flags.Error, ConfigError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    sys.exit(fail(_explain(error, argv)))
+  except (SyntaxError, ImportError) as error:  # Of a configuration file.
+    sys.exit(fail(f'the configuration file cannot be loaded: {error}'))
+  if len(rest) > 1 and not positional:
     sys.exit(fail(f'unexpected argument {rest[1]!r}; every setting is a flag, --name=value'))
   return rest
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, argv: list[str]) -> str:
   """The message of a mistake in the flags, with the known fields where one is unknown."""
-  text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-  unknown = re.search(r'"?--?config\.([\w.]+)|[\'"](?:config\.)?([\w.]+)[\'"]', text)
-  if isinstance(error, (AttributeError, KeyError)) and unknown:
-    field = unknown.group(1) or unknown.group(2)
-    return f'--config.{field}: no such field{nearest(field, flatten(base_config()))}'
-  return text
+  known = flatten(base_config())
+  for argument in argv:
+    field = argument.partition('=')[0].removeprefix('--').removeprefix('config.')
+    if argument.startswith('--config.') and field not in known:
+      return f'--config.{field}: no such field{nearest(field, known)}'
+  return str(error.args[0] if isinstance(error, KeyError) and error.args else error)

@@ -181,7 +181,6 @@ def unflatten(flat: dict[str, Any]) -> ml_collections.ConfigDict:
   if set(flat) != set(known):
     differing = sorted(set(flat) ^ set(known))
     raise ConfigError(f'this run was written by another version of the code; fields that differ: {differing}')
-  config.unlock()
   apply_overrides(config, flat)
   return config
 

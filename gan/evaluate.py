@@ -7,7 +7,7 @@ import numpy as np
 
 from gan import randomness, step
 from gan.data import toy
-from gan.data.source import ImageSource
+from gan.data.source import DataError, ImageSource
 from gan.games import Game
 from gan.metrics.diversity import mean_distance
 from gan.metrics.mixture import mixture_scores
@@ -48,6 +48,8 @@ def make_evaluator(data: ImageSource | toy.Mixture, sample: Callable, num: int):
     num = min(num, DIVERSITY_SAMPLES)
     chosen = np.linspace(0, data.num_examples - 1, min(num, data.num_examples)).astype(int)
     real = mean_distance(data.read(chosen)[0] / 127.5 - 1.0)
+    if real == 0:
+      raise DataError(f'{num} images of {data.name} are all the same: there is nothing to learn from them')
 
     def scores(samples: np.ndarray) -> dict[str, float]:
       return {'diversity': mean_distance(samples) / real}

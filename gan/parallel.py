@@ -77,7 +77,9 @@ def make_parallel(strategy: str, devices: list[jax.Device] | None = None) -> Par
   Raises:
     ValueError: if the strategy is unknown.
   """
-  mesh = jax.make_mesh((len(devices or jax.devices()),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+  # In the order of hosts, so that the rows of a host lie together (`host_rows`).
+  devices = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
+  mesh = jax.sharding.Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
   if strategy == 'jit':
     rows = NamedSharding(mesh, PartitionSpec(AXIS))
     return Parallel(strategy, mesh, None, lambda x: jax.lax.with_sharding_constraint(x, rows), lambda tree: tree)

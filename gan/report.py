@@ -25,6 +25,10 @@ MAIN_SCALARS = (
 )
 
 
+class MetricsError(ValueError):
+  """A metrics file that cannot be read; the message says where and what to do."""
+
+
 class MetricsFile:
   """metrics.jsonl: one flat JSON object per line, {"step": 10, "disc/loss": 1.25, ...}, appended and flushed.
 
@@ -254,6 +258,6 @@ def _parse_lines(path: Path) -> list[tuple[str, dict]]:
     except ValueError as error:
       if number == len(lines):
         break
-      raise ValueError(f'{path}, line {number} is damaged ({error}); delete that line to go on') from error
+      raise MetricsError(f'{path}, line {number} is damaged ({error}); delete that line to go on') from error
     rows.append((line, row))
   return rows

@@ -20,7 +20,7 @@ from gan.evaluate import interpolate, make_sampler
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 NUM = flags.DEFINE_integer('num', 64, 'Samples, or rows of an interpolation.', lower_bound=1)
 OUT = flags.DEFINE_string('out', None, 'File to write; samples.png, or samples.npz with --npz, by default.')
-SEED = flags.DEFINE_integer('seed', 0, 'Seed of the latents.', lower_bound=0)
+SEED = flags.DEFINE_integer('seed', 0, 'Seed of the latents.', lower_bound=0, upper_bound=2**32 - 1)
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint; the newest by default.')
 RAW = flags.DEFINE_bool('raw', False, 'The generator as it is, not its running average.')
 INTERPOLATE = flags.DEFINE_bool('interpolate', False, 'Rows that walk from one latent to another.')

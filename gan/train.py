@@ -15,6 +15,7 @@ from gan.build import build, describe_data, make_initial_state, make_loop, make_
 from gan.checkpoint import Checkpoints
 from gan.data import toy
 from gan.evaluate import make_evaluator, make_sampler
+from gan.metrics import NonFiniteSamplesError
 from gan.parallel import is_writer, on_any_host
 from gan.report import Report
 from gan.validate import validate
@@ -83,6 +84,8 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
     print(f'{run_dir} is finished: step {checkpoints.steps()[-1]} of {num_steps}. See {run_dir / "report.html"}; '
           'to go on, raise --config.train.num_steps.')
     checkpoints.close()
+    if not (run_dir / 'report.html').exists():  # Killed before it was written.
+      _write_page(run_dir)
     return 0
   built = build(config, info.sample_shape)
   state = make_initial_state(built, config.seed)
@@ -121,7 +124,8 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   def scores(step: int) -> dict[str, float]:
     try:
       return evaluate(state.ema, state.rng)
-    except ValueError as error:  # The last update overflowed; its loss, taken before it, did not.
+    except NonFiniteSamplesError as error:  # The last update overflowed; its loss, taken before it, did not.
+      finish(pending, {})
       raise NonFiniteError(f'step {step}: {error}') from None
 
   try:

@@ -1,8 +1,10 @@
 """What makes no sense in a configuration: unknown names, impossible numbers, wrong combinations, said all at once."""
 
+import importlib.util
 import math
 from collections.abc import Iterator
 
+import jax
 import ml_collections
 
 from gan.config import ConfigError, base_config, flatten, nearest
@@ -20,9 +22,11 @@ def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
   Raises:
     ConfigError: lists all problems at once; each says what to change.
   """
-  problems = [*_name_problems(config), *_number_problems(config)]
-  if not problems:  # Only values that make sense one by one can be compared.
-    problems = [*_combination_problems(config), *_device_problems(config, num_devices)]
+  names = list(_name_problems(config))
+  problems = [*names, *_number_problems(config), *_device_problems(config, num_devices)]
+  if not names:  # Each combination is looked up by its names.
+    said = {problem.partition('=')[0] for problem in problems}
+    problems += [problem for problem in _combination_problems(config) if problem.partition('=')[0] not in said]
   if problems:
     raise ConfigError('\n'.join(f'  * {problem}' for problem in problems))
 
@@ -40,7 +44,7 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_size', 'train.num_steps',
              'train.disc_steps', 'train.steps_per_call', 'train.log_every', 'train.save_every', 'train.eval_every',
-             'train.sample_every', 'train.keep', 'train.num_samples', 'train.eval_samples', 'loss.margin',
+             'train.sample_every', 'train.keep', 'train.num_samples', 'loss.margin',
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
 _NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'penalty.clip',
                  *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
@@ -67,6 +71,8 @@ def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'{field}={value} must lie in [0, 1)'
     elif field in _AT_LEAST_ONE_IF_SET and value is not None and value < 1:
       yield f'{field}={value} must be at least 1'
+    elif field == 'train.eval_samples' and value < 2:
+      yield f'{field}={value} must be at least 2: scores compare samples'
     elif field.startswith('train.num_steps') and value >= 2**31:
       yield f'{field}={value} must be below 2^31'
 
@@ -108,6 +114,8 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'optimizer.{player}.decay_steps={optimizer.decay_steps} does nothing for a constant schedule'
   if two_dimensional and config.data.flip:
     yield f'data.flip=True mirrors images; data.name={config.data.name} has none'
+  if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:
+    yield 'train.tensorboard=True needs the package tensorboardX: pip install tensorboardX'
   if config.data.name == 'folder' and not config.data.path:
     yield 'data.name=folder needs --config.data.path=<directory of images>'
   if config.data.path and config.data.name != 'folder':
@@ -118,7 +126,9 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 def _device_problems(config: ml_collections.ConfigDict, num_devices: int) -> Iterator[str]:
   batch_size = config.train.batch_size
-  if batch_size % num_devices:
+  if batch_size > 0 and batch_size % num_devices:
     below = batch_size // num_devices * num_devices
     choices = [str(size) for size in (below, below + num_devices) if size]
     yield f'train.batch_size={batch_size} must divide by {num_devices} devices; try {" or ".join(choices)}'
+  if config.parallel.strategy == 'pmap' and jax.process_count() > 1:
+    yield 'parallel.strategy=pmap is for the devices of one host; use jit, which gives the same numbers'

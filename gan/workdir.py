@@ -50,6 +50,9 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
   flat = configs.flatten(config)
   warnings = []
   resumed = (workdir / CONFIG).exists()
+  if not resumed and (workdir / 'checkpoints').is_dir() and any((workdir / 'checkpoints').iterdir()):
+    raise WorkdirError(f'{workdir} holds checkpoints, and no {CONFIG} says of which run; '
+                       'name another directory with --workdir=<path>')
   if resumed:
     differing = configs.differing_fields(flat, _read(workdir / CONFIG))
     before = load_data_info(workdir)
@@ -103,12 +106,17 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
 def load_data_info(workdir: Path) -> DataInfo:
   """What a run was trained on."""
   fields = _read(workdir / DATA)
+  if set(fields) != set(DataInfo._fields):
+    raise WorkdirError(f'{workdir / DATA} must have the fields {", ".join(DataInfo._fields)}; it has {sorted(fields)}')
   return DataInfo(**fields | {key: tuple(fields[key]) for key in ('sample_shape', 'class_names')})
 
 
 def _read(path: Path) -> dict[str, Any]:
   try:
-    return json.loads(path.read_text(encoding='utf-8'))
+    content = json.loads(path.read_text(encoding='utf-8'))
+    if not isinstance(content, dict):
+      raise ValueError('not a JSON object')
+    return content
   except (OSError, ValueError) as error:
     raise WorkdirError(f'{path} cannot be read ({error}); is {path.parent} the directory of a run?') from None
 

@@ -80,9 +80,10 @@ def test_all_damaged_is_an_error_and_loses_nothing(tmp_path):
   root = saved(tmp_path, steps=(1, 2))
   for step in ('1', '2'):
     damage_by_truncation(root / step)
-  with pytest.raises(CheckpointError, match='none of the checkpoints'):
-    Checkpoints(tmp_path).restore_latest(make_state(), warn=lambda text: None)
-  assert sorted(path.name for path in (tmp_path / 'damaged_checkpoints').iterdir()) == ['1', '2']
+  for _ in range(2):  # The second try must not take the run for a new one.
+    with pytest.raises(CheckpointError, match='none of the checkpoints'):
+      Checkpoints(tmp_path).restore_latest(make_state(), warn=lambda text: None)
+  assert sorted(path.name for path in root.iterdir()) == ['1', '2']
 
 
 def test_no_checkpoint_is_no_error(tmp_path):

@@ -19,7 +19,7 @@ def refused(*arguments: str, module: str = 'gan.main', env=None) -> str:
 
 def test_unknown_field_names_the_nearest(tmp_path):
   err = refused('--config=configs/dcgan.py', '--config.loss.nam=hinge', f'--workdir={tmp_path}')
-  assert 'loss.nam' in err
+  assert '--config.loss.nam:' in err
   assert 'did you mean loss.name?' in err
 
 
@@ -36,6 +36,8 @@ def test_all_problems_are_listed_at_once(tmp_path):
     (['--config=configs/nothing.py'], 'configs/nothing.py'),
     ([], '--config=configs/dcgan.py'),
     (['--config=configs/dcgan.py', '--config.seed=abc'], 'seed'),
+    (['--config=README.md'], 'cannot be loaded'),
+    (['--config=configs/dcgan.py', '--config.data.name='], 'no name of a data set'),
     (['--config=configs/dcgan.py', '--confg.seed=1'], 'confg'),
     (['--config=configs/dcgan.py', 'extra'], 'extra'),
     (['--config=configs/dcgan.py:cifra10'], 'cifar10'),
@@ -136,3 +138,35 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tm
   assert saved[-1] == bad - 1 if saved else bad == 1
   assert 'on-finite' in (tmp_path / 'report.html').read_text()
 
+
+
+@pytest.mark.parametrize(('name', 'content', 'message'), [
+    ('config.json', '[1]', 'config.json cannot be read'),
+    ('data.json', '{}', 'must have the fields'),
+    ('metrics.jsonl', '{"step": 5}\nnonsense\n{"step": 10}\n', 'line 2 is damaged'),
+])
+def test_damaged_files_of_a_run_are_named(tmp_path, name, content, message):
+  command = ('--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')
+  assert runs.run('gan.main', *command)[0] == 0
+  (tmp_path / name).write_text(content)
+  assert message in refused(*command, '--config.train.num_steps=30')
+
+
+def test_checkpoints_of_no_known_run_are_not_claimed(tmp_path):
+  command = ('--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')
+  assert runs.run('gan.main', *command)[0] == 0
+  (tmp_path / 'config.json').unlink()
+  assert 'no config.json says of which run' in refused(*command)
+  assert len(list((tmp_path / 'checkpoints').iterdir())) == 2
+
+
+def test_a_damaged_newest_checkpoint_is_said_without_a_traceback(tmp_path):
+  command = ('--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')
+  assert runs.run('gan.main', *command)[0] == 0
+  largest = max((tmp_path / 'checkpoints' / '20').rglob('*'), key=lambda path: path.stat().st_size)
+  largest.write_bytes(largest.read_bytes()[:largest.stat().st_size // 2])
+  code, out, err = runs.run('gan.main', *command, '--config.train.num_steps=25')
+  assert code == 0, err
+  assert 'checkpoints/20 is damaged' in out
+  assert 'at step 10 of 25' in out
+  assert 'Traceback' not in err

@@ -20,7 +20,9 @@ PROGRAM = textwrap.dedent('''
     from gan import train
     from gan.config import apply_overrides
     config = dcgan.get_config('runlocal')
-    apply_overrides(config, {'data.resident_bytes': int(extra[0])})
+    apply_overrides(config, {'data.resident_bytes': int(extra[0])} | {
+        f'optimizer.{player}.{field}': value for player in ('gen', 'disc')
+        for field, value in (('name', 'sgd'), ('lr', 0.01), ('b1', 0.0))})
     sys.exit(train.run(config, Path(workdir), ['test']))
 ''')
 
@@ -41,10 +43,12 @@ def run_two(workdir, resident_bytes: int):
 def test_two_processes_equal_two_devices(tmp_path, resident_bytes):
   for _, err, code in run_two(tmp_path / 'two', resident_bytes):
     assert code == 0, err
-  code, _, err = runs.run('gan.main', '--config=configs/dcgan.py:runlocal', f'--workdir={tmp_path / "one"}', devices=2)
+  sgd = [f'--config.optimizer.{player}.{setting}' for player in ('gen', 'disc')
+         for setting in ('name=sgd', 'lr=0.01', 'b1=0.0')]
+  code, _, err = runs.run('gan.main', '--config=configs/dcgan.py:runlocal', f'--workdir={tmp_path / "one"}', *sgd,
+                          devices=2)
   assert code == 0, err
   two, one = (runs.rows_without_clock(tmp_path / name) for name in ('two', 'one'))
   assert [row['step'] for row in two] == [row['step'] for row in one]
   for ours, theirs in zip(two, one, strict=True):
-    assert ours == pytest.approx(theirs, rel=2e-2, abs=1e-3)
-  assert two[0] == pytest.approx(one[0], rel=1e-4, abs=1e-5)
+    assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)  # SGD: Adam's first step magnifies rounding.

@@ -10,12 +10,12 @@ tfrecord gets array_record files beside it; that needs neither TensorFlow nor a 
 import importlib.util
 import os
 import struct
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from absl import app, flags
+from absl import flags
 
+from gan import cli
 from gan.data import tfds as gan_tfds
 from gan.data.source import DataError
 
@@ -101,15 +101,19 @@ def _read_tfrecord(path: os.PathLike) -> Iterator[bytes]:
       yield body[:-4]
 
 
-def main(argv: list[str]) -> None:
-  """Prepare the set named on the command line."""
+def main(argv: list[str]) -> int:
+  """Prepare the set named on the command line; return the exit code."""
   if len(argv) != 2:
-    sys.exit('Name one data set: python -m gan.data.prepare mnist')
+    raise DataError('name one data set: python -m gan.data.prepare mnist')
+  if argv[1] in gan_tfds.EMBEDDED:
+    print(f'{argv[1]} needs no preparation.')
+    return 0
   try:
     print(prepare(gan_tfds.find_builder(argv[1], _DATA_DIR.value)))
-  except DataError as e:
-    sys.exit(f'Error: {e}')
+  except OSError as error:
+    raise DataError(f'{argv[1]} cannot be written ({error}); name another place with --data_dir') from error
+  return 0
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main, positional=True)

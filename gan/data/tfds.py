@@ -7,6 +7,7 @@ import difflib
 import io
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,8 @@ def find_builder(name: str, data_dir: str | None = None) -> 'tfds.core.DatasetBu
   """
   import tensorflow_datasets as tfds
   data_dir = os.path.expanduser(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
+  if not re.fullmatch(r'[A-Za-z]\w*([/:][\w.+-]+)*', name):
+    raise DataError(f'data={name!r} is no name of a data set; try {", ".join(EMBEDDED)}, mnist or cifar10')
   try:
     builder, error = tfds.builder(name, data_dir=data_dir), None
   except tfds.core.DatasetNotFoundError as e:

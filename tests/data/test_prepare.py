@@ -78,7 +78,7 @@ def test_without_a_network_it_fails_in_seconds(tmp_path, monkeypatch):
   assert time.monotonic() - start < 30
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [((), 'Name one data set'), (('mnistt',), 'nearest: mnist')])
+@pytest.mark.parametrize(('arguments', 'message'), [((), 'name one data set'), (('mnistt',), 'nearest: mnist')])
 def test_the_command_fails_without_a_traceback(tmp_path, arguments, message):
   done = subprocess.run([sys.executable, '-m', 'gan.data.prepare', *arguments, f'--data_dir={tmp_path}'],
                         capture_output=True, text=True)
