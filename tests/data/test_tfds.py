@@ -149,8 +149,8 @@ def test_missing_files_are_named(tmp_path, drawn):
     ('mnist', r'not prepared in .*python -m gan\.data\.prepare mnist`.*TFDS_DATA_DIR.*digits'),
     ('mnistt', 'digits, .*folder.*nearest: mnist'),
     ('no_such_set_at_all', 'is unknown. The embedded data sets are digits'),
-    ('mnist/no_config', 'no name of a data set.*no_config'),
-    ('mnist:9.9.9', 'no name of a data set.*9.9.9'),
+    ('mnist/no_config', 'cannot build it here.*no_config'),
+    ('mnist:9.9.9', 'cannot build it here.*9.9.9'),
     ('not a name!', 'no name of a data set'),
 ])
 def test_absent_and_unknown_sets_fail_with_the_ways_out(tmp_path, monkeypatch, name, message):
