@@ -41,30 +41,38 @@ def assert_equal_runs(one, other):
     np.testing.assert_array_equal(ours[path], theirs[path], err_msg=path)
 
 
-@pytest.mark.parametrize('resident_bytes', [2**31, 0], ids=['resident', 'streamed'])
-def test_killed_three_times_equals_uninterrupted(tmp_path, resident_bytes):
-  settings = (*SETTINGS, f'--config.data.resident_bytes={resident_bytes}')
-  straight, broken = tmp_path / 'straight', tmp_path / 'broken'
-  code, _, err = runs.run('gan.main', *settings, f'--workdir={straight}')
-  assert code == 0, err
+RESIDENT, STREAMED = 2**31, 0
+
+
+@pytest.fixture(scope='module')
+def straight(tmp_path_factory):
+  """Uninterrupted runs, by `data.resident_bytes`."""
+  workdirs = {}
+  for resident_bytes in (RESIDENT, STREAMED):
+    workdirs[resident_bytes] = tmp_path_factory.mktemp('straight')
+    code, _, err = runs.run('gan.main', *SETTINGS, f'--config.data.resident_bytes={resident_bytes}',
+                            f'--workdir={workdirs[resident_bytes]}')
+    assert code == 0, err
+  return workdirs
+
+
+@pytest.mark.parametrize('resident_bytes', [RESIDENT, STREAMED], ids=['resident', 'streamed'])
+def test_killed_three_times_equals_uninterrupted(tmp_path, straight, resident_bytes):
+  command = (*SETTINGS, f'--config.data.resident_bytes={resident_bytes}')
   generator = random.Random(resident_bytes)
   kills = 0
   for target in sorted(generator.sample(range(10, STEPS - 30), 3)):
-    code, _, err = kill_at(broken, target, signal.SIGKILL, *settings)
+    code, _, err = kill_at(tmp_path, target, signal.SIGKILL, *command)
     assert code in (-signal.SIGKILL, 0), err
     kills += code != 0
   assert kills >= 2, 'the run ended before it could be killed: the drill has to be made longer'
-  code, _, err = runs.run('gan.main', *settings, f'--workdir={broken}')
+  code, _, err = runs.run('gan.main', *command, f'--workdir={tmp_path}')
   assert code == 0, err
-  assert_equal_runs(straight, broken)
+  assert_equal_runs(straight[resident_bytes], tmp_path)
 
 
-def test_streamed_equals_resident(tmp_path):
-  for name, resident_bytes in (('resident', 2**31), ('streamed', 0)):
-    code, _, err = runs.run('gan.main', '--config=configs/dcgan.py:runlocal', f'--workdir={tmp_path / name}',
-                            f'--config.data.resident_bytes={resident_bytes}')
-    assert code == 0, err
-  assert runs.rows_without_clock(tmp_path / 'resident') == runs.rows_without_clock(tmp_path / 'streamed')
+def test_streamed_equals_resident(straight):
+  assert_equal_runs(straight[RESIDENT], straight[STREAMED])
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
