@@ -7,7 +7,14 @@ r"""DCGAN (arXiv:1511.06434) with the non-saturating loss.
   python -m gan.main --config=configs/dcgan.py:folder --config.data.path=my_images
   python -m gan.main --config=configs/dcgan.py:runlocal            # 20 steps: a smoke test
 
-Cost and result: not measured.
+Measured, one seed each, on two CPU cores (AMD EPYC):
+
+  argument   cost                                    result
+  (none)     2,000 steps, 95 s, 1,500 images/s       most digits recognisable; samples 0.88 as far apart as the data
+  mnist      2 of 25 epochs, 31 min beside other work  most digits recognisable; 0.94
+  cifar10    3.8 of 25 epochs, half an hour beside other work  coloured scenes with blurred objects in them
+
+The full 25 epochs, and GPU or TPU: not measured.
 """
 
 import ml_collections
