@@ -1,6 +1,7 @@
 """ConfigDict -> plain objects. Nothing below this file receives a configuration."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,17 +9,21 @@ import ml_collections
 import numpy as np
 
 from gan import optimizers, randomness, step
-from gan.config import ConfigError, flatten
+from gan.config import AROUND_NETWORK, ConfigError, flatten
 from gan.data import get_source, order, pipeline, toy
 from gan.data.source import ImageSource
 from gan.games import Game, generation
+from gan.games.view import View
 from gan.losses import LOSSES
 from gan.models import get_model
 from gan.parallel import Parallel, make_parallel
-from gan.state import GanState, create_state
+from gan.rules import PLAYERS, Txs, optimizer_numbers, rule_settings
+from gan.state import GanState, PyTree, create_state
 
-HPARAMS = ('train.ema_decay', 'loss.label_smoothing', 'loss.a', 'loss.b', 'loss.c', 'loss.margin',
-           *(f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ('lr', 'b1', 'b2', 'eps')))
+# Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no
+# noise), it is not part of the program.
+OPTIONAL = ('penalty', 'augment', 'update')
+ALWAYS = ('lr', 'b1', 'b2', 'eps')
 
 
 class DataInfo(NamedTuple):
@@ -37,9 +42,10 @@ class Build(NamedTuple):
   game: Game
   nets: generation.Nets
   joint: bool                    # Whether the discriminator sees real and fake samples in one pass.
-  txs: step.Txs
+  txs: Txs
   parallel: Parallel
   hparams: dict[str, Any]        # Numbers that may differ between members of a population.
+  memory: Callable[[dict[str, PyTree]], PyTree]   # {'gen', 'disc'} parameters -> what the step remembers at first.
 
 
 def open_data(config: ml_collections.ConfigDict) -> ImageSource | toy.Mixture:
@@ -56,7 +62,8 @@ def open_data(config: ml_collections.ConfigDict) -> ImageSource | toy.Mixture:
 def describe_data(data: ImageSource | toy.Mixture) -> DataInfo:
   """What to remember of a data set."""
   if isinstance(data, toy.Mixture):
-    return DataInfo(data.name, (2,), None, (), f'{data.name}: {len(data.modes)} modes, sigma {data.sigma}')
+    fingerprint = f'{data.name}: {len(data.modes)} modes, sigma {data.sigma}'
+    return DataInfo(data.name, data.modes.shape[1:], None, (), fingerprint)
   return DataInfo(data.name, data.shape, data.num_examples, data.class_names, data.fingerprint())
 
 
@@ -64,27 +71,48 @@ def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devi
   """Networks, game, optimizers and devices of a configuration that is valid."""
   parallel = make_parallel(config.parallel.strategy, devices)
   nets = generation.Nets(*(_network(config, player, sample_shape, parallel.axis_name) for player in ('gen', 'disc')))
-  z_dim = config.model.z_dim
-  # With batch norm, real and fake are separate batches (Radford et al. 2015); without it one pass is the same function.
-  one_batch = jax.ShapeDtypeStruct((2, *sample_shape), 'float32')
-  disc = jax.eval_shape(functools.partial(nets.disc.init, train=True), jax.random.key(0), one_batch)
-  joint = 'batch_stats' not in disc
-  game = generation.make_game(nets, LOSSES[config.loss.name], z_dim, sample_shape, joint)
-  txs = step.Txs(*(_optimizer(config.optimizer[player]) for player in ('gen', 'disc')))
-  flat = flatten(config)
-  hparams = {field: np.float32(flat[field]) for field in HPARAMS}
-  if config.penalty.clip > 0:
-    hparams['penalty.clip'] = np.float32(config.penalty.clip)
-  return Build(game, nets, joint, txs, parallel, hparams)
+  rules = _rules(config, nets, sample_shape)
+  game = generation.make_game(nets, LOSSES[config.loss.name], config.model.z_dim, sample_shape, rules, parallel.draw,
+                              parallel.gather)
+  optimistic = config.update.rule == 'optimistic'
+  txs = Txs(*(_optimizer(config.optimizer[player], optimistic) for player in ('gen', 'disc')))
+  memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.angles)
+  return Build(game, nets, rules.joint, txs, parallel, _hparams(config), memory)
 
 
 def _network(config: ml_collections.ConfigDict, player: str, sample_shape: tuple[int, ...], axis_name: str | None):
-  settings = {key: value for key, value in config.model[player].items() if value is not None}
+  settings = {key: value for key, value in config.model[player].items()
+              if value is not None and key not in AROUND_NETWORK}
   return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
 
 
-def _optimizer(settings: ml_collections.ConfigDict) -> optimizers.TxBuilder:
-  return optimizers.make_optimizer(settings.name, settings.schedule, settings.warmup_steps, settings.decay_steps)
+def _rules(config: ml_collections.ConfigDict, nets: generation.Nets, sample_shape: tuple[int, ...]) -> generation.Rules:
+  disc, penalty, policy = config.model.disc, config.penalty, config.augment.policy
+  view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
+              pack=disc.pack)
+  # With batch norm, real and fake are separate batches (Radford et al. 2015), and so they are where the discriminator
+  # compares the samples of a batch; without either one pass is the same function.
+  shown = jax.ShapeDtypeStruct((2, *sample_shape[:-1], disc.pack * sample_shape[-1]), 'float32')
+  collections = jax.eval_shape(functools.partial(nets.disc.init, train=True), jax.random.key(0), shown)
+  joint = 'batch_stats' not in collections and disc.minibatch in (None, 'none')
+  return generation.Rules(joint, view, disc.spectral_norm, penalty.lecam > 0, penalty.one_sided, penalty.every)
+
+
+def _optimizer(settings: ml_collections.ConfigDict, optimistic: bool) -> optimizers.TxBuilder:
+  return optimizers.make_optimizer(settings.name, settings.schedule, settings.warmup_steps, settings.decay_steps,
+                                   optimistic)
+
+
+def _hparams(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The numbers of a run, by field."""
+  flat, fields = flatten(config), ['train.ema_decay']
+  fields += [f'loss.{setting}' for setting in LOSSES[config.loss.name].settings]
+  fields += [f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ALWAYS]
+  optional = [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
+  optional += ['augment.ada_images', 'augment.noise_steps', 'loss.label_flip',
+               *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
+  fields += [field for field in optional if flat[field]]
+  return {field: np.float32(flat[field]) for field in fields}
 
 
 def make_initial_state(built: Build, seed: int) -> GanState:
@@ -92,10 +120,8 @@ def make_initial_state(built: Build, seed: int) -> GanState:
   def init(seed: jax.Array) -> GanState:
     root = randomness.root_key(seed)
     gen, disc = built.game.init(randomness.purpose_key(root, 'init'))
-    numbers = [{key: built.hparams[f'optimizer.{player}.{key}'] for key in ('lr', 'b1', 'b2', 'eps')}
-               for player in ('gen', 'disc')]
-    txs = [tx(n, 0) for tx, n in zip(built.txs, numbers, strict=True)]
-    return create_state(root, gen, disc, txs)
+    txs = [tx(optimizer_numbers(built.hparams, player), 0) for tx, player in zip(built.txs, PLAYERS, strict=True)]
+    return create_state(root, gen, disc, txs, built.memory({'gen': gen[0], 'disc': disc[0]}))
   return jax.jit(init, out_shardings=built.parallel.replicated)(np.uint32(seed))
 
 
@@ -116,7 +142,9 @@ def make_pipeline(config: ml_collections.ConfigDict, data: ImageSource | toy.Mix
 
 def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
   """The compiled loop (state, data, hparams, num_steps) -> (state, scalars, finite)."""
-  rule = step.RULES[config.update.rule]
-  train_step = rule(built.game, built.txs, disc_steps=config.train.disc_steps, batch_size=config.train.batch_size,
-                    z_dim=config.model.z_dim, z=config.model.z, shard=built.parallel.shard, mean=built.parallel.mean)
+  rule = config.update.rule
+  settings = {**config.update, 'disc_steps': config.train.disc_steps}
+  train_step = step.make_train_step(
+      built.game, built.txs, rule, batch_size=config.train.batch_size, z_dim=config.model.z_dim, z=config.model.z,
+      shard=built.parallel.shard, mean=built.parallel.mean, **{name: settings[name] for name in rule_settings(rule)})
   return built.parallel.compile(step.make_loop(train_step, batches.batch))

@@ -12,10 +12,14 @@ import ml_collections
 from ml_collections import config_dict
 
 # How long a run goes on and what it reports: may differ when it is resumed, and does not name its directory.
-FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.eval_every', 'train.sample_every')
+FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.eval_every', 'train.sample_every',
+               'train.on_failure', 'train.patience')
 # The same samples, the same updates (to rounding), another way of computing or keeping them.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
-                     'train.eval_samples', 'parallel.strategy', 'data.resident_bytes')
+                     'train.eval_samples', 'train.angles', 'parallel.strategy', 'data.resident_bytes')
+
+# Of `model.disc`: done to any network from outside, so that none of them knows it.
+AROUND_NETWORK = ('spectral_norm', 'pack')
 
 RUNLOCAL = {'train.num_steps': 20, 'train.log_every': 5, 'train.save_every': 10, 'train.eval_every': 10,
             'train.sample_every': 10, 'train.eval_samples': 256, 'train.steps_per_call': 5}
@@ -48,7 +52,7 @@ def base_config() -> ml_collections.ConfigDict:
   config.seed = 0
 
   config.data = ml_collections.ConfigDict()
-  config.data.name = 'digits'              # digits, ring, grid, folder, or any TFDS image data set.
+  config.data.name = 'digits'              # digits, folder, ring, grid, dirac, gaussian, or any TFDS image data set.
   config.data.image_size = 32              # Pixels, after resizing and a centre crop; ignored by ring and grid.
   config.data.path = ''                    # Directory of images, for folder.
   config.data.flip = False                 # Mirror each image with probability 1/2.
@@ -60,20 +64,55 @@ def base_config() -> ml_collections.ConfigDict:
     config.model[player].name = 'dcgan'    # Key of gan.models.MODELS.
     config.model[player].width = 64        # Channels (dcgan) or units (vanilla, mlp).
     config.model[player].layers = config_dict.placeholder(int)   # Hidden layers (vanilla, mlp); None: the model's own.
+    config.model[player].start = config_dict.placeholder(float)  # Initial parameter (dirac, linear_quadratic).
   config.model.disc.batch_norm = config_dict.placeholder(bool)   # Of dcgan; None: the model's own.
+  config.model.disc.minibatch = config_dict.placeholder(str)     # Key of gan.models.minibatch.MINIBATCH; None: none.
+  config.model.disc.spectral_norm = False  # Divide each kernel by its largest singular value; any model.
+  config.model.disc.pack = 1               # Samples that get one logit together (PacGAN); must divide the batch.
   config.model.z_dim = 100
   config.model.z = 'normal'                # Latents: normal, or uniform on [-1, 1].
 
   config.loss = ml_collections.ConfigDict()
   config.loss.name = 'nonsaturating'       # Key of gan.losses.LOSSES.
   config.loss.label_smoothing = 0.0        # One-sided, in [0, 1); saturating and nonsaturating.
+  config.loss.label_flip = 0.0             # Share of pairs that the discriminator sees with their labels swapped; any.
   config.loss.a = 0.0                      # least_squares: target of fakes,
   config.loss.b = 1.0                      # of real samples,
   config.loss.c = 1.0                      # and of fakes in the generator's eyes.
   config.loss.margin = 1.0                 # hinge.
+  config.loss.alpha_disc = 1.0             # alpha_saturating and alpha_nonsaturating: order of each player,
+  config.loss.alpha_gen = 1.0              # in (0, inf].
 
   config.penalty = ml_collections.ConfigDict()
-  config.penalty.clip = 0.0                # Bound on each discriminator parameter after each update; 0: none.
+  # Weights on the discriminator's loss; 0: not part of the program. See gan/penalties.py for each and its paper.
+  config.penalty.r1 = 0.0                  # gamma in gamma/2 E|grad D|^2 at real samples,
+  config.penalty.r2 = 0.0                  # and at generated ones.
+  config.penalty.every = 1                 # R1 and R2 are added in every k-th step only, k times as heavy.
+  config.penalty.difference_std = 0.0      # R1 and R2 by finite differences under noise of this std; 0: exact.
+  config.penalty.gp = 0.0                  # WGAN-GP: lambda in lambda E(|grad D| - target)^2, between real and fake.
+  config.penalty.dragan = 0.0              # The same around real samples.
+  config.penalty.dragan_std = 0.5          # Of the noise that makes the surroundings, in units of the data.
+  config.penalty.target = 1.0              # Of the norm, in gp and dragan.
+  config.penalty.one_sided = False         # gp and dragan spare norms below the target.
+  config.penalty.zero_gp = 0.0             # lambda in lambda E|grad D|^2, between real and fake.
+  config.penalty.lecam = 0.0               # Logits to the other side's running mean,
+  config.penalty.lecam_decay = 0.99        # which decays by this in each discriminator update.
+  config.penalty.cr_real = 0.0             # CR: logits of real samples and of their flipped and shifted copies;
+  config.penalty.cr_fake = 0.0             # bCR: of generated ones too.
+  config.penalty.zcr_disc = 0.0            # zCR: logits at nearby latents together,
+  config.penalty.zcr_gen = 0.0             # and, in the generator's loss, their samples apart;
+  config.penalty.zcr_std = 0.05            # how near, in units of latents.
+  config.penalty.orthogonal = 0.0          # Columns of the discriminator's kernels at right angles,
+  config.penalty.gen_orthogonal = 0.0      # and of the generator's.
+  config.penalty.clip = 0.0                # Bound on each discriminator parameter after each update.
+
+  config.augment = ml_collections.ConfigDict()
+  config.augment.policy = 'none'           # What D sees of real and fake: none, ada, or DiffAugment's
+                                           # color, translation, cutout joined by +.
+  config.augment.ada_target = 0.6          # ada: E[sign(D(real))] that its probability steers to,
+  config.augment.ada_images = 500_000      # and images until it has gone from 0 to 1.
+  config.augment.noise = 0.0               # Instance noise: std, in units of the data,
+  config.augment.noise_steps = 0           # falling linearly to 0 over so many steps; 0: constant.
 
   config.optimizer = ml_collections.ConfigDict()
   for player in ('gen', 'disc'):
@@ -83,14 +122,15 @@ def base_config() -> ml_collections.ConfigDict:
     config.optimizer[player].b1 = 0.5              # adam: first moment; sgd: momentum.
     config.optimizer[player].b2 = 0.999            # adam: second moment; rmsprop: decay of the squares.
     config.optimizer[player].eps = 1e-8
+    config.optimizer[player].weight_decay = 0.0    # Decoupled from the gradient (AdamW).
     config.optimizer[player].schedule = 'constant' # Key of gan.optimizers.SCHEDULES: factor on lr from 1 to 0
     config.optimizer[player].decay_steps = 0       # over this many generator updates (never over num_steps).
     config.optimizer[player].warmup_steps = 0      # Generator updates over which lr rises linearly.
 
   config.train = ml_collections.ConfigDict()
   config.train.batch_size = 128            # Global; must divide by the number of devices.
-  config.train.num_steps = 10_000          # Generator updates.
-  config.train.disc_steps = 1              # Discriminator updates for each generator update.
+  config.train.num_steps = 10_000          # Steps, each of disc_steps and update.gen_steps updates.
+  config.train.disc_steps = 1              # Discriminator updates in a step.
   config.train.ema_decay = 0.999           # Of the averaged generator, per step, warmed up.
   config.train.steps_per_call = 10         # Steps in one dispatch.
   config.train.log_every = 100             # Periods in steps:
@@ -101,9 +141,19 @@ def base_config() -> ml_collections.ConfigDict:
   config.train.num_samples = 64            # In a grid of images; a scatter plot shows eval_samples.
   config.train.eval_samples = 2_500        # Generated samples scored at each evaluation.
   config.train.tensorboard = False         # Needs the package tensorboardX.
+  config.train.angles = True               # Log angles between successive steps; the last one is kept in the state.
+  config.train.on_failure = 'continue'     # When the verdict is a failure: continue, or stop
+  config.train.patience = 0                # after so many more failing evaluations in a row.
 
   config['update'] = ml_collections.ConfigDict()
-  config.update.rule = 'alternating'       # Key of gan.step.RULES.
+  config.update.rule = 'alternating'       # Key of gan.rules.RULES.
+  config.update.first = 'disc'             # alternating, unrolled, lookahead: who moves first, disc or gen,
+  config.update.gen_steps = 1              # and generator updates in a step.
+  config.update.consensus = 1.0            # consensus: gamma, the weight of the gradient of |field|^2 / 2.
+  config.update.adjustment = 1.0           # symplectic: |lambda|.
+  config.update.unroll_steps = 5           # unrolled: discriminator updates that the generator foresees.
+  config.update.lookahead_steps = 5        # lookahead: steps between two returns towards the slow weights,
+  config.update.lookahead = 0.5            # and the share of the way to the fast ones that is kept.
 
   config.parallel = ml_collections.ConfigDict()
   config.parallel.strategy = 'jit'         # jit or pmap: equal to rounding.

@@ -10,7 +10,7 @@ from gan.data import toy
 from gan.data.source import DataError, ImageSource
 from gan.games import Game
 from gan.metrics.diversity import mean_distance
-from gan.metrics.mixture import mixture_scores
+from gan.metrics.mixture import line_scores, mixture_scores
 from gan.state import PyTree
 
 CHUNK = 256               # Samples drawn at a time: memory does not grow with their number.
@@ -41,7 +41,12 @@ def make_evaluator(data: ImageSource | toy.Mixture, sample: Callable, num: int):
     sample: made by `make_sampler`.
     num: generated samples of a mixture that are scored.
   """
-  if isinstance(data, toy.Mixture):
+  if isinstance(data, toy.Mixture) and data.modes.shape[1] == 1:
+    truth = np.asarray(data.draw(jax.random.key(0), num))
+
+    def scores(samples: np.ndarray) -> dict[str, float]:
+      return line_scores(samples, truth)
+  elif isinstance(data, toy.Mixture):
     def scores(samples: np.ndarray) -> dict[str, float]:
       return mixture_scores(samples, data.modes, data.sigma)
   else:

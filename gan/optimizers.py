@@ -1,7 +1,8 @@
 """Optimizer settings -> optax transformations whose numbers may be traced.
 
 A `TxBuilder` is a transformation waiting for its numbers: inside the compiled step it receives the scalars of its
-player (`lr`, `b1`, `b2`, `eps`) and the step, so that members of a population may differ in them.
+player (`lr`, `b1`, `b2`, `eps`, and `weight_decay` if there is any) and the step, so that members of a population may
+differ in them.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,11 @@ TxBuilder = Callable[[dict[str, ArrayLike], ArrayLike], optax.GradientTransforma
 
 OPTIMIZERS = {
     # Kingma & Ba 2015, arXiv:1412.6980.
-    'adam': lambda b1, b2, eps: optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
+    'adam': lambda n: optax.scale_by_adam(b1=n['b1'], b2=n['b2'], eps=n['eps'], eps_root=n.get('eps_root', 0.0)),
     # Tieleman & Hinton 2012; b2 is the decay of the squares. The WGAN paper's choice.
-    'rmsprop': lambda b1, b2, eps: optax.scale_by_rms(decay=b2, eps=eps),
+    'rmsprop': lambda n: optax.scale_by_rms(decay=n['b2'], eps=n['eps']),
     # b1 is the momentum; 0 is plain gradient descent.
-    'sgd': lambda b1, b2, eps: optax.trace(decay=b1),
+    'sgd': lambda n: optax.trace(decay=n['b1']),
 }
 SCHEDULES = {
     'constant': lambda decay_steps: optax.constant_schedule(1.0),
@@ -28,7 +29,8 @@ SCHEDULES = {
 }
 
 
-def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0, decay_steps: int = 0) -> TxBuilder:
+def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0, decay_steps: int = 0,
+                   optimistic: bool = False) -> TxBuilder:
   """Builds one player's optimizer.
 
   Args:
@@ -36,6 +38,8 @@ def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0,
     schedule: key of SCHEDULES; the factor on the learning rate goes from 1 to 0 over `decay_steps` and stays there.
     warmup_steps: steps over which the factor first rises from 0 to 1, on top of the schedule.
     decay_steps: length of the schedule, in generator updates whatever `disc_steps` is.
+    optimistic: whether each direction is corrected by the one before, 2 d_t - d_{t-1} (Daskalakis et al. 2018,
+      arXiv:1711.00141).
 
   Raises:
     ValueError: if a name is unknown; lists the known ones.
@@ -50,7 +54,11 @@ def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0,
     return warmup * decay(step)
 
   def build(numbers: dict[str, ArrayLike], step: ArrayLike) -> optax.GradientTransformation:
-    direction = OPTIMIZERS[name](numbers['b1'], numbers['b2'], numbers['eps'])
-    return optax.chain(direction, optax.scale(-numbers['lr'] * factor(step)))
+    direction = [OPTIMIZERS[name](numbers)]
+    if optimistic:
+      direction.append(optax.scale_by_optimistic_gradient())
+    if 'weight_decay' in numbers:  # Decoupled from the direction (Loshchilov & Hutter 2019, arXiv:1711.05101).
+      direction.append(optax.add_decayed_weights(numbers['weight_decay']))
+    return optax.chain(*direction, optax.scale(-numbers['lr'] * factor(step)))
 
   return build

@@ -30,6 +30,7 @@ class Parallel(NamedTuple):
     mesh: all devices, along the axis 'data'.
     axis_name: what batch norm averages over: 'data' under `pmap`, None under `jit`.
     shard: inside the step, this device's rows of a global array [B, ...].
+    gather: inside the step, the global vector [L] of this device's rows.
     mean: inside the step, the mean of a tree over devices.
   """
 
@@ -37,7 +38,13 @@ class Parallel(NamedTuple):
   mesh: jax.sharding.Mesh
   axis_name: str | None
   shard: Callable[[Array], Array]
+  gather: Callable[[Array], Array]
   mean: Callable[[PyTree], PyTree]
+
+  def draw(self, sampler: Callable, key: Array, shape: tuple[int, ...]) -> Array:
+    """Inside the step, this device's part, of `shape` [B, ...], of one draw sampler(key, shape) for all devices."""
+    parts = 1 if self.axis_name is None else self.mesh.size
+    return self.shard(sampler(key, (shape[0] * parts, *shape[1:])))
 
   @property
   def replicated(self) -> NamedSharding:
@@ -60,15 +67,20 @@ class Parallel(NamedTuple):
     rows = batch // jax.process_count()
     return slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
 
-  def compile(self, loop: Callable) -> Callable:
-    """Compiles loop(state, data, hparams, num_steps) -> (state, scalars, finite); the state's buffers are donated."""
+  def compile(self, function: Callable, *, donate: bool = True) -> Callable:
+    """Compiles function(state, data, hparams, number) -> anything equal on all devices.
+
+    Args:
+      function: calls `shard`, `gather` and `mean` where it has to.
+      donate: whether the state's buffers are given away.
+    """
     if self.strategy == 'pmap':
       # `pmap` wants something to map over; all else goes whole to each device, and `shard` takes its part inside.
-      mapped = jax.pmap(lambda _, *args: loop(*args), axis_name=AXIS, in_axes=(0, None, None, None, None),
-                        out_axes=None, devices=list(self.mesh.devices.flat), donate_argnums=1)
+      mapped = jax.pmap(lambda _, *args: function(*args), axis_name=AXIS, in_axes=(0, None, None, None, None),
+                        out_axes=None, devices=list(self.mesh.devices.flat), donate_argnums=(1,) if donate else ())
       return functools.partial(mapped, np.arange(self.mesh.size))
     # Where data lie is decided when they are placed: replicated if resident, split along the batch if streamed.
-    return jax.jit(loop, out_shardings=self.replicated, donate_argnums=0)
+    return jax.jit(function, out_shardings=self.replicated, donate_argnums=(0,) if donate else ())
 
 
 def make_parallel(strategy: str, devices: list[jax.Device] | None = None) -> Parallel:
@@ -82,12 +94,14 @@ def make_parallel(strategy: str, devices: list[jax.Device] | None = None) -> Par
   mesh = jax.sharding.Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
   if strategy == 'jit':
     rows = NamedSharding(mesh, PartitionSpec(AXIS))
-    return Parallel(strategy, mesh, None, lambda x: jax.lax.with_sharding_constraint(x, rows), lambda tree: tree)
+    return Parallel(strategy, mesh, None, lambda x: jax.lax.with_sharding_constraint(x, rows), lambda x: x,
+                    lambda tree: tree)
   if strategy == 'pmap':
     def shard(x: Array) -> Array:
       rows = x.shape[0] // mesh.size
       return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * rows, rows)
-    return Parallel(strategy, mesh, AXIS, shard, lambda tree: jax.lax.pmean(tree, AXIS))
+    return Parallel(strategy, mesh, AXIS, shard, lambda x: jax.lax.all_gather(x, AXIS, tiled=True),
+                    lambda tree: jax.lax.pmean(tree, AXIS))
   raise ValueError(f'parallel.strategy={strategy!r} is unknown; known: {", ".join(STRATEGIES)}')
 
 

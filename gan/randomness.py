@@ -15,10 +15,14 @@ PURPOSES = {
     'data': 1,            # Order of the data set, and draws from a mixture.
     'latents': 2,         # Latents of training.
     'penalty': 3,         # Interpolation points and perturbations of penalties.
-    'augmentation': 4,    # Flips and augmentations of images.
+    'augmentation': 4,    # Flips of the data set's images.
     'noise': 5,           # Instance noise.
     'evaluation': 6,      # Latents of scores.
     'samples': 7,         # The fixed latents of sample grids.
+    'view': 8,            # Augmentations of what the discriminator sees.
+    'labels': 9,          # Flipped labels.
+    'consistency': 10,    # Transforms of consistency penalties.
+    'analysis': 11,       # Directions that `gan.dynamics` probes.
 }
 
 

@@ -29,10 +29,12 @@ class GanState:
   gen: Player
   disc: Player
   ema: PyTree                    # {'params', 'stats'}: averaged generator.
+  memory: PyTree = struct.field(default_factory=dict)   # What the update rule remembers between steps.
 
 
 def create_state(rng: Array, gen: tuple[PyTree, PyTree], disc: tuple[PyTree, PyTree],
-                 txs: tuple[optax.GradientTransformation, optax.GradientTransformation]) -> GanState:
+                 txs: tuple[optax.GradientTransformation, optax.GradientTransformation],
+                 memory: PyTree | None = None) -> GanState:
   """The state before the first step.
 
   Args:
@@ -40,8 +42,10 @@ def create_state(rng: Array, gen: tuple[PyTree, PyTree], disc: tuple[PyTree, PyT
     gen: initial (params, stats) of the generator.
     disc: the same of the discriminator.
     txs: their optimizers.
+    memory: what the update rule remembers; nothing by default.
   """
   players = [Player(params, stats, tx.init(params)) for (params, stats), tx in zip((gen, disc), txs, strict=True)]
   # Copies: an average that shared the generator's buffers would die with them when a step donates its input.
   ema = jax.tree.map(jnp.copy, {'params': gen[0], 'stats': gen[1]})
-  return GanState(step=jnp.zeros((), jnp.int32), rng=rng, gen=players[0], disc=players[1], ema=ema)
+  return GanState(step=jnp.zeros((), jnp.int32), rng=rng, gen=players[0], disc=players[1], ema=ema,
+                  memory=memory or {})

@@ -1,32 +1,25 @@
-"""Update rules: pure functions from a state to the next one, over any game.
+"""One step of training, and many steps in one dispatch.
 
-Nothing here knows of devices. Two functions are handed in by whoever compiles the step: `shard`, which takes this
-device's part of a global draw, and `mean`, which averages over devices.
+Nothing here knows of devices. What depends on them is handed in by whoever compiles the step: `shard`, which takes this
+device's part of a global draw, and `mean`, which averages over devices. In which order the players move is decided in
+rules.py.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan.games import Game
-from gan.optimizers import TxBuilder
-from gan.randomness import normal, step_key
-from gan.state import GanState, Player, PyTree
+from gan.games import Game, Turn
+from gan.randomness import normal
+from gan.rules import PLAYERS, RULES, Moves, Scalars, Txs, memory_of, params_of
+from gan.state import GanState, PyTree
 
-Scalars = dict[str, Array]
 TrainStep = Callable[[GanState, dict[str, Array], dict[str, Array]], tuple[GanState, Scalars]]
-
-
-class Txs(NamedTuple):
-  """The optimizers of both players."""
-
-  gen: TxBuilder
-  disc: TxBuilder
 
 
 def _identity(tree: PyTree) -> PyTree:
@@ -42,87 +35,72 @@ def draw_latents(rng: Array, count: int, z_dim: int, distribution: str) -> Array
   raise ValueError(f'model.z={distribution!r} is unknown; known: normal, uniform')
 
 
-def update_player(player: Player, loss_fn: Callable, tx: optax.GradientTransformation, name: str,
-                  mean: Callable[[PyTree], PyTree] = _identity) -> tuple[Player, Scalars]:
-  """One optimizer update.
-
-  Args:
-    player: whose turn it is.
-    loss_fn: params -> (scalar, (stats, scalars)).
-    tx: its optimizer.
-    name: 'gen' or 'disc', for the names of the norms.
-    mean: averages a tree over devices.
-
-  Returns:
-    The player with new params, stats and optimizer state, and the scalars of the update.
-  """
-  grads, (stats, scalars) = jax.grad(loss_fn, has_aux=True)(player.params)
-  grads, scalars = mean((grads, scalars))
-  updates, opt_state = tx.update(grads, player.opt_state, player.params)
-  scalars |= {f'{name}/grad_norm': optax.tree.norm(grads), f'{name}/update_norm': optax.tree.norm(updates)}
-  return Player(optax.apply_updates(player.params, updates), stats, opt_state), scalars
-
-
 def warmed_up(decay: Array, step: Array) -> Array:
   """Decay of a running average that has seen `step` updates: min(decay, (1 + t) / (10 + t))."""
   return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
-def clip_weights(player: Player, bound: Array) -> Player:
-  """Every parameter into [-bound, bound] (Arjovsky et al. 2017, arXiv:1701.07875)."""
-  return player.replace(params=jax.tree.map(lambda p: jnp.clip(p, -bound, bound), player.params))
-
-
-def alternating(game: Game, txs: Txs, *, disc_steps: int, batch_size: int, z_dim: int, z: str,
-                shard: Callable[[Array], Array] = _identity,
-                mean: Callable[[PyTree], PyTree] = _identity) -> TrainStep:
-  """`disc_steps` updates of the discriminator, then one of the generator (Goodfellow et al. 2014, algorithm 1).
+def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, batch_size: int, z_dim: int, z: str,
+                    shard: Callable[[Array], Array] = _identity, mean: Callable[[PyTree], PyTree] = _identity,
+                    deal: Callable[..., Turn] | None = None, **settings: Any) -> TrainStep:
+  """Builds a step: the players move by a rule, then the generator is averaged.
 
   Args:
     game: what each player minimises.
     txs: their optimizers.
-    disc_steps: discriminator updates for each generator update; fixed when compiled.
+    rule: key of RULES.
     batch_size: global number of latents of an update.
     z_dim: length of a latent.
     z: distribution of latents, 'normal' or 'uniform'.
     shard: takes this device's rows of a global array [B, ...].
     mean: averages a tree over devices.
+    deal: (batch, state, update) -> Turn, to play with other draws than those of `state.rng`.
+    **settings: of the rule.
 
   Returns:
-    train_step(state, batch, hparams) -> (state, scalars), where `batch` holds arrays [disc_steps, B, ...].
+    train_step(state, batch, hparams) -> (state, scalars), where `batch` holds arrays [N, B, ...], one for each update
+    of the discriminator; those after the last one, of the generator, see the last batch.
   """
+  move = functools.partial(RULES[rule], **settings)
+
+  def from_rng(batch: dict[str, Array], state: GanState, update: int) -> Turn:
+    row = min(update, next(iter(batch.values())).shape[0] - 1)
+    turn = Turn(jax.tree.map(lambda x: x[row], batch), None, state.rng, state.step, update)
+    return turn._replace(z=shard(draw_latents(turn.key('latents'), batch_size, z_dim, z)))
 
   def train_step(state: GanState, batch: dict[str, Array], hparams: dict[str, Array]) -> tuple[GanState, Scalars]:
-    latents_rng = step_key(state.rng, 'latents', state.step)
-
-    def latents(update: int) -> Array:  # Fresh for each update.
-      return shard(draw_latents(jax.random.fold_in(latents_rng, update), batch_size, z_dim, z))
-
-    def optimizer(name: str) -> optax.GradientTransformation:
-      numbers = {key: hparams[f'optimizer.{name}.{key}'] for key in ('lr', 'b1', 'b2', 'eps')}
-      return getattr(txs, name)(numbers, state.step)
-
-    def turn(name: str, loss: Callable, update: int, images: int) -> tuple[GanState, Scalars]:
-      loss_fn = functools.partial(loss, state=state, batch=jax.tree.map(lambda x: x[images], batch),
-                                  z=latents(update), hparams=hparams)
-      player, scalars = update_player(getattr(state, name), loss_fn, optimizer(name), name, mean)
-      return state.replace(**{name: player}), scalars
-
-    for i in range(disc_steps):  # Unrolled: disc_steps is small and fixed.
-      state, disc_scalars = turn('disc', game.disc_loss, update=i, images=i)
-      if 'penalty.clip' in hparams:
-        state = state.replace(disc=clip_weights(state.disc, hparams['penalty.clip']))
-    state, gen_scalars = turn('gen', game.gen_loss, update=disc_steps, images=-1)
+    before = state
+    state, scalars = move(state, Moves(game, txs, hparams, functools.partial(deal or from_rng, batch), mean))
+    scalars |= position(state)
+    if 'moved' in state.memory:
+      moved = jax.tree.map(jnp.subtract, params_of(state), params_of(before))
+      scalars |= {f'{name}/update_cosine': cosine(moved[name], before.memory['moved'][name]) for name in PLAYERS}
+      state = state.replace(memory={**state.memory, 'moved': moved})
 
     latest = {'params': state.gen.params, 'stats': state.gen.stats}
     decay = warmed_up(hparams['train.ema_decay'], state.step)
     ema = optax.incremental_update(latest, state.ema, 1.0 - decay)
-    return state.replace(step=state.step + 1, ema=ema), disc_scalars | gen_scalars
+    return state.replace(step=state.step + 1, ema=ema), scalars
 
   return train_step
 
 
-RULES = {'alternating': alternating}
+def initial_memory(rule: str, params: dict[str, PyTree], angles: bool) -> PyTree:
+  """What is remembered before the first step: by the rule, and, for angles between steps, the last movement."""
+  moved = {'moved': jax.tree.map(jnp.zeros_like, params)} if angles else {}
+  return memory_of(rule, params) | moved
+
+
+def cosine(one: PyTree, other: PyTree) -> Array:
+  """Cosine [] of the angle between two trees; 0 if one of them is zero."""
+  scale = optax.tree.norm(one) * optax.tree.norm(other)
+  return optax.tree.vdot(one, other) / jnp.where(scale > 0.0, scale, 1.0)
+
+
+def position(state: GanState) -> Scalars:
+  """The parameter of each player that has a single one: its place in the plane of the game."""
+  leaves = {name: jax.tree.leaves(getattr(state, name).params) for name in PLAYERS}
+  return {f'{name}/parameter': own[0].reshape(()) for name, own in leaves.items() if sum(x.size for x in own) == 1}
 
 
 def make_loop(train_step: TrainStep, get_batch: Callable[..., dict[str, Array]]) -> Callable:

@@ -1,19 +1,22 @@
 """What makes no sense in a configuration: unknown names, impossible numbers, wrong combinations, said all at once."""
 
 import importlib.util
+import itertools
 import math
 from collections.abc import Iterator
 
 import jax
 import ml_collections
 
-from gan.config import ConfigError, base_config, flatten, nearest
+from gan.augment import DIFF_AUGMENT
+from gan.config import AROUND_NETWORK, ConfigError, base_config, flatten, nearest
 from gan.data import toy
 from gan.losses import LOSSES
 from gan.models import MODELS
+from gan.models.minibatch import MINIBATCH
 from gan.optimizers import OPTIMIZERS, SCHEDULES
 from gan.parallel import STRATEGIES
-from gan.step import RULES
+from gan.rules import RULES, rule_settings
 
 
 def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
@@ -26,44 +29,62 @@ def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
   problems = [*names, *_number_problems(config), *_device_problems(config, num_devices)]
   if not names:  # Each combination is looked up by its names.
     said = {problem.partition('=')[0] for problem in problems}
-    problems += [problem for problem in _combination_problems(config) if problem.partition('=')[0] not in said]
+    found = itertools.chain(*(check(config) for check in (_combination_problems, _penalty_problems, _augment_problems,
+                                                          _rule_problems)))
+    problems += [problem for problem in found if problem.partition('=')[0] not in said]
   if problems:
     raise ConfigError('\n'.join(f'  * {problem}' for problem in problems))
+
+
+FORMS = ('saturating', 'nonsaturating', 'alternative', 'minimax')  # Ends of names of objectives.
 
 
 def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   tables = {'loss.name': LOSSES, 'model.gen.name': MODELS, 'model.disc.name': MODELS, 'update.rule': RULES,
             'optimizer.gen.name': OPTIMIZERS, 'optimizer.disc.name': OPTIMIZERS,
             'optimizer.gen.schedule': SCHEDULES, 'optimizer.disc.schedule': SCHEDULES,
-            'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform')}
+            'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform'), 'update.first': ('disc', 'gen'),
+            'model.disc.minibatch': (*MINIBATCH, None), 'train.on_failure': ('continue', 'stop')}
   flat = flatten(config)
   for field, table in tables.items():
-    if flat[field] not in table:
-      yield f'{field}={flat[field]!r} is unknown{nearest(flat[field], table)}'
+    if flat[field] in table:
+      continue
+    base, _, form = str(flat[field]).rpartition('_')
+    if field == 'loss.name' and form in FORMS and base in LOSSES:
+      yield f'loss.name={flat[field]!r}: {LOSSES[base].paper} defines no {form} form of {base}; use {base}'
+    else:
+      yield f'{field}={flat[field]!r} is unknown{nearest(flat[field], [name for name in table if name])}'
 
 
 _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_size', 'train.num_steps',
              'train.disc_steps', 'train.steps_per_call', 'train.log_every', 'train.save_every', 'train.eval_every',
-             'train.sample_every', 'train.keep', 'train.num_samples', 'loss.margin',
+             'train.sample_every', 'train.keep', 'train.num_samples', 'loss.margin', 'loss.alpha_disc',
+             'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'update.gen_steps',
+             'update.unroll_steps', 'update.lookahead_steps',
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
-_NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'penalty.clip',
+_NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'train.patience',
+                 'augment.noise', 'augment.noise_steps', 'update.consensus', 'update.adjustment',
+                 *(f'penalty.{field}' for field, value in base_config().penalty.items() if isinstance(value, float)),
                  *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
-                   for field in ('decay_steps', 'warmup_steps')))
-_FRACTIONS = ('loss.label_smoothing', 'train.ema_decay',
+                   for field in ('decay_steps', 'warmup_steps', 'weight_decay')))
+_FRACTIONS = ('loss.label_smoothing', 'loss.label_flip', 'train.ema_decay', 'penalty.lecam_decay',
               *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('b1', 'b2')))
+_MAY_BE_INFINITE = ('loss.alpha_disc', 'loss.alpha_gen')
 _AT_LEAST_ONE_IF_SET = ('model.gen.layers', 'model.disc.layers')
 
 
 def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   flat = flatten(config)
   for field, value in flat.items():
+    if field in _MAY_BE_INFINITE and value == math.inf:
+      continue
     if isinstance(value, float) and not math.isfinite(value):
       yield f'{field}={value} must be a finite number'
     elif isinstance(value, float) and value and not 1e-37 < abs(value) < 1e38:
       yield f'{field}={value} must be a number of float32, between 1e-37 and 1e38'
     elif field == 'seed' and value >= 2**32:
       yield f'{field}={value} must be below 2^32'
-    elif field in _POSITIVE and value <= 0:
+    elif field in _POSITIVE and value is not None and value <= 0:
       yield f'{field}={value} must be positive'
     elif field in _NOT_NEGATIVE and value < 0:
       yield f'{field}={value} must not be negative'
@@ -71,6 +92,10 @@ def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'{field}={value} must lie in [0, 1)'
     elif field in _AT_LEAST_ONE_IF_SET and value is not None and value < 1:
       yield f'{field}={value} must be at least 1'
+    elif field == 'augment.ada_target' and not -1 < value < 1:
+      yield f'{field}={value} must lie in (-1, 1): it is a mean of signs'
+    elif field == 'update.lookahead' and not 0 < value <= 1:
+      yield f'{field}={value} must lie in (0, 1]: the share of the way that is kept'
     elif field == 'train.eval_samples' and value < 2:
       yield f'{field}={value} must be at least 2: scores compare samples'
     elif field.startswith('train.num_steps') and value >= 2**31:
@@ -81,7 +106,7 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   loss, defaults = config.loss, base_config().loss
   known = LOSSES[loss.name].settings
   for setting in defaults:
-    if setting != 'name' and setting not in known and loss[setting] != defaults[setting]:
+    if setting not in ('name', 'label_flip', *known) and loss[setting] != defaults[setting]:
       users = [name for name, pair in LOSSES.items() if setting in pair.settings]
       yield f'loss.{setting}={loss[setting]} does nothing for loss.name={loss.name}; it belongs to {", ".join(users)}'
   if loss.name == 'least_squares':
@@ -89,18 +114,23 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'loss.a={loss.a} equals loss.b: real and fake samples would have one target; try a=0, b=1'
     elif loss.c == loss.a:
       yield f'loss.c={loss.c} equals loss.a: the generator would aim at being rejected; try c=b={loss.b}'
-  if loss.name == 'wasserstein' and config.penalty.clip == 0:
+  bounds = [config.penalty[field] for field in ('clip', 'gp', 'dragan', 'zero_gp', 'r1', 'r2')]
+  if loss.name == 'wasserstein' and not any(bounds) and not config.model.disc.spectral_norm:
     yield 'loss.name=wasserstein needs a Lipschitz critic: without a bound its loss has no minimum; ' \
-          'add --config.penalty.clip=0.01'
+          'add --config.penalty.gp=10 or --config.penalty.clip=0.01'
 
   two_dimensional = config.data.name in toy.MIXTURES
   for player in ('gen', 'disc'):
     name, architecture = config.model[player].name, MODELS[config.model[player].name]
     settings = architecture.gen_settings if player == 'gen' else architecture.disc_settings
     for setting, value in config.model[player].items():
-      if setting != 'name' and value is not None and setting not in settings:
+      if setting not in ('name', *AROUND_NETWORK, *settings) and value is not None:
         yield f'model.{player}.{setting}={value} does nothing for model.{player}.name={name}'
-    if architecture.images == two_dimensional:
+    dim = toy.MIXTURES[config.data.name]().modes.shape[1] if two_dimensional else None
+    if architecture.sample_dim not in (None, dim):
+      yield f'model.{player}.name={name} is for samples of {architecture.sample_dim} number, which ' \
+            f'data.name={config.data.name} has not; use data.name=dirac or gaussian, or model.{player}.name=mlp'
+    elif architecture.images == two_dimensional:
       fitting = [key for key, other in MODELS.items() if other.images != two_dimensional]
       yield f'model.{player}.name={name} does not fit the {"points" if two_dimensional else "images"} of ' \
             f'data.name={config.data.name}; use {" or ".join(fitting)}'
@@ -124,11 +154,69 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield 'train.batch_size=1 leaves batch norm nothing to compare; use at least 2'
 
 
+def _is_batch_normed(config: ml_collections.ConfigDict) -> bool:
+  own = MODELS[config.model.disc.name].disc_settings.get('batch_norm', False)
+  return own if config.model.disc.batch_norm is None else config.model.disc.batch_norm
+
+
+def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  penalty, defaults = config.penalty, base_config().penalty
+  sloped = [name for name in ('r1', 'r2', 'gp', 'dragan', 'zero_gp') if penalty[name]]
+  for name in sloped:
+    if _is_batch_normed(config):
+      yield f'penalty.{name}={penalty[name]} takes the slope at each sample, and batch norm makes a logit depend on ' \
+            'all samples of the batch; add --config.model.disc.batch_norm=False'
+    elif config.model.disc.minibatch == 'discrimination':
+      yield f'penalty.{name}={penalty[name]} takes the slope at each sample, and minibatch discrimination compares ' \
+            'all samples of the batch; leave one of them out'
+  users = {'every': ('r1', 'r2'), 'difference_std': ('r1', 'r2'), 'dragan_std': ('dragan',), 'target': ('gp', 'dragan'),
+           'one_sided': ('gp', 'dragan'), 'lecam_decay': ('lecam',), 'zcr_std': ('zcr_disc', 'zcr_gen')}
+  for setting, names in users.items():
+    used = any(penalty[name] for name in names)
+    if penalty[setting] != defaults[setting] and not used:
+      yield f'penalty.{setting}={penalty[setting]} does nothing without penalty.{" or ".join(names)}'
+    elif used and setting in ('dragan_std', 'zcr_std') and not penalty[setting]:
+      yield f'penalty.{setting}=0 leaves the penalty nothing to compare; try {defaults[setting]}'
+  if penalty.every > 1 and 'disc_steps' not in rule_settings(config.update.rule):
+    yield f'penalty.every={penalty.every} is for rules in which the players take turns; ' \
+          f'update.rule={config.update.rule} follows one field, so use penalty.every=1'
+
+
+def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  points, policy = config.data.name in toy.MIXTURES, config.augment.policy
+  if policy not in ('none', 'ada'):
+    for name in policy.split('+'):
+      if name not in DIFF_AUGMENT:
+        yield f'augment.policy={policy!r}: {name!r} is unknown{nearest(name, ("none", "ada", *DIFF_AUGMENT))}'
+  for field in ('penalty.cr_real', 'penalty.cr_fake', 'augment.policy'):
+    group, name = field.split('.')
+    if points and config[group][name] not in (0.0, 'none'):
+      yield f'{field}={config[group][name]} transforms images; data.name={config.data.name} has none'
+  if config.augment.noise_steps and not config.augment.noise:
+    yield f'augment.noise_steps={config.augment.noise_steps} does nothing without augment.noise'
+
+
+def _rule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  rule, defaults, known = config.update.rule, base_config(), rule_settings(config.update.rule)
+  numbers = {'consensus': 'consensus', 'adjustment': 'symplectic', 'lookahead': 'lookahead'}
+  for setting, value in config.update.items():
+    used = setting == 'rule' or setting in known or numbers.get(setting) == rule
+    if not used and value != defaults.update[setting]:
+      yield f'update.{setting}={value} does nothing for update.rule={rule}'
+  if 'disc_steps' not in known and config.train.disc_steps != 1:
+    yield f'train.disc_steps={config.train.disc_steps}: with update.rule={rule} both players move at once; use 1, ' \
+          'and another learning rate for each of them'
+  if config.train.patience and config.train.on_failure == 'continue':
+    yield f'train.patience={config.train.patience} does nothing with train.on_failure=continue; use stop'
+
+
 def _device_problems(config: ml_collections.ConfigDict, num_devices: int) -> Iterator[str]:
   batch_size = config.train.batch_size
   if batch_size > 0 and batch_size % num_devices:
     below = batch_size // num_devices * num_devices
     choices = [str(size) for size in (below, below + num_devices) if size]
     yield f'train.batch_size={batch_size} must divide by {num_devices} devices; try {" or ".join(choices)}'
+  elif config.model.disc.pack > 0 and batch_size // num_devices % config.model.disc.pack:
+    yield f'model.disc.pack={config.model.disc.pack} must divide the {batch_size // num_devices} samples of each device'
   if config.parallel.strategy == 'pmap' and jax.process_count() > 1:
     yield 'parallel.strategy=pmap is for the devices of one host; use jit, which gives the same numbers'

@@ -10,11 +10,12 @@ import pytest
 
 from gan import build, losses, randomness
 from gan.config import base_config
-from gan.games import Game
-from gan.games.generation import Nets, make_game
+from gan.games import Game, Turn
+from gan.games.generation import Nets, Rules, make_game
 from gan.optimizers import make_optimizer
 from gan.state import create_state
-from gan.step import Txs, alternating, draw_latents, make_loop, warmed_up
+from gan.rules import Txs
+from gan.step import draw_latents, make_loop, make_train_step, warmed_up
 
 BATCH, Z_DIM, DISC_STEPS = 6, 3, 2
 NUMBERS = {'lr': 0.05, 'b1': 0.5, 'b2': 0.9, 'eps': 1e-8}
@@ -39,7 +40,7 @@ class Dense(nn.Module):
 
 @functools.cache
 def game_of(loss='nonsaturating', batch_norm=True, joint=False):
-  return make_game(Nets(Dense(2, batch_norm), Dense(1, batch_norm)), losses.LOSSES[loss], Z_DIM, (2,), joint)
+  return make_game(Nets(Dense(2, batch_norm), Dense(1, batch_norm)), losses.LOSSES[loss], Z_DIM, (2,), Rules(joint))
 
 
 @functools.cache
@@ -54,15 +55,15 @@ def txs(optimizer='sgd'):
 
 
 def rule(game, optimizer='sgd', disc_steps=DISC_STEPS):
-  return alternating(game, txs(optimizer), disc_steps=disc_steps, batch_size=BATCH, z_dim=Z_DIM, z='normal')
+  return make_train_step(game, txs(optimizer), disc_steps=disc_steps, batch_size=BATCH, z_dim=Z_DIM, z='normal')
 
 
 def images(seed=0, disc_steps=DISC_STEPS):
   return {'images': np.random.default_rng(seed).normal(size=(disc_steps, BATCH, 2)).astype(np.float32)}
 
 
-def first(batch):
-  return jax.tree.map(lambda x: x[0], batch)
+def turn_of(batch, z, state):
+  return Turn(jax.tree.map(lambda x: x[0], batch), z, state.rng, state.step, 0)
 
 
 def assert_trees(check, one, other):
@@ -84,11 +85,11 @@ assert_close = functools.partial(assert_trees, functools.partial(np.testing.asse
 def test_no_gradient_reaches_the_other_player(loss):
   """Exactly zero for the other's parameters, and not zero for one's own."""
   game, state = game_of(loss), initial()
-  batch, z = first(images()), np.random.default_rng(1).normal(size=(BATCH, Z_DIM)).astype(np.float32)
+  turn = turn_of(images(), np.random.default_rng(1).normal(size=(BATCH, Z_DIM)).astype(np.float32), state)
 
   def both(gen_params, disc_params):
     at = state.replace(gen=state.gen.replace(params=gen_params), disc=state.disc.replace(params=disc_params))
-    return jnp.stack([game.disc_loss(disc_params, at, batch, z, {})[0], game.gen_loss(gen_params, at, batch, z, {})[0]])
+    return jnp.stack([game.disc_loss(disc_params, at, turn, {})[0], game.gen_loss(gen_params, at, turn, {})[0]])
 
   of_gen, of_disc = jax.jit(jax.jacrev(both, argnums=(0, 1)))(state.gen.params, state.disc.params)
 
@@ -166,12 +167,12 @@ def test_decay_of_the_average_is_warmed_up():
 def recording_game(calls):
   """A game whose losses note what they are given; the players are one number each."""
   def loss(name):
-    def record(params, state, batch, z, hparams):
+    def record(params, state, turn, hparams):
       others = state.disc if name == 'gen' else state.gen
-      calls.append((name, np.asarray(batch['images']), np.asarray(z), float(others.params)))
+      calls.append((name, np.asarray(turn.batch['images']), np.asarray(turn.z), float(others.params)))
       return params, ({'of': jnp.float32(len(calls))}, {f'{name}/loss': params})
     return record
-  return Game(None, loss('disc'), loss('gen'), None)
+  return Game(None, loss('disc'), loss('gen'), None, None)
 
 
 @pytest.mark.parametrize('disc_steps', [1, 3])
@@ -277,8 +278,9 @@ def test_the_loop_stops_at_a_step_that_is_not_finite(loop, bad):
 
 
 def loss_and_gradient(game, state):
-  batch, z = first(images()), np.ones((BATCH, Z_DIM), np.float32) * np.linspace(-1, 1, BATCH, dtype=np.float32)[:, None]
-  run = jax.jit(lambda params: jax.value_and_grad(game.disc_loss, has_aux=True)(params, state, batch, z, {}))
+  z = np.ones((BATCH, Z_DIM), np.float32) * np.linspace(-1, 1, BATCH, dtype=np.float32)[:, None]
+  turn = turn_of(images(), z, state)
+  run = jax.jit(lambda params: jax.value_and_grad(game.disc_loss, has_aux=True)(params, state, turn, {}))
   (value, (_, scalars)), grads = run(state.disc.params)
   return value, scalars, grads
 
@@ -303,10 +305,11 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   assert build.build(config, shape).joint == joint
 
 
-GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/loss': 1.42624, 'disc/on_fake': 0.7256912,
-          'disc/on_real': 0.7005489, 'disc/real_prob': 0.4969755, 'disc/update_norm': 0.04263552,
+GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/logit_gap': -0.07523924, 'disc/loss': 1.42624, 'disc/on_fake': 0.7256912,
+          'disc/on_real': 0.7005489, 'disc/real_prob': 0.4969755, 'disc/update_cosine': 0.3761559, 'disc/update_norm': 0.04263552,
           'gen/fake_prob': 0.5196792, 'gen/grad_norm': 0.2661581, 'gen/loss': 0.6550977, 'gen/on_fake': 0.6550977,
-          'gen/on_real': 0.0, 'gen/update_norm': 0.0522697, 'ema': 13.73088}
+          'gen/on_real': 0.0, 'gen/update_cosine': 0.7405522,
+          'gen/update_norm': 0.0522697, 'ema': 13.73088}
 
 
 def test_golden_numbers():

@@ -1,6 +1,7 @@
-"""Two-dimensional mixtures of Gaussians, drawn on the device: where mode collapse can be counted.
+"""Mixtures of Gaussians, drawn on the device: where mode collapse can be counted and games can be solved on paper.
 
-Parameters are PacGAN's (Lin et al. 2018, arXiv:1712.04086), so that results can stand beside published ones.
+The parameters of `ring` and `grid` are PacGAN's (Lin et al. 2018, arXiv:1712.04086), so that results can stand beside
+published ones; `dirac` and `gaussian` are the data of one-dimensional games that are known in closed form.
 """
 
 import math
@@ -18,8 +19,8 @@ class Mixture(NamedTuple):
   """An equal mixture of isotropic Gaussians.
 
   Attributes:
-    name: 'ring' or 'grid'.
-    modes: float32 [K, 2], their means.
+    name: key of MIXTURES.
+    modes: float32 [K, D], their means.
     sigma: standard deviation of each mode, in units of the data.
   """
 
@@ -28,10 +29,10 @@ class Mixture(NamedTuple):
   sigma: float
 
   def draw(self, key: Array, count: int) -> Array:
-    """`count` independent samples [count, 2], float32."""
+    """`count` independent samples [count, D], float32."""
     mode_key, noise_key = jax.random.split(key)
     chosen = jax.random.randint(mode_key, (count,), 0, len(self.modes))
-    return jnp.asarray(self.modes)[chosen] + self.sigma * normal(noise_key, (count, 2))
+    return jnp.asarray(self.modes)[chosen] + self.sigma * normal(noise_key, (count, self.modes.shape[1]))
 
 
 def ring() -> Mixture:
@@ -46,4 +47,14 @@ def grid() -> Mixture:
   return Mixture('grid', np.stack(np.meshgrid(side, side), axis=-1).reshape(25, 2).astype(np.float32), 0.05)
 
 
-MIXTURES = {'ring': ring, 'grid': grid}
+def dirac() -> Mixture:
+  """All mass at 0 (Mescheder et al. 2018, arXiv:1801.04406)."""
+  return Mixture('dirac', np.zeros((1, 1), np.float32), 0.0)
+
+
+def gaussian() -> Mixture:
+  """The standard normal distribution on the line."""
+  return Mixture('gaussian', np.zeros((1, 1), np.float32), 1.0)
+
+
+MIXTURES = {'ring': ring, 'grid': grid, 'dirac': dirac, 'gaussian': gaussian}

@@ -1,6 +1,7 @@
 """Exact scores for mixtures of Gaussians whose modes are known."""
 
 import numpy as np
+import scipy.stats
 
 from gan.metrics import require_finite
 
@@ -30,3 +31,20 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
   return {'modes': float(len(np.unique(nearest[close]))),
           'high_quality': float(close.mean()),
           'reverse_kl': float(np.sum(present * np.log(present * len(modes))))}
+
+
+def line_scores(samples: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+  """How far a distribution on the line is from the true one.
+
+  Args:
+    samples: [N, 1] generated points.
+    truth: [M, 1] points of the data.
+
+  Returns:
+    `w1`: the Wasserstein-1 distance between the two sets, in units of the data.
+
+  Raises:
+    ValueError: if a sample is not finite; says how many.
+  """
+  require_finite(samples)
+  return {'w1': float(scipy.stats.wasserstein_distance(samples[:, 0], truth[:, 0]))}

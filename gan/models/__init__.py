@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import flax.linen as nn
 
-from gan.models import dcgan, mlp
+from gan.models import closed_form, dcgan, mlp
 
 
 class Architecture(NamedTuple):
@@ -17,25 +17,36 @@ class Architecture(NamedTuple):
 
   gen: Callable[..., nn.Module]
   disc: Callable[..., nn.Module]
-  gen_settings: dict[str, int | bool]
-  disc_settings: dict[str, int | bool]
+  gen_settings: dict[str, int | float]
+  disc_settings: dict[str, int | float | bool | str]
   image_sizes: tuple[int, ...] | None = None  # Sides in pixels that it is built for; None: any.
   images: bool = True                         # Whether it is for images [H, W, C], or for vectors.
+  sample_dim: int | None = None               # Length of the vectors that it is built for; None: any.
 
 
 MODELS = {
     'dcgan': Architecture(
         gen=lambda shape, axis_name, **kw: dcgan.Generator(shape[0], shape[2], axis_name=axis_name, **kw),
         disc=lambda shape, axis_name, **kw: dcgan.Discriminator(shape[0], axis_name=axis_name, **kw),
-        gen_settings={'width': 64}, disc_settings={'width': 64, 'batch_norm': True}, image_sizes=dcgan.IMAGE_SIZES),
+        gen_settings={'width': 64}, disc_settings={'width': 64, 'batch_norm': True, 'minibatch': 'none'},
+        image_sizes=dcgan.IMAGE_SIZES),
     'vanilla': Architecture(
         gen=lambda shape, axis_name, **kw: mlp.Generator(shape, bounded=True, **kw),
-        disc=lambda shape, axis_name, **kw: mlp.Discriminator(**kw),
-        gen_settings={'width': 256, 'layers': 2}, disc_settings={'width': 256, 'layers': 2}),
+        disc=lambda shape, axis_name, **kw: mlp.Discriminator(axis_name=axis_name, **kw),
+        gen_settings={'width': 256, 'layers': 2}, disc_settings={'width': 256, 'layers': 2, 'minibatch': 'none'}),
     'mlp': Architecture(
         gen=lambda shape, axis_name, **kw: mlp.Generator(shape, **kw),
-        disc=lambda shape, axis_name, **kw: mlp.Discriminator(**kw),
-        gen_settings={'width': 128, 'layers': 2}, disc_settings={'width': 128, 'layers': 2}, images=False),
+        disc=lambda shape, axis_name, **kw: mlp.Discriminator(axis_name=axis_name, **kw),
+        gen_settings={'width': 128, 'layers': 2}, disc_settings={'width': 128, 'layers': 2, 'minibatch': 'none'},
+        images=False),
+    'dirac': Architecture(
+        gen=lambda shape, axis_name, **kw: closed_form.DiracGenerator(**kw),
+        disc=lambda shape, axis_name, **kw: closed_form.DiracDiscriminator(**kw),
+        gen_settings={'start': 1.0}, disc_settings={'start': 1.0}, images=False, sample_dim=1),
+    'linear_quadratic': Architecture(
+        gen=lambda shape, axis_name, **kw: closed_form.LinearGenerator(**kw),
+        disc=lambda shape, axis_name, **kw: closed_form.QuadraticDiscriminator(**kw),
+        gen_settings={'start': 2.0}, disc_settings={'start': 0.5}, images=False, sample_dim=1),
 }
 
 
@@ -47,7 +58,7 @@ def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: 
     player: 'gen' or 'disc'.
     name: key of MODELS.
     sample_shape: (H, W, C) of images, or (D,) of vectors.
-    axis_name: mapped axis that batch norm averages over under `pmap`.
+    axis_name: mapped axis under `pmap` that the batch is split over: batch norm and minibatch layers look across it.
     **settings: the architecture's own, such as `width`.
 
   Raises:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan.models.layers import BatchNorm, StridedConv, TransposedConv, dcgan_init, leaky_relu
+from gan.models.minibatch import MinibatchDiscrimination, MinibatchStddev, check_minibatch
 
 IMAGE_SIZES = (16, 32, 64)
 
@@ -54,24 +55,32 @@ class Discriminator(nn.Module):
   Attributes:
     image_size: S, in pixels: 16, 32 or 64.
     width: channels after the first layer; doubled at each halving of the image.
-    batch_norm: after every convolution but the first. Without it every sample is judged on its own.
-    axis_name: mapped axis of batch norm under `pmap`.
+    batch_norm: after every convolution but the first. Without it, and with minibatch='none', every sample is judged on
+      its own.
+    minibatch: what the last layer sees of the batch: 'none'; 'stddev', at the 4x4 features; or 'discrimination'.
+    axis_name: mapped axis under `pmap` of whatever looks at the batch.
     dtype: computation only; parameters stay float32.
   """
 
   image_size: int
   width: int = 64
   batch_norm: bool = True
+  minibatch: str = 'none'
   axis_name: str | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
+    check_minibatch(self.minibatch)
     for i in range(_num_halvings(self.image_size)):
       x = StridedConv(self.width * 2**i, self.dtype)(x)
       if self.batch_norm and i > 0:
         x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
       x = leaky_relu(x)
+    if self.minibatch == 'stddev':
+      x = MinibatchStddev(axis_name=self.axis_name)(x)
     x = x.reshape(x.shape[0], -1)
+    if self.minibatch == 'discrimination':
+      x = MinibatchDiscrimination(axis_name=self.axis_name, dtype=self.dtype)(x)
     logits = nn.Dense(1, use_bias=False, kernel_init=dcgan_init, dtype=self.dtype)(x)
     return logits[:, 0].astype(jnp.float32)

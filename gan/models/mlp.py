@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan.models.layers import dense_init, leaky_relu
+from gan.models.minibatch import MinibatchDiscrimination, MinibatchStddev, check_minibatch
 
 
 class Generator(nn.Module):
@@ -41,15 +42,24 @@ class Discriminator(nn.Module):
   Attributes:
     width: units of each hidden layer.
     layers: hidden layers.
+    minibatch: what the last layer sees of the batch: 'none', 'stddev' or 'discrimination' of the last hidden layer.
+    axis_name: mapped axis under `pmap` of whatever looks at the batch.
   """
 
   width: int = 128
   layers: int = 2
+  minibatch: str = 'none'
+  axis_name: str | None = None
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     del train
+    check_minibatch(self.minibatch)
     x = x.reshape(x.shape[0], -1)
     for _ in range(self.layers):
       x = leaky_relu(nn.Dense(self.width, kernel_init=dense_init)(x))
+    if self.minibatch == 'stddev':
+      x = MinibatchStddev(axis_name=self.axis_name)(x)
+    elif self.minibatch == 'discrimination':
+      x = MinibatchDiscrimination(axis_name=self.axis_name)(x)
     return nn.Dense(1, kernel_init=dense_init)(x)[:, 0]

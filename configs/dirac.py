@@ -1,0 +1,42 @@
+r"""The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): D(x) = psi x, G(z) = theta, data at 0. One parameter each.
+
+  python -m gan.main --config=configs/dirac.py                              # circles around the equilibrium
+  python -m gan.main --config=configs/dirac.py:rule=simultaneous            # spirals away from it
+  python -m gan.main --config=configs/dirac.py --config.penalty.r1=1.0      # comes to rest
+  python -m gan.main --config=configs/dirac.py:loss=hinge,rule=extragradient
+  python -m gan.main --config=configs/dirac.py:runlocal                     # 20 steps: a smoke test
+
+Every loss, regulariser and update rule of this code base runs here. The pictures show the path of (theta, psi) over the
+vector field that the players follow; `python -m gan.dynamics --workdir=runs/dirac` gives the eigenvalues.
+
+Cost: not measured.
+"""
+
+import ml_collections
+
+from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """Argument: `runlocal`, `loss=<name>`, `rule=<name>`, comma-separated."""
+  arg = parse_arg(arg, loss='nonsaturating', rule='alternating', runlocal=False)
+  config = base_config()
+  config.data.name = 'dirac'
+  config.model.gen.name = config.model.disc.name = 'dirac'
+  config.model.gen.width = config.model.disc.width = None
+  config.model.gen.start = config.model.disc.start = 1.0
+  config.model.z_dim = 1
+  config.loss.name = arg.loss
+  config['update'].rule = arg.rule
+  for player in (config.optimizer.gen, config.optimizer.disc):
+    player.name, player.lr, player.b1 = 'sgd', 0.2, 0.0
+  config.train.batch_size = 64             # All samples are equal; noise, if there is any, is not.
+  config.train.num_steps = 500
+  config.train.ema_decay = 0.9
+  config.train.steps_per_call = 10
+  config.train.log_every = 5
+  config.train.save_every = config.train.eval_every = config.train.sample_every = 100
+  config.train.eval_samples = 64
+  if arg.runlocal:
+    apply_overrides(config, RUNLOCAL)
+  return config

@@ -1,0 +1,92 @@
+"""Small matrices [B, n, n], one for each image: of the plane (n = 3) and of colours (n = channels + 1), homogeneous.
+
+Those of the plane map places (x, y, 1) of the result to places of the image read, in pixels from the centre, x to the
+right and y down: the inverse of what happens to the content, which is what each function is named after.
+"""
+
+import math
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def compose(*matrices: Array) -> Array:
+  """The product, the last factor being applied first."""
+  product, *others = matrices
+  for other in others:
+    # Not a matmul: accelerators round its inputs, and 3 digits are too few for a place in an image.
+    product = jnp.sum(product[:, :, :, None] * other[:, None, :, :], axis=2)
+  return product
+
+
+def flip(flipped: Array) -> Array:
+  """Mirrors left to right where `flipped` [B] is 1, not 0."""
+  return _stretch(1.0 - 2.0 * flipped, jnp.ones(flipped.shape))
+
+
+def rotate(angle: Array) -> Array:
+  """Turns counter-clockwise by `angle` [B], radians."""
+  cos, sin, zero, one = jnp.cos(angle), jnp.sin(angle), jnp.zeros_like(angle), jnp.ones_like(angle)
+  return _rows([[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]])
+
+
+def quarter_turns(turns: Array) -> Array:
+  """Turns like `np.rot90` by `turns` [B] quarters, exactly."""
+  return jnp.round(rotate(0.5 * math.pi * turns))
+
+
+def shift(right: Array, down: Array) -> Array:
+  """Moves to the right and down, [B] pixels each."""
+  zero, one = jnp.zeros_like(right), jnp.ones_like(right)
+  return _rows([[one, zero, -right], [zero, one, -down], [zero, zero, one]])
+
+
+def enlarge(wider: Array, higher: Array) -> Array:
+  """Enlarges about the centre by these factors [B]."""
+  return _stretch(1.0 / wider, 1.0 / higher)
+
+
+def brighten(amount: Array, channels: int) -> Array:
+  """Adds `amount` [B] to every channel."""
+  move = jnp.zeros((channels + 1, channels + 1)).at[:channels, channels].set(1.0)
+  return jnp.eye(channels + 1)[None] + move[None] * amount[:, None, None]
+
+
+def contrast(factor: Array, channels: int) -> Array:
+  """Multiplies every channel by `factor` [B], about mid grey."""
+  return _mix(channels, factor, jnp.zeros_like(factor))
+
+
+def flip_luma(flipped: Array, channels: int) -> Array:
+  """Swaps light and dark and keeps the hue, where `flipped` [B] is 1, not 0: a reflection along the grey axis."""
+  return _mix(channels, jnp.ones(flipped.shape), -2.0 * flipped)
+
+
+def saturate(factor: Array, channels: int) -> Array:
+  """Multiplies the distance from the grey axis by `factor` [B]; one channel has none."""
+  return _mix(channels, factor, 1.0 - factor)
+
+
+def rotate_hue(angle: Array) -> Array:
+  """Turns the three channels about the grey axis by `angle` [B], radians (Rodrigues' formula)."""
+  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  across = jnp.zeros((4, 4)).at[:3, :3].set(jnp.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]))
+  return _mix(3, cos, 1.0 - cos) + (sin / math.sqrt(3.0))[:, None, None] * across[None]
+
+
+def _mix(channels: int, identity: Array, onto_grey: Array) -> Array:
+  """`identity` times the identity of the channels, plus `onto_grey` times the projection onto the grey axis."""
+  is_channel = jnp.append(jnp.ones(channels), 0.0)
+  identity, onto_grey = identity[:, None, None], onto_grey[:, None, None]
+  offset = jnp.zeros((channels + 1, channels + 1)).at[channels, channels].set(1.0)
+  return (identity * jnp.diag(is_channel)[None] + onto_grey * (jnp.outer(is_channel, is_channel) / channels)[None]
+          + offset[None])
+
+
+def _stretch(x: Array, y: Array) -> Array:
+  zero, one = jnp.zeros_like(x), jnp.ones_like(x)
+  return _rows([[x, zero, zero], [zero, y, zero], [zero, zero, one]])
+
+
+def _rows(rows: list[list[Array]]) -> Array:
+  return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)

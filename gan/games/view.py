@@ -1,0 +1,67 @@
+"""What the discriminator sees of a sample: augmented, with noise, several at a time."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan import augment
+from gan.games import Turn
+from gan.randomness import normal
+
+Draws = dict[str, Array]
+
+
+class View(NamedTuple):
+  """How samples reach the discriminator; fixed when compiled.
+
+  Attributes:
+    policy: transformations of DiffAugment, in order; () is none.
+    adaptive: whether ADA transforms them, with the probability that the discriminator's stats hold.
+    pack: samples that get one logit together (PacGAN, Lin et al. 2018, arXiv:1712.04086), one after another in the
+      batch.
+  """
+
+  policy: tuple[str, ...] = ()
+  adaptive: bool = False
+  pack: int = 1
+
+
+def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: dict[str, Array],
+         draw_global: Callable) -> tuple[Draws, Draws]:
+  """The random numbers of one turn for samples of `shape` [B, ...]: for real ones, and for generated ones."""
+  def of_one(view_key: Array, noise_key: Array) -> Draws:
+    draws = {}
+    if view.policy:
+      draws['diff_augment'] = draw_global(jax.random.uniform, view_key, (shape[0], augment.DIFF_AUGMENT_UNIFORMS))
+    if view.adaptive:
+      draws['ada'] = draw_global(jax.random.uniform, view_key, (shape[0], augment.ADA_UNIFORMS))
+    if 'augment.noise' in hparams:
+      draws['noise'] = draw_global(normal, noise_key, shape)
+    return draws
+
+  view_keys, noise_keys = jax.random.split(turn.key('view')), jax.random.split(turn.key('noise'))
+  return of_one(view_keys[0], noise_keys[0]), of_one(view_keys[1], noise_keys[1])
+
+
+def look(view: View, samples: Array, draws: Draws, probability: Array | None, step: Array,
+         hparams: dict[str, Array]) -> Array:
+  """Samples [B, ..., C] -> what the discriminator is shown, [B / pack, ..., pack C]."""
+  if view.policy:
+    samples = augment.diff_augment(samples, draws['diff_augment'], view.policy)
+  if view.adaptive:
+    samples = augment.ada_augment(samples, draws['ada'], probability)
+  if 'augment.noise' in hparams:
+    std = augment.noise_std(hparams['augment.noise'], hparams.get('augment.noise_steps', 0), step)
+    samples = samples + std * draws['noise']
+  return packed(samples, view.pack)
+
+
+def packed(samples: Array, pack: int) -> Array:
+  """[B, ..., C] -> [B / pack, ..., pack C]: neighbours of the batch side by side in the channels."""
+  if pack == 1:
+    return samples
+  groups = jnp.moveaxis(samples.reshape(-1, pack, *samples.shape[1:]), 1, -2)
+  return groups.reshape(*groups.shape[:-2], -1)

@@ -1,0 +1,49 @@
+"""Players of one parameter each, whose games are solved on paper."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+
+class DiracGenerator(nn.Module):
+  """z [B, Z] -> samples [B, 1], all at theta (Mescheder et al. 2018, arXiv:1801.04406)."""
+
+  start: float = 1.0
+
+  @nn.compact
+  def __call__(self, z: Array, *, train: bool) -> Array:
+    del train
+    return jnp.broadcast_to(self.param('theta', nn.initializers.constant(self.start), (1,)), (z.shape[0], 1))
+
+
+class DiracDiscriminator(nn.Module):
+  """samples [B, 1] -> logits psi x [B]."""
+
+  start: float = 1.0
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    del train
+    return (x @ self.param('psi', nn.initializers.constant(self.start), (1, 1)))[:, 0]
+
+
+class LinearGenerator(nn.Module):
+  """z [B, 1] -> samples a z [B, 1]: a Gaussian of standard deviation |a|."""
+
+  start: float = 2.0
+
+  @nn.compact
+  def __call__(self, z: Array, *, train: bool) -> Array:
+    del train
+    return z @ self.param('a', nn.initializers.constant(self.start), (1, 1))
+
+
+class QuadraticDiscriminator(nn.Module):
+  """samples [B, 1] -> logits w x^2 [B]: it can tell variances (Nagarajan & Kolter 2017, arXiv:1706.04156)."""
+
+  start: float = 0.5
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    del train
+    return (jnp.square(x) @ self.param('w', nn.initializers.constant(self.start), (1, 1)))[:, 0]

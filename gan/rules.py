@@ -1,0 +1,275 @@
+"""Update rules: in which order, and along which directions, the players move within one step.
+
+Pure functions (state, moves, **settings) -> (state, scalars) over any game: `Moves` evaluates gradients and applies
+optimizers, a rule decides what is evaluated where. A direction that a rule makes is handed to each player's own
+optimizer in the place of its gradient.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gan.games import Game, Turn
+from gan.optimizers import TxBuilder
+from gan.state import GanState, PyTree
+
+Scalars = dict[str, Array]
+Result = tuple[GanState, Scalars]
+PLAYERS = ('gen', 'disc')
+ALIGNMENT = 0.1   # Keeps the sign of symplectic adjustment positive where there is nothing to choose (Balduzzi et al.).
+EPS_ROOT = 1e-16  # Inside Adam's root when it is differentiated: its slope at a zero gradient is infinite otherwise.
+
+
+class Txs(NamedTuple):
+  """The optimizers of both players."""
+
+  gen: TxBuilder
+  disc: TxBuilder
+
+
+def params_of(state: GanState) -> dict[str, PyTree]:
+  """{'gen', 'disc'} parameters."""
+  return {name: getattr(state, name).params for name in PLAYERS}
+
+
+def with_params(state: GanState, params: dict[str, PyTree]) -> GanState:
+  """The state with other parameters."""
+  return state.replace(**{name: getattr(state, name).replace(params=params[name]) for name in params})
+
+
+def optimizer_numbers(hparams: dict[str, Array], name: str) -> dict[str, Array]:
+  """Those of one player's optimizer, by the names that a `TxBuilder` knows."""
+  prefix = f'optimizer.{name}.'
+  return {key.removeprefix(prefix): value for key, value in hparams.items() if key.startswith(prefix)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Moves:
+  """What the players can do within one step.
+
+  Attributes:
+    game: what each player minimises.
+    txs: their optimizers.
+    hparams: numbers of the run.
+    deal: (state, update) -> the batch and draws of an evaluation; equal numbers get equal deals.
+    mean: averages a tree over devices.
+  """
+
+  game: Game
+  txs: Txs
+  hparams: dict[str, Array]
+  deal: Callable[[GanState, int], Turn]
+  mean: Callable[[PyTree], PyTree]
+
+  def optimizer(self, state: GanState, name: str, **extra: Any) -> optax.GradientTransformation:
+    """The optimizer of one player at this step."""
+    numbers = optimizer_numbers(self.hparams, name) | extra
+    if name == 'disc' and self.game.lazy_every > 1:  # k + 1 updates in k steps (Karras et al. 2020, 1912.04958, B).
+      share = self.game.lazy_every / (self.game.lazy_every + 1.0)
+      numbers |= {'lr': numbers['lr'] * share, 'b1': numbers['b1'] ** share, 'b2': numbers['b2'] ** share}
+    return getattr(self.txs, name)(numbers, state.step)
+
+  def gradient(self, state: GanState, name: str, loss: Callable, update: int) -> tuple[PyTree, PyTree, Scalars]:
+    """One player's gradient, its new stats, and scalars; the other player is frozen."""
+    loss_fn = functools.partial(loss, state=state, turn=self.deal(state, update), hparams=self.hparams)
+    grads, (stats, scalars) = jax.grad(loss_fn, has_aux=True)(getattr(state, name).params)
+    return self.mean(grads), stats, self.mean(scalars)
+
+  def local_field(self, params: dict[str, PyTree], state: GanState,
+                  update: int) -> tuple[PyTree, tuple[PyTree, Scalars]]:
+    """Both gradients on this device, from one forward pass that is pulled back once for each player."""
+    loss_fn = functools.partial(self.game.losses, state=state, turn=self.deal(state, update), hparams=self.hparams)
+    (disc, gen), pull, aux = jax.vjp(loss_fn, params, has_aux=True)
+    one, zero = jnp.ones_like(disc), jnp.zeros_like(gen)
+    return {'gen': pull((zero, one))[0]['gen'], 'disc': pull((one, zero))[0]['disc']}, aux
+
+  def field(self, state: GanState, update: int = 0) -> tuple[PyTree, PyTree, Scalars]:
+    """Both gradients {'gen', 'disc'}, both players' new stats, and scalars."""
+    grads, (stats, scalars) = self.local_field(params_of(state), state, update)
+    return self.mean(grads), stats, self.mean(scalars)
+
+  def descend(self, state: GanState, name: str, grads: PyTree, stats: PyTree) -> Result:
+    """One optimizer update of one player along `grads`; the other is untouched."""
+    player = getattr(state, name)
+    updates, opt_state = self.optimizer(state, name).update(grads, player.opt_state, player.params)
+    params = optax.apply_updates(player.params, updates)
+    if name == 'disc' and 'penalty.clip' in self.hparams:
+      params = clip_weights(params, self.hparams['penalty.clip'])
+    player = player.replace(params=params, stats=stats, opt_state=opt_state)
+    return state.replace(**{name: player}), {f'{name}/grad_norm': optax.tree.norm(grads),
+                                             f'{name}/update_norm': optax.tree.norm(updates)}
+
+  def descend_both(self, state: GanState, grads: PyTree, stats: PyTree) -> Result:
+    """One optimizer update of each player."""
+    state, gen_scalars = self.descend(state, 'gen', grads['gen'], stats['gen'])
+    state, disc_scalars = self.descend(state, 'disc', grads['disc'], stats['disc'])
+    return state, gen_scalars | disc_scalars
+
+
+def clip_weights(params: PyTree, bound: Array) -> PyTree:
+  """Every parameter into [-bound, bound] (Arjovsky et al. 2017, arXiv:1701.07875)."""
+  return jax.tree.map(lambda p: jnp.clip(p, -bound, bound), params)
+
+
+def _disc_turn(state: GanState, moves: Moves, update: int) -> Result:
+  grads, stats, scalars = moves.gradient(state, 'disc', moves.game.disc_loss, update)
+  state, norms = moves.descend(state, 'disc', grads, stats)
+  if moves.game.lazy_penalty is not None:
+    def regularise(state: GanState) -> GanState:
+      grads, stats, _ = moves.gradient(state, 'disc', moves.game.lazy_penalty, update)
+      return moves.descend(state, 'disc', grads, stats)[0]
+    state = jax.lax.cond(state.step % moves.game.lazy_every == 0, regularise, lambda state: state, state)
+  return state, scalars | norms
+
+
+def _gen_turn(state: GanState, moves: Moves, update: int, loss: Callable | None = None) -> Result:
+  grads, stats, scalars = moves.gradient(state, 'gen', loss or moves.game.gen_loss, update)
+  state, norms = moves.descend(state, 'gen', grads, stats)
+  return state, scalars | norms
+
+
+def alternating(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: int = 1, gen_steps: int = 1,
+                gen_loss: Callable | None = None) -> Result:
+  """`disc_steps` updates of one player and `gen_steps` of the other (Goodfellow et al. 2014, algorithm 1).
+
+  Args:
+    state: before the step.
+    moves: what the players can do.
+    first: who begins, 'disc' or 'gen'.
+    disc_steps: updates of the discriminator, each with a batch of its own.
+    gen_steps: updates of the generator, each with latents of its own.
+    gen_loss: the generator's loss, if it is not the game's.
+  """
+  turns = {'disc': [functools.partial(_disc_turn, update=i) for i in range(disc_steps)],
+           'gen': [functools.partial(_gen_turn, update=disc_steps + i, loss=gen_loss) for i in range(gen_steps)]}
+  scalars = {}
+  for name in (first, 'gen' if first == 'disc' else 'disc'):
+    for turn in turns[name]:  # Unrolled: few, and fixed when compiled.
+      state, found = turn(state, moves)
+      scalars |= found
+  return state, scalars
+
+
+def simultaneous(state: GanState, moves: Moves) -> Result:
+  """Both players move from the same point; both gradients come from one forward pass."""
+  grads, stats, scalars = moves.field(state)
+  state, norms = moves.descend_both(state, grads, stats)
+  return state, scalars | norms
+
+
+def extragradient(state: GanState, moves: Moves) -> Result:
+  """A look ahead, and a step from where one was with the gradients seen there (Korpelevich 1976).
+
+  As in Gidel et al. 2019 (arXiv:1802.10551, algorithm 4) the optimizers' moments see both gradients; unlike there,
+  both are taken on one batch (the same-sample form of Mishchenko et al. 2020, arXiv:1905.11373).
+  """
+  ahead, _ = simultaneous(state, moves)
+  grads, stats, scalars = moves.field(ahead)
+  state, norms = moves.descend_both(with_params(ahead, params_of(state)), grads, stats)
+  return state, scalars | norms
+
+
+def consensus(state: GanState, moves: Moves) -> Result:
+  """Descends the field v plus gamma times the gradient of |v|^2 / 2 (Mescheder et al. 2017, arXiv:1705.10461).
+
+  gamma is hparams['update.consensus'].
+  """
+  grads, stats, scalars = moves.field(state)
+  transposed = _transposed_product(state, moves, grads)
+  strength = moves.hparams['update.consensus']
+  state, norms = moves.descend_both(state, jax.tree.map(lambda v, t: v + strength * t, grads, transposed), stats)
+  return state, scalars | norms
+
+
+def symplectic(state: GanState, moves: Moves) -> Result:
+  """Symplectic gradient adjustment v + lambda A^T v, A the rotational part of v's Jacobian.
+
+  Balduzzi et al. 2018 (arXiv:1802.05642), with their choice of the sign of lambda, which lets the adjustment pull
+  towards stable points and away from unstable ones. |lambda| is hparams['update.adjustment'].
+  """
+  grads, stats, scalars = moves.field(state)
+  transposed = _transposed_product(state, moves, grads)
+  _, forward = jax.jvp(lambda params: moves.local_field(params, state, 0)[0], (params_of(state),), (grads,))
+  adjustment = jax.tree.map(lambda t, f: 0.5 * (t - f), transposed, moves.mean(forward))
+  size = sum(leaf.size for leaf in jax.tree.leaves(grads))
+  aligned = optax.tree.vdot(grads, transposed) * optax.tree.vdot(adjustment, transposed) / size + ALIGNMENT
+  strength = moves.hparams['update.adjustment'] * jnp.sign(aligned)
+  state, norms = moves.descend_both(state, jax.tree.map(lambda v, a: v + strength * a, grads, adjustment), stats)
+  return state, scalars | norms
+
+
+def _transposed_product(state: GanState, moves: Moves, vector: PyTree) -> PyTree:
+  """J^T v, the gradient of |v|^2 / 2 where v is the field itself."""
+  _, pull = jax.vjp(lambda params: moves.local_field(params, state, 0)[0], params_of(state))
+  return moves.mean(pull(vector)[0])
+
+
+def unrolled(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: int = 1, gen_steps: int = 1,
+             unroll_steps: int = 5) -> Result:
+  """Alternating, where the generator differentiates through the discriminator's next `unroll_steps` updates.
+
+  Metz et al. 2017 (arXiv:1611.02163): the discriminator foreseen is moved by its own optimizer from its present state,
+  on the generator's batch; it is thrown away afterwards.
+  """
+  def gen_loss(gen_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
+    tx = moves.optimizer(state, 'disc', eps_root=EPS_ROOT)
+
+    def disc_loss(disc_params: PyTree) -> Array:
+      return moves.game.losses({'gen': gen_params, 'disc': disc_params}, state, turn, hparams)[0][0]
+
+    def foresee(carry: tuple, _: None) -> tuple:
+      params, opt_state = carry
+      updates, opt_state = tx.update(moves.mean(jax.grad(disc_loss)(params)), opt_state, params)
+      params = optax.apply_updates(params, updates)
+      return (clip_weights(params, hparams['penalty.clip']) if 'penalty.clip' in hparams else params, opt_state), None
+
+    (disc_params, _), _ = jax.lax.scan(foresee, (state.disc.params, state.disc.opt_state), length=unroll_steps)
+    (_, value), (stats, scalars) = moves.game.losses({'gen': gen_params, 'disc': disc_params}, state, turn, hparams)
+    return value, (stats['gen'], {name: scalar for name, scalar in scalars.items() if name.startswith('gen/')})
+
+  return alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps, gen_loss=gen_loss)
+
+
+def lookahead(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: int = 1, gen_steps: int = 1,
+              lookahead_steps: int = 5) -> Result:
+  """Alternating; every `lookahead_steps` steps both players go back towards where they were (LA-minimax).
+
+  Chavdarova et al. 2021 (arXiv:2006.14567): slow + alpha (fast - slow) for both at once, alpha being
+  hparams['update.lookahead']. The slow weights are `state.memory['slow']`.
+  """
+  state, scalars = alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps)
+  slow, fast = state.memory['slow'], params_of(state)
+  back = (state.step + 1) % lookahead_steps == 0
+  moved = jax.tree.map(lambda s, f: s + moves.hparams['update.lookahead'] * (f - s), slow, fast)
+  slow, fast = (jax.tree.map(functools.partial(jnp.where, back), moved, kept) for kept in (slow, fast))
+  return with_params(state, fast).replace(memory={**state.memory, 'slow': slow}), scalars
+
+
+RULES = {
+    'alternating': alternating,
+    'simultaneous': simultaneous,
+    'extragradient': extragradient,
+    'optimistic': simultaneous,    # The correction is the optimizers' (`make_optimizer(optimistic=True)`).
+    'consensus': consensus,
+    'symplectic': symplectic,
+    'lookahead': lookahead,
+    'unrolled': unrolled,
+}
+
+
+def rule_settings(rule: str) -> tuple[str, ...]:
+  """What a rule may be told, beside its numbers in `hparams`."""
+  return tuple(name for name, p in inspect.signature(RULES[rule]).parameters.items()
+               if p.kind is p.KEYWORD_ONLY and name != 'gen_loss')
+
+
+def memory_of(rule: str, params: dict[str, PyTree]) -> PyTree:
+  """What a rule remembers before the first step."""
+  return {'slow': jax.tree.map(jnp.copy, params)} if rule == 'lookahead' else {}
