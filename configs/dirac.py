@@ -1,6 +1,7 @@
 r"""The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): D(x) = psi x, G(z) = theta, data at 0. One parameter each.
 
   python -m gan.main --config=configs/dirac.py                              # circles around the equilibrium
+  python -m gan.main --config=configs/dirac.py:loss=nonsaturating           # comes nearer, ever more slowly
   python -m gan.main --config=configs/dirac.py:rule=simultaneous            # spirals away from it
   python -m gan.main --config=configs/dirac.py --config.penalty.r1=1.0      # comes to rest
   python -m gan.main --config=configs/dirac.py:loss=hinge,rule=extragradient
@@ -19,7 +20,7 @@ from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Argument: `runlocal`, `loss=<name>`, `rule=<name>`, comma-separated."""
-  arg = parse_arg(arg, loss='nonsaturating', rule='alternating', runlocal=False)
+  arg = parse_arg(arg, loss='saturating', rule='alternating', runlocal=False)
   config = base_config()
   config.data.name = 'dirac'
   config.model.gen.name = config.model.disc.name = 'dirac'
@@ -34,7 +35,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.train.num_steps = 500
   config.train.ema_decay = 0.9
   config.train.steps_per_call = 10
-  config.train.log_every = 5
+  config.train.log_every = 2
   config.train.save_every = config.train.eval_every = config.train.sample_every = 100
   config.train.eval_samples = 64
   if arg.runlocal:

@@ -76,7 +76,7 @@ def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devi
                               parallel.gather)
   optimistic = config.update.rule == 'optimistic'
   txs = Txs(*(_optimizer(config.optimizer[player], optimistic) for player in ('gen', 'disc')))
-  memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.angles)
+  memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.dynamics)
   return Build(game, nets, rules.joint, txs, parallel, _hparams(config), memory)
 
 
@@ -148,3 +148,22 @@ def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline
       built.game, built.txs, rule, batch_size=config.train.batch_size, z_dim=config.model.z_dim, z=config.model.z,
       shard=built.parallel.shard, mean=built.parallel.mean, **{name: settings[name] for name in rule_settings(rule)})
   return built.parallel.compile(step.make_loop(train_step, batches.batch))
+
+
+def make_deal(config: ml_collections.ConfigDict, parallel: Parallel) -> Callable:
+  """What (batch, state, update) deals to the players."""
+  return step.make_deal(config.train.batch_size, config.model.z_dim, config.model.z, parallel.shard)
+
+
+def make_probe(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
+  """The compiled probe (state, data, hparams, i) -> scalars: how steep the discriminator is.
+
+  `data` and `i` are those of the last step before `state`: it is judged on the batch that it was trained on.
+  """
+  deal = make_deal(config, built.parallel)
+
+  def probe(state: GanState, data: Any, hparams: dict[str, Any], i: jax.Array) -> dict[str, jax.Array]:
+    batch = batches.batch(data, state.rng, state.step - 1, i)
+    return built.parallel.mean(built.game.slopes(state, deal(batch, state, 0), hparams))
+
+  return built.parallel.compile(probe, donate=False)

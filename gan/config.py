@@ -16,7 +16,7 @@ FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.
                'train.on_failure', 'train.patience')
 # The same samples, the same updates (to rounding), another way of computing or keeping them.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
-                     'train.eval_samples', 'train.angles', 'parallel.strategy', 'data.resident_bytes')
+                     'train.eval_samples', 'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
 
 # Of `model.disc`: done to any network from outside, so that none of them knows it.
 AROUND_NETWORK = ('spectral_norm', 'pack')
@@ -141,7 +141,7 @@ def base_config() -> ml_collections.ConfigDict:
   config.train.num_samples = 64            # In a grid of images; a scatter plot shows eval_samples.
   config.train.eval_samples = 2_500        # Generated samples scored at each evaluation.
   config.train.tensorboard = False         # Needs the package tensorboardX.
-  config.train.angles = True               # Log angles between successive steps; the last one is kept in the state.
+  config.train.dynamics = True             # Log angles between steps (the last one is kept in the state) and slopes.
   config.train.on_failure = 'continue'     # When the verdict is a failure: continue, or stop
   config.train.patience = 0                # after so many more failing evaluations in a row.
 

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
   run_dir = Path(WORKDIR.value) if WORKDIR.value else workdir.default_workdir(config_file, arg, overrides)
   try:
     return train.run(CONFIG.value, run_dir, ['-m', 'gan.main', *argv[1:]], deterministic=DETERMINISTIC.value)
-  except train.NonFiniteError as error:
+  except (train.NonFiniteError, train.FailedError) as error:
     cli.fail(str(error))
     return 1
 

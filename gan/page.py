@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter
 
 from gan import images
+from gan.health import last_verdict
 from gan.report import read_metrics
 
 MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
@@ -61,6 +62,10 @@ PLOTS = (
          'Each loss depends on the opponent, so neither has to fall as training succeeds; steady values mean balance, '
          'a loss running away means that one side has lost.',
          (Line('disc/loss', 'discriminator', DISC), Line('gen/loss', 'generator', GEN))),
+    Plot('How far apart the two kinds are judged',
+         'The mean logit of real data minus that of generated data. It wanders around zero where the two are alike; a '
+         'gap that only grows means that the discriminator wins.',
+         (Line('disc/logit_gap', '', DISC),)),
     Plot('Accuracy of the discriminator',
          'The share of samples, real and generated, that D puts on the right side: 1/2 is guessing (dashed), '
          '1 means that it is never fooled.',
@@ -71,6 +76,19 @@ PLOTS = (
          (Line('disc/grad_norm', 'disc gradient', DISC), Line('gen/grad_norm', 'gen gradient', GEN),
           Line('disc/update_norm', 'disc update', DISC, ':'), Line('gen/update_norm', 'gen update', GEN, ':')),
          log=True),
+    Plot('How steep the discriminator is',
+         'Logarithmic. The mean slope |grad D| at real and at generated samples: what the generator can learn from is '
+         'the slope at its own samples. R1 and R2 hold these down.',
+         (Line('disc/real_slope', 'at real data', DISC), Line('disc/fake_slope', 'at generated data', GEN)), log=True),
+    Plot('Angle between successive steps',
+         'The cosine of the angle between one step of a player and its next: near 1 it goes straight on, near 0 it '
+         'wanders as noise does, below 0 it turns back, as players do that circle or take steps that are too large.',
+         (Line('disc/update_cosine', 'discriminator', DISC), Line('gen/update_cosine', 'generator', GEN))),
+    Plot('Penalties',
+         'Logarithmic, without their weights; those of R1 and R2 are the mean squared slopes.',
+         (Line('penalty/r1', 'R1', DISC), Line('penalty/r2', 'R2', GEN), Line('penalty/gp', 'gradient penalty', OTHER),
+          Line('penalty/zero_gp', 'zero-centred', OTHER, ':'), Line('penalty/dragan', 'DRAGAN', OTHER, '--'),
+          Line('penalty/lecam', 'LeCam', GEN, ':'), Line('penalty/cr_real', 'CR', DISC, ':')), log=True),
 )
 
 
@@ -97,6 +115,7 @@ def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
   html = template.render(
       title=title or _default_title(config) or workdir.resolve().name,
       status=_status(config, rows, frames),
+      verdict=_verdict(rows),
       facts=_facts(rows, environment),
       samples=(frames[-1][0], _data_uri(frames[-1][1])) if frames else None,
       animation=_data_uri(workdir / 'training.gif') if (workdir / 'training.gif').exists() else None,
@@ -216,7 +235,7 @@ def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
   total = config.get('train.num_steps')
   counted = f'{done:,} of {total:,} steps' if isinstance(total, int) else f'{done:,} steps'
   bad = [(row['step'], key) for row in rows for key, value in row.items()
-         if not math.isfinite(value) and not key.startswith('eval/')]
+         if not key.startswith(('eval/', 'health/')) and not math.isfinite(value)]
   if bad:
     step, key = min(bad)
     return {'kind': 'failed', 'word': 'Non-finite',
@@ -227,6 +246,13 @@ def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
     return {'kind': 'finished', 'word': 'Finished', 'text': f'{counted}.'}
   return {'kind': 'stopped', 'word': 'Stopped',
           'text': f'{counted}: stopped early, or still running when this page was written.'}
+
+
+def _verdict(rows: Rows) -> dict[str, str] | None:
+  """Return the last verdict: kind, the class that colours it, evidence and advice; None if there is none."""
+  verdict = last_verdict(rows)
+  return verdict and {'kind': verdict.kind, 'style': 'failed' if verdict.failed else 'finished',
+                      'evidence': verdict.evidence, 'advice': verdict.advice, 'step': f'{verdict.step:,}'}
 
 
 def _facts(rows: Rows, environment: dict[str, Any]) -> list[tuple[str, str]]:

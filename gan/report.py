@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gan import images
+from gan.health import Verdict
 
 # Label on the console, name of the scalar, format.
 MAIN_SCALARS = (
@@ -33,7 +34,7 @@ class MetricsFile:
   """metrics.jsonl: one flat JSON object per line, {"step": 10, "disc/loss": 1.25, ...}, appended and flushed.
 
   Values are written as the shortest decimals that read back as the same double, hence also as the same float32.
-  JSON has no NaN, so non-finite values are the strings 'nan', 'inf', '-inf'.
+  JSON has no NaN, so non-finite values are the strings 'nan', 'inf', '-inf'. Only verdicts (health/*) hold words.
   """
 
   def __init__(self, workdir: str | os.PathLike):
@@ -52,19 +53,19 @@ class MetricsFile:
     kept = [line for line, row in _parse_lines(self.path) if row['step'] <= step]
     images.write_atomic(self.path, ''.join(f'{line}\n' for line in kept).encode())
 
-  def write(self, step: int, scalars: Mapping[str, float]) -> None:
+  def write(self, step: int, scalars: Mapping[str, float | str]) -> None:
     """Append one row; keys are sorted behind `step`.
 
     Args:
       step: Generator updates finished.
-      scalars: Anything that `float` accepts, by name.
+      scalars: Anything that `float` accepts, or words, by name.
 
     Raises:
       ValueError: if a scalar is called 'step'.
     """
     if 'step' in scalars:
       raise ValueError("a scalar must not be called 'step': that is the key of the row; rename it")
-    row = {'step': int(step)} | {name: _encode(float(scalars[name])) for name in sorted(scalars)}
+    row = {'step': int(step)} | {name: _encode(scalars[name]) for name in sorted(scalars)}
     if self._file is None:
       self.path.parent.mkdir(parents=True, exist_ok=True)
       self._file = self.path.open('a', encoding='utf-8')
@@ -82,8 +83,8 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
   """Read the rows of a metrics.jsonl.
 
   Returns:
-    One dict per line in file order, 'step' as int and all else as float; [] if the file does not exist. A half-written
-    last line, as a kill or a run still writing leaves it, is ignored.
+    One dict per line in file order, 'step' as int and all else as float but for the words of verdicts; [] if the file
+    does not exist. A half-written last line, as a kill or a run still writing leaves it, is ignored.
 
   Raises:
     ValueError: if a line other than the last is damaged.
@@ -91,7 +92,7 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
   path = Path(path)
   if not path.exists():
     return []
-  return [{k: v if k == 'step' else float(v) for k, v in row.items()} for _, row in _parse_lines(path)]
+  return [{k: v if k == 'step' else _decode(v) for k, v in row.items()} for _, row in _parse_lines(path)]
 
 
 class Progress:
@@ -200,12 +201,15 @@ class Report:
   def __init__(self, workdir: str | os.PathLike, num_steps: int, start_step: int = 0, tensorboard: bool = False,
                enabled: bool = True):
     self._workdir, self._enabled, self._tensorboard = Path(workdir), enabled, None
+    self._failing = False                    # The last verdict.
+    self.rows: list[dict[str, float]] = []   # All that was logged, by this process and earlier ones.
     if not enabled:
       return
     if tensorboard:  # First, because it may fail: nothing is cut then.
       self._tensorboard = TensorBoard(workdir, start_step)
     self._metrics = MetricsFile(workdir)
     self._metrics.cut(start_step if start_step > 0 else -1)  # From the start: row 0 will be written again.
+    self.rows = read_metrics(self._metrics.path)
     images.cut_frames(workdir, start_step)
     self._progress = Progress(num_steps, start_step)
 
@@ -214,9 +218,22 @@ class Report:
     if not self._enabled:
       return
     self._metrics.write(step, scalars)
+    self.rows.append({'step': step, **scalars})
     if self._tensorboard is not None:
       self._tensorboard.scalars(step, scalars)
     self._progress.update(step, scalars)
+
+  def verdict(self, verdict: Verdict) -> None:
+    """Record a verdict; on the console only failures, and what ends them, are said."""
+    if not self._enabled:
+      return
+    self._metrics.write(verdict.step, verdict.row())
+    self.rows.append({'step': verdict.step, **verdict.row()})
+    if verdict.failed:
+      self._progress.message(f'Verdict at step {verdict.step}: {verdict.kind} ({verdict.evidence}). {verdict.advice}')
+    elif self._failing:
+      self._progress.message(f'Verdict at step {verdict.step}: {verdict.kind} again.')
+    self._failing = verdict.failed
 
   def samples(self, step: int, image: np.ndarray) -> None:
     """Save the picture of `step`, uint8 [H, W, 1 or 3], as samples/step_<step>.png."""
@@ -241,8 +258,17 @@ class Report:
       self._tensorboard.close()
 
 
-def _encode(value: float) -> float | str:
-  return value if math.isfinite(value) else str(value)
+def _encode(value: float | str) -> float | str:
+  if isinstance(value, str):
+    return value
+  return float(value) if math.isfinite(value) else str(float(value))
+
+
+def _decode(value: float | str) -> float | str:
+  try:
+    return float(value)
+  except ValueError:
+    return value
 
 
 def _parse_lines(path: Path) -> list[tuple[str, dict]]:

@@ -7,15 +7,13 @@ r"""Draws pictures from a trained run.
 
 from pathlib import Path
 
-import jax
 import numpy as np
 from absl import flags
 
 from gan import cli, images, randomness, workdir
-from gan.build import build, make_initial_state
-from gan.checkpoint import CheckpointError, Checkpoints
 from gan.data import toy
 from gan.evaluate import interpolate, make_sampler
+from gan.restore import restore
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 NUM = flags.DEFINE_integer('num', 64, 'Samples, or rows of an interpolation.', lower_bound=1)
@@ -32,17 +30,18 @@ def main(argv: list[str]) -> int:
   """Writes the picture or array that the flags ask for; returns the exit code."""
   del argv
   run_dir = Path(WORKDIR.value)
-  config, info = workdir.load_config(run_dir), workdir.load_data_info(run_dir)
+  info = workdir.load_data_info(run_dir)
   two_dimensional = len(info.sample_shape) == 1
   if INTERPOLATE.value and two_dimensional:
     return cli.fail(f'--interpolate shows images; {run_dir} was trained on the points of {info.name}')
+  if info.sample_shape == (1,) and not NPZ.value:
+    return cli.fail(f'{run_dir} was trained on the numbers of {info.name}, which make no picture; use --npz')
   out = Path(OUT.value or ('samples.npz' if NPZ.value else 'samples.png'))
   if out.suffix != (expected := '.npz' if NPZ.value else '.png'):
     return cli.fail(f'--out={out} must end in {expected}')
   workdir.check_writable(out.parent)
 
-  built = build(config, info.sample_shape, devices=jax.local_devices()[:1])
-  step, state = _restore(run_dir, make_initial_state(built, config.seed))
+  config, _, built, step, state = restore(run_dir, STEP.value)
   gen = {'params': state.gen.params, 'stats': state.gen.stats} if RAW.value else state.ema
   rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
   if INTERPOLATE.value:
@@ -59,19 +58,6 @@ def main(argv: list[str]) -> int:
     images.save_png(out, images.grid(samples, columns=WALK if INTERPOLATE.value else None))
   print(f'{len(samples)} samples of {"the generator" if RAW.value else "the averaged generator"} at step {step}: {out}')
   return 0
-
-
-def _restore(run_dir: Path, like):
-  checkpoints = Checkpoints(run_dir, read_only=True)
-  steps = checkpoints.steps()
-  if STEP.value is None:
-    restored = checkpoints.restore_latest(like, lambda text: print(f'Warning: {text}'))
-    if restored is None:
-      raise CheckpointError(f'{run_dir} has no checkpoint yet; the first one comes at step train.save_every')
-    return restored
-  if STEP.value not in steps:
-    raise CheckpointError(f'--step={STEP.value}: {run_dir} has checkpoints of steps {steps}')
-  return STEP.value, checkpoints.restore(STEP.value, like)
 
 
 if __name__ == '__main__':

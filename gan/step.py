@@ -40,6 +40,16 @@ def warmed_up(decay: Array, step: Array) -> Array:
   return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
+def make_deal(batch_size: int, z_dim: int, z: str, shard: Callable[[Array], Array] = _identity) -> Callable[..., Turn]:
+  """Builds deal(batch [N, B, ...], state, update) -> Turn: a batch of its own, as far as they go, and fresh latents."""
+  def deal(batch: dict[str, Array], state: GanState, update: int) -> Turn:
+    row = min(update, next(iter(batch.values())).shape[0] - 1)
+    turn = Turn(jax.tree.map(lambda x: x[row], batch), None, state.rng, state.step, update)
+    return turn._replace(z=shard(draw_latents(turn.key('latents'), batch_size, z_dim, z)))
+
+  return deal
+
+
 def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, batch_size: int, z_dim: int, z: str,
                     shard: Callable[[Array], Array] = _identity, mean: Callable[[PyTree], PyTree] = _identity,
                     deal: Callable[..., Turn] | None = None, **settings: Any) -> TrainStep:
@@ -62,15 +72,11 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, batch_si
     of the discriminator; those after the last one, of the generator, see the last batch.
   """
   move = functools.partial(RULES[rule], **settings)
-
-  def from_rng(batch: dict[str, Array], state: GanState, update: int) -> Turn:
-    row = min(update, next(iter(batch.values())).shape[0] - 1)
-    turn = Turn(jax.tree.map(lambda x: x[row], batch), None, state.rng, state.step, update)
-    return turn._replace(z=shard(draw_latents(turn.key('latents'), batch_size, z_dim, z)))
+  deal = deal or make_deal(batch_size, z_dim, z, shard)
 
   def train_step(state: GanState, batch: dict[str, Array], hparams: dict[str, Array]) -> tuple[GanState, Scalars]:
     before = state
-    state, scalars = move(state, Moves(game, txs, hparams, functools.partial(deal or from_rng, batch), mean))
+    state, scalars = move(state, Moves(game, txs, hparams, functools.partial(deal, batch), mean))
     scalars |= position(state)
     if 'moved' in state.memory:
       moved = jax.tree.map(jnp.subtract, params_of(state), params_of(before))

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ import jax
 import ml_collections
 import numpy as np
 
-from gan import environment, images, page, randomness, workdir
-from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, open_data
+from gan import environment, health, images, page, workdir
+from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, make_probe, open_data
 from gan.checkpoint import Checkpoints
-from gan.data import toy
 from gan.evaluate import make_evaluator, make_sampler
+from gan.frames import make_draw_frame
 from gan.metrics import NonFiniteSamplesError
 from gan.parallel import is_writer, on_any_host
 from gan.report import Report
@@ -23,6 +22,10 @@ from gan.validate import validate
 
 class NonFiniteError(RuntimeError):
   """A loss or a norm is no longer a number; the message says at which step."""
+
+
+class FailedError(RuntimeError):
+  """A run was stopped because of its verdict; the message says at which step."""
 
 
 class Interrupted:
@@ -69,6 +72,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   Raises:
     ConfigError, DataError, WorkdirError, CheckpointError: what a person has to put right.
     NonFiniteError: if training left the finite numbers; the last good checkpoint is kept.
+    FailedError: if the verdict was a failure and the configuration says to stop then.
   """
   validate(config, jax.device_count())
   workdir.check_writable(run_dir)
@@ -97,7 +101,8 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   hparams = built.parallel.place(built.hparams)
   sample = make_sampler(built.game, config.model.z_dim, config.model.z)
   evaluate = make_evaluator(data, sample, settings.eval_samples)
-  draw_frame = _make_frame(data, sample, settings)
+  draw_frame = make_draw_frame(config, built, data, sample)
+  probe = make_probe(config, built, batches) if settings.dynamics else None
 
   report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer())
   report.message(f'{"Resuming" if step else "Training"} {run_dir} at step {step} of {num_steps} on '
@@ -107,15 +112,19 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   clock = _Clock(step, images_per_step)
   pending = None
 
+  def is_logged(step: int) -> bool:
+    return step in (1, num_steps) or step % settings.log_every == 0
+
   def finish(pending: tuple, extra: dict[str, float]) -> None:
     """Fetches the scalars of a dispatch, and writes them where they are due."""
     dispatched, scalars, last = pending
     reached, finite = int(last[0]), bool(last[1])
-    if finite and not (extra or dispatched in (1, num_steps) or dispatched % settings.log_every == 0):
+    if finite and not (extra or is_logged(dispatched)):
       return
     values = {name: float(value) for name, value in jax.device_get(scalars).items()}
     report.scalars(reached, values | extra | clock.read(reached))
     if not finite:
+      report.verdict(health.judge(report.rows))
       bad = ', '.join(name for name, value in values.items() if not np.isfinite(value))
       raise NonFiniteError(f'step {reached}: not finite: {bad}. Training stopped; the checkpoint of step '
                            f'{(checkpoints.steps() or [0])[-1]} is the last good one. Lower the learning rates, or '
@@ -131,10 +140,14 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   try:
     with Interrupted() as interrupted:
       if step == 0:
-        report.samples(0, draw_frame(state, 0))
-      while step < num_steps and not on_any_host(interrupted.signum is not None):
+        report.samples(0, draw_frame(state, 0, report.rows))
+      failed = False
+      while step < num_steps and not on_any_host(interrupted.signum is not None) and not on_any_host(failed):
         stop = next_boundary(step, num_steps, settings.steps_per_call, periods)
-        state, scalars, last = loop(state, batches.feed(step, stop - step), hparams, np.int32(stop - step))
+        fed, count = batches.feed(step, stop - step), np.int32(stop - step)
+        state, scalars, last = loop(state, fed, hparams, count)
+        if probe and is_logged(stop):
+          scalars = scalars | probe(state, fed, hparams, count - 1)
         if pending:  # One dispatch late: the device never waits for the report.
           finish(pending, {})
         step, pending = stop, (stop, scalars, last)
@@ -143,8 +156,11 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
         if any(due.values()):  # All scalars up to here are written before a checkpoint claims this step.
           finish(pending, scores(step) if due['eval'] and bool(last[1]) else {})
           pending = None
+        if due['eval']:
+          report.verdict(health.judge(report.rows))
+          failed = settings.on_failure == 'stop' and health.failures_in_a_row(report.rows) > settings.patience
         if due['sample']:
-          report.samples(step, draw_frame(state, step))
+          report.samples(step, draw_frame(state, step, report.rows))
         if due['save']:
           checkpoints.save(step, state)
       if pending:
@@ -152,11 +168,14 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
       if step < num_steps:
         checkpoints.save(step, state)
         checkpoints.close()
+        if on_any_host(failed):
+          raise FailedError(f'step {step}: stopped by its verdict, as --config.train.on_failure=stop asks. The state '
+                            'is saved: with --config.train.on_failure=continue the same command goes on.')
         signum = interrupted.signum or signal.SIGTERM  # It may have reached another host.
         report.message(f'{signal.Signals(signum).name}: saved step {step}. The same command goes on from there.')
         return 128 + signum
       checkpoints.close()
-  except NonFiniteError:
+  except (NonFiniteError, FailedError):
     checkpoints.close()
     _write_page(run_dir)
     raise
@@ -183,16 +202,6 @@ class _Clock:
       return elapsed
     rate = (step - last_step) / max(now - last_time, 1e-9)
     return elapsed | {'time/steps_per_sec': rate, 'time/images_per_sec': rate * self._images_per_step}
-
-
-def _make_frame(data: Any, sample: Callable, settings: ml_collections.ConfigDict) -> Callable[[Any, int], np.ndarray]:
-  """Builds draw_frame(state, step) -> uint8 [H, W, C]: samples of the averaged generator, from fixed latents."""
-  def draw_frame(state: Any, step: int) -> np.ndarray:
-    rng = randomness.purpose_key(state.rng, 'samples')
-    if isinstance(data, toy.Mixture):
-      return images.scatter(sample(state.ema, rng, settings.eval_samples), data.modes, data.sigma, f'step {step}')
-    return images.grid(sample(state.ema, rng, settings.num_samples))
-  return draw_frame
 
 
 def _write_page(run_dir: Path) -> None:

@@ -123,8 +123,8 @@ def test_hinge_optimum():
   """D* = sign(p - q) and the loss there is 2 sum min(p, q); no other table is better."""
   loss = on_atoms('hinge')
   np.testing.assert_allclose(loss(jnp.sign(P - Q).astype(jnp.float32)), 2 * np.minimum(P, Q).sum() / 8, rtol=1e-6)
-  tables = jax.random.uniform(jax.random.key(0), (500, 4), minval=-2.0, maxval=2.0)
-  assert jax.vmap(loss)(tables).min() >= 2 * np.minimum(P, Q).sum() / 8 - 1e-6
+  tables = np.random.default_rng(0).uniform(-2.0, 2.0, (500, 4))
+  assert jax.jit(jax.vmap(loss))(tables).min() >= 2 * np.minimum(P, Q).sum() / 8 - 1e-6
 
 
 def test_pearson_coding_of_least_squares():
@@ -172,7 +172,7 @@ def test_dirac_gan_gradients_match_closed_form(name):
   def both(objective):
     return lambda psi, theta: objective(jnp.zeros(1), (psi * theta)[None])[0]
 
+  slopes = jax.jit(lambda *point: (jax.grad(both(pair.disc), 0)(*point), jax.grad(both(pair.gen), 1)(*point)))
   for psi, theta in np.array([[-0.5, -0.1], [-0.5, 0.5], [0.1, -0.1], [0.1, 0.5]], np.float32):
     disc, gen = (slope(psi * theta) for slope in DIRAC[name])
-    np.testing.assert_allclose(jax.grad(both(pair.disc), 0)(psi, theta), theta * disc, rtol=1e-5)
-    np.testing.assert_allclose(jax.grad(both(pair.gen), 1)(psi, theta), psi * gen, rtol=1e-5)
+    np.testing.assert_allclose(slopes(psi, theta), [theta * disc, psi * gen], rtol=1e-4)

@@ -160,21 +160,22 @@ def test_every_loss_has_a_reference():
   assert {name for name, _ in WITH_SETTINGS} == {name for name, pair in LOSSES.items() if pair.settings}
 
 
+@jax.jit(static_argnums=0)
+def outcomes(name, real, fake, settings):
+  """Of either player ((value, parts), gradients)."""
+  bound = LOSSES[name].bind(settings)
+  return [jax.value_and_grad(player, argnums=(0, 1), has_aux=True)(real, fake) for player in (bound.disc, bound.gen)]
+
+
 @pytest.mark.parametrize('bits', [32, 64])
 @pytest.mark.parametrize(('name', 'settings'), [*((name, {}) for name in LOSSES), *WITH_SETTINGS])
 def test_values_and_gradients_match_numpy(name, settings, bits):
   """Both players, both inputs, logits of +-50 among them, in float32 and in float64, settings traced."""
   dtype, tolerance = {32: (np.float32, 1e-5), 64: (np.float64, 1e-12)}[bits]
   inputs = [x.astype(dtype) for x in logits()]
-  pair = LOSSES[name]
-
-  def both(real, fake, settings):
-    bound = pair.bind(settings)
-    return [jax.value_and_grad(player, argnums=(0, 1), has_aux=True)(real, fake) for player in (bound.disc, bound.gen)]
-
   with jax.enable_x64(bits == 64):
-    outcomes = jax.jit(both)(*inputs, settings)
-  for player, ((value, parts), grads) in zip(('disc', 'gen'), outcomes, strict=True):
+    both = outcomes(name, *inputs, settings)
+  for player, ((value, parts), grads) in zip(('disc', 'gen'), both, strict=True):
     expected, slopes = REFERENCE[name](**settings)[player](*(x.astype(np.float64) for x in inputs))
     assert (value.dtype, value.shape) == (dtype, ())
     np.testing.assert_allclose(value, sum(expected), rtol=tolerance, atol=1e-30)
@@ -184,6 +185,20 @@ def test_values_and_gradients_match_numpy(name, settings, bits):
     for grad, slope in zip(grads, slopes, strict=True):
       assert grad.dtype == dtype
       np.testing.assert_allclose(16 * np.asarray(grad), slope, rtol=tolerance, atol=atol)
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_zero_sum_is_what_is_claimed(name):
+  """d(disc + gen) / d(fake logits) vanishes, to rounding, if and only if `zero_sum`."""
+  (_, (_, disc_slopes)), (_, (_, gen_slopes)) = outcomes(name, *(x.astype(np.float32) for x in logits()), {})
+  assert LOSSES[name].zero_sum == np.allclose(disc_slopes, -gen_slopes, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(('disc', 'gen'), [(2.0, 2.0), (1.0, 2.0)])
+def test_alpha_gan_is_zero_sum_at_equal_alphas(disc, gen):
+  settings = {'alpha_disc': disc, 'alpha_gen': gen}
+  found = outcomes('alpha_saturating', *(x.astype(np.float32) for x in logits()), settings)
+  assert (disc == gen) == np.allclose(found[0][1][1], -found[1][1][1], rtol=1e-5, atol=1e-8)
 
 
 def test_one_program_chooses_between_all_losses():

@@ -14,7 +14,7 @@ SHIFT_INVARIANT = [*RELATIVISTIC, 'softmax']
 
 @pytest.fixture
 def logits():
-  return tuple(jax.random.normal(jax.random.key(0), (2, 8)))
+  return tuple(jnp.asarray(np.random.default_rng(0).normal(size=(2, 8)), jnp.float32))
 
 
 @pytest.mark.parametrize('name', [*SHIFT_INVARIANT, 'wasserstein'])
@@ -72,8 +72,9 @@ def test_hinge_pairs():
 @pytest.mark.parametrize('name', RELATIVISTIC)
 def test_generator_is_moved_through_real_samples_too(name, logits):
   """Both vectors reach the generator, through pairs or through means."""
-  slopes = jax.grad(lambda r: LOSSES[name].gen(r, logits[1])[0])(logits[0])
-  assert np.all(np.abs(slopes) > 1e-4)
+  real, fake = (x / 8 for x in logits)  # No lead beyond the hinge.
+  slopes = jax.grad(lambda r: LOSSES[name].gen(r, fake)[0])(real)
+  assert np.all(np.abs(slopes) > 0.01)
 
 
 def test_probabilities_are_the_papers_d(logits):
@@ -98,7 +99,7 @@ def test_softmax_limits(logits):
   """-log 2 where all weight lies evenly on the real samples; the generator is content where all weights are equal."""
   disc, gen, *_, probability = LOSSES['softmax']
   apart = jnp.full(8, 60.0), jnp.full(8, -60.0)
-  np.testing.assert_allclose(disc(*apart)[0], -np.log(2), rtol=1e-6)
+  np.testing.assert_allclose(disc(*apart)[0], -np.log(2), rtol=1e-5)
   np.testing.assert_allclose(probability(*apart), [np.ones(8), np.zeros(8)], atol=1e-6)
   assert gen(*logits)[0] > 0.1
   np.testing.assert_allclose(gen(jnp.ones(8), jnp.ones(8))[0], 0.0, atol=1e-6)

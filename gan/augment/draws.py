@@ -37,8 +37,8 @@ def between(uniform: Array, low: float, high: float) -> Array:
 
 def integer(uniform: Array, count: int) -> Array:
   """Uniform on 0 .. count - 1, int32."""
-  # The product can round up to `count`.
-  return jnp.minimum(jnp.floor(uniform * count).astype(jnp.int32), count - 1)
+  # Never `count`: the largest float32 below 1 is so far from it that the product does not round up.
+  return jnp.floor(uniform * count).astype(jnp.int32)
 
 
 def shift(uniform: Array, limit: int) -> Array:

@@ -56,10 +56,9 @@ class MinibatchStddev(nn.Module):
 class MinibatchDiscrimination(nn.Module):
   """Appends how close a sample is to its batch: [B, F] -> [B, F + features] (Salimans et al. 2016, arXiv:1606.03498).
 
-  The new feature b of sample i is sum_j exp(-|M_ib - M_jb|_1), with rows M_ib [dims] that are linear in the sample's
-  features. The sum is the paper's, over the whole batch and i itself, so each lies in [1, B]. The authors' code leaves
-  out j = i and adds a bias, which differs by a constant; and it normalises the weights, which is not done here: where
-  features are small (no batch norm, a generator at its start) every sum is near B, and first logits are large.
+  The new feature b of sample i is mean_j exp(-|M_ib - M_jb|_1), with rows M_ib [dims] that are linear in the sample's
+  features, over the whole batch and i itself. The paper has the sum; divided by B, it depends neither on the batch size
+  nor starts with logits near B where features are small (no batch norm, a generator at its start).
 
   Attributes:
     features: how many such numbers.
@@ -79,7 +78,7 @@ class MinibatchDiscrimination(nn.Module):
     rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32)).reshape(-1, self.features, self.dims)
     everyone = _gather(rows, self.axis_name)  # Rather than x: there are fewer of them.
     distances = jnp.sum(jnp.abs(rows[:, None] - everyone[None]), axis=-1)  # [own, B, features]
-    closeness = jnp.sum(jnp.exp(-distances), axis=1)
+    closeness = jnp.mean(jnp.exp(-distances), axis=1)
     return jnp.concatenate([x, closeness.astype(x.dtype)], axis=-1)
 
 

@@ -1,0 +1,43 @@
+r"""The linear-quadratic game (Nagarajan & Kolter 2017, arXiv:1706.04156): D(x) = w x^2, G(z) = a z, data N(0, 1).
+
+  python -m gan.main --config=configs/linear_quadratic.py                          # the WGAN circles
+  python -m gan.main --config=configs/linear_quadratic.py:rule=consensus           # comes to rest at a = 1, w = 0
+  python -m gan.main --config=configs/linear_quadratic.py:loss=nonsaturating --config.penalty.r1=1.0
+  python -m gan.main --config=configs/linear_quadratic.py:runlocal                 # 20 steps: a smoke test
+
+The discriminator can tell variances and nothing else. The pictures show the path of (a, w) over the vector field that
+the players follow; a = 1 and a = -1 are equally good.
+
+Cost: not measured.
+"""
+
+import ml_collections
+
+from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """Argument: `runlocal`, `loss=<name>`, `rule=<name>`, comma-separated."""
+  arg = parse_arg(arg, loss='wasserstein', rule='alternating', runlocal=False)
+  config = base_config()
+  config.data.name = 'gaussian'
+  config.model.gen.name = config.model.disc.name = 'linear_quadratic'
+  config.model.gen.width = config.model.disc.width = None
+  config.model.gen.start, config.model.disc.start = 2.0, 0.5
+  config.model.z_dim = 1
+  config.loss.name = arg.loss
+  config['update'].rule = arg.rule
+  for player in (config.optimizer.gen, config.optimizer.disc):
+    player.name, player.lr, player.b1 = 'sgd', 0.02, 0.0
+  if arg.loss == 'wasserstein':
+    config.penalty.clip = 10.0             # Far out: the game is meant to be seen as it is.
+  config.train.batch_size = 512
+  config.train.num_steps = 1_000
+  config.train.ema_decay = 0.9
+  config.train.steps_per_call = 10
+  config.train.log_every = 4
+  config.train.save_every = config.train.eval_every = config.train.sample_every = 200
+  config.train.eval_samples = 2_500
+  if arg.runlocal:
+    apply_overrides(config, RUNLOCAL)
+  return config

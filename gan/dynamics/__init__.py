@@ -1,0 +1,1 @@
+"""The game as a dynamical system: its vector field, the spectrum of its Jacobian, what rotates and what descends."""

@@ -1,0 +1,103 @@
+"""Eigenvalues of the field's Jacobian, and how much of it rotates: exact for small games, by products for networks."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import scipy.sparse.linalg
+
+from gan.dynamics.field import Field
+
+MAX_EXACT = 512      # Parameters up to which the whole Jacobian is formed.
+
+
+class Spectrum(NamedTuple):
+  """Eigenvalues of J.
+
+  Attributes:
+    values: complex [k], by falling magnitude.
+    exact: whether these are all of them.
+    converged: whether Arnoldi's iteration reached its tolerance for as many as were asked for.
+  """
+
+  values: np.ndarray
+  exact: bool
+  converged: bool = True
+
+  @property
+  def growth(self) -> float:
+    """Largest real part found: positive where the players are driven away."""
+    return float(self.values.real.max())
+
+  @property
+  def largest_step(self) -> float:
+    """Step size below which simultaneous descent contracts along all of `values`; 0 if there is none.
+
+    |1 + h lambda| < 1 for h < -2 Re(lambda) / |lambda|^2.
+    """
+    moving = self.values[np.abs(self.values) > 0]
+    return max(0.0, float((-2 * moving.real / np.abs(moving) ** 2).min())) if len(moving) else float('inf')
+
+
+def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance: float = 1e-3) -> Spectrum:
+  """The eigenvalues of largest magnitude and of largest real part.
+
+  Args:
+    field: at the state of interest.
+    count: how many of each, where there are too many parameters for all.
+    seed: of Arnoldi's first vector.
+    tolerance: relative, of Arnoldi's iteration.
+  """
+  size = field.x.size
+  if size <= MAX_EXACT:
+    values = np.linalg.eigvals(np.asarray(jax.jit(field.jacobian)(), np.float64))
+    return Spectrum(_sorted(values), exact=True)
+  product = jax.jit(field.jvp)
+  operator = scipy.sparse.linalg.LinearOperator(
+      (size, size), matvec=lambda v: np.asarray(product(v.ravel().astype(field.x.dtype)), np.float64), dtype=np.float64)
+  start = np.random.default_rng(seed).normal(size=size)
+  found, converged = [], True
+  for which in ('LM', 'LR'):
+    try:
+      values = scipy.sparse.linalg.eigs(operator, k=count, which=which, v0=start, tol=tolerance, maxiter=10 * count,
+                                        return_eigenvectors=False)
+    except scipy.sparse.linalg.ArpackNoConvergence as error:
+      values, converged = error.eigenvalues, False
+    found.append(values)
+  return Spectrum(_distinct(_sorted(np.concatenate(found)), tolerance), exact=False, converged=converged)
+
+
+def rotation(field: Field, probes: int = 8, seed: int = 0) -> float:
+  """Share of the Jacobian that rotates: |A|^2 / (|S|^2 + |A|^2) for J = S + A, S symmetric, A antisymmetric.
+
+  S is the part of a potential that both players would descend together, A turns them around each other (Balduzzi et
+  al. 2018, arXiv:1802.05642). 0 is descent, 1 a pure rotation.
+
+  Args:
+    field: at the state of interest.
+    probes: random vectors r of entries +-1, where the Jacobian is too large to form: E|A r|^2 = |A|^2.
+    seed: of the probes.
+  """
+  if field.x.size <= MAX_EXACT:
+    jacobian = np.asarray(jax.jit(field.jacobian)(), np.float64)
+    symmetric, antisymmetric = 0.5 * (jacobian + jacobian.T), 0.5 * (jacobian - jacobian.T)
+  else:
+    vectors = np.random.default_rng(seed).choice([-1.0, 1.0], (probes, field.x.size)).astype(field.x.dtype)
+    forward, backward = (np.stack([np.asarray(product(v), np.float64) for v in vectors])
+                         for product in (jax.jit(field.jvp), jax.jit(field.vjp)))
+    symmetric, antisymmetric = 0.5 * (forward + backward), 0.5 * (forward - backward)
+  turning, descending = np.sum(antisymmetric**2), np.sum(symmetric**2)
+  return float(turning / (turning + descending)) if turning + descending else 0.0
+
+
+def _sorted(values: np.ndarray) -> np.ndarray:
+  return values[np.lexsort((-values.imag, -values.real, -np.abs(values).round(12)))]
+
+
+def _distinct(values: np.ndarray, tolerance: float) -> np.ndarray:
+  """Drops what both searches found: values closer to an earlier one than twice the tolerance."""
+  kept: list[complex] = []
+  for value in values:
+    if all(abs(value - other) > 2 * tolerance * abs(value) for other in kept):
+      kept.append(value)
+  return np.array(kept)

@@ -1,0 +1,70 @@
+"""The picture of a state that is drawn while a run goes on: a grid, a scatter plot, or the path of a small game."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from gan import images, plots, randomness
+from gan.build import Build, make_deal, make_initial_state
+from gan.data import toy
+from gan.dynamics.field import make_field
+from gan.state import GanState
+
+ARROWS = 17          # Of the field, along each side.
+SMALL_GAMES = {'dirac': ('theta: where generated samples are', 'psi: slope of the discriminator'),
+               'linear_quadratic': ('a: deviation of generated samples', 'w: curvature of the discriminator')}
+
+DrawFrame = Callable[[GanState, int, list[dict[str, float]]], np.ndarray]
+
+
+def make_draw_frame(config: ml_collections.ConfigDict, built: Build, data: Any, sample: Callable) -> DrawFrame:
+  """Builds draw_frame(state, step, rows) -> uint8 [H, W, C], rows being those logged so far.
+
+  Args:
+    config: of the run.
+    built: its game.
+    data: what it learns.
+    sample: made by `evaluate.make_sampler`; pictures show the averaged generator, from fixed latents.
+  """
+  if config.model.gen.name in SMALL_GAMES and config.model.disc.name in SMALL_GAMES:
+    return _path_frame(config, built, data)
+
+  def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
+    del rows
+    rng = randomness.purpose_key(state.rng, 'samples')
+    if isinstance(data, toy.Mixture):
+      points = sample(state.ema, rng, config.train.eval_samples)
+      if points.shape[1] == 1:
+        return plots.histogram(points[:, 0], data.modes[:, 0], data.sigma, f'step {step}')
+      return images.scatter(points, data.modes, data.sigma, f'step {step}')
+    return images.grid(sample(state.ema, rng, config.train.num_samples))
+
+  return draw_frame
+
+
+def _path_frame(config: ml_collections.ConfigDict, built: Build, data: toy.Mixture) -> DrawFrame:
+  """For a game of one parameter each: the path so far over the field."""
+  deal = make_deal(config, built.parallel)
+  names = SMALL_GAMES[config.model.gen.name][0], SMALL_GAMES[config.model.disc.name][1]
+  initial = make_initial_state(built, config.seed)
+  start = [float(jax.tree.leaves(player.params)[0].squeeze()) for player in (initial.gen, initial.disc)]
+  @jax.jit
+  def field_at(state: GanState, points: jax.Array) -> jax.Array:
+    batch = {'images': data.draw(randomness.purpose_key(state.rng, 'analysis'), config.train.batch_size)[None]}
+    return jax.vmap(make_field(built.game, state, deal(batch, state, 0), built.hparams).at)(points)
+
+  def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
+    logged = [(row['gen/parameter'], row['disc/parameter']) for row in rows if 'gen/parameter' in row]
+    path = np.array([start, *logged])
+    half = 1.25 * max(float(np.abs(path).max()), 0.1)
+    side = np.linspace(-half, half, ARROWS)
+    gen, disc = np.meshgrid(side, side)
+    # Flat parameters are in the order of the players' names: the discriminator's come first.
+    points = np.stack([disc.ravel(), gen.ravel()], axis=1).astype(np.float32)
+    flow = np.asarray(field_at(state, points)).reshape(ARROWS, ARROWS, 2)[..., ::-1]
+    return plots.trajectory(path, flow, half, f'step {step}', names)
+
+  return draw_frame

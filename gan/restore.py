@@ -1,0 +1,43 @@
+"""A trained run, opened again: for samples, scores and analysis."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import ml_collections
+
+from gan import workdir
+from gan.build import Build, DataInfo, build, make_initial_state
+from gan.checkpoint import CheckpointError, Checkpoints
+from gan.state import GanState
+
+
+class Restored(NamedTuple):
+  """A run at one of its checkpoints, on one device."""
+
+  config: ml_collections.ConfigDict
+  data: DataInfo
+  built: Build
+  step: int
+  state: GanState
+
+
+def restore(run_dir: Path, step: int | None = None) -> Restored:
+  """Opens the checkpoint of `step`, by default the newest that can be read.
+
+  Raises:
+    WorkdirError: if there is no run in the directory.
+    CheckpointError: if there is no such checkpoint, or none at all.
+  """
+  config, data = workdir.load_config(run_dir), workdir.load_data_info(run_dir)
+  built = build(config, data.sample_shape, devices=jax.local_devices()[:1])
+  like = make_initial_state(built, config.seed)
+  checkpoints = Checkpoints(run_dir, read_only=True)
+  if step is None:
+    restored = checkpoints.restore_latest(like, lambda text: print(f'Warning: {text}'))
+    if restored is None:
+      raise CheckpointError(f'{run_dir} has no checkpoint yet; the first one comes at step train.save_every')
+    return Restored(config, data, built, *restored)
+  if step not in checkpoints.steps():
+    raise CheckpointError(f'--step={step}: {run_dir} has checkpoints of steps {checkpoints.steps()}')
+  return Restored(config, data, built, step, checkpoints.restore(step, like))
