@@ -54,7 +54,8 @@ def _path_frame(config: ml_collections.ConfigDict, built: Build, data: toy.Mixtu
   @jax.jit
   def field_at(state: GanState, points: jax.Array) -> jax.Array:
     batch = {'images': data.draw(randomness.purpose_key(state.rng, 'analysis'), config.train.batch_size)[None]}
-    return jax.vmap(make_field(built.game, state, deal(batch, state, 0), built.hparams).at)(points)
+    field = make_field(built.game, state, deal(batch, state, 0), built.hparams)
+    return jax.vmap(field.evaluate, (0, None))(points, field.context)
 
   def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
     logged = [(row['gen/parameter'], row['disc/parameter']) for row in rows if 'gen/parameter' in row]

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from gan import randomness
-from gan.games.generation import Nets, Rules, make_game
+from gan.games import Turn
+from gan.games.generation import Nets, make_game
 from gan.losses import LOSSES
+from gan.losses.pair import LossPair
 from gan.models.closed_form import DiracDiscriminator, DiracGenerator
 from gan.optimizers import make_optimizer
 from gan.rules import Txs
@@ -26,12 +28,13 @@ KNOBS = ('penalty.r1', 'penalty.r2', 'augment.noise')
 NEUTRAL = 1e-5         # Moduli nearer to 1 than this decide nothing to first order.
 LINEAR = 1e-2          # Up to here the game is linear to 1e-4: every loss is a function of psi theta.
 FLOOR = 1e-11          # Below, the rounding of 1 +- psi x takes the place of noise's damping.
+STENCIL = 1e-5        # Of central differences: truncation and rounding are both below 1e-9.
 
 # Three nodes of Gauss-Hermite have weights 1/6, 2/3, 1/6: the plain mean over these six is the quadrature, exact for
 # polynomials up to degree 5. Every real node meets every generated one.
 NODES = np.sqrt(3.0) * np.array([-1.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 REAL_NODES, FAKE_NODES = (nodes.reshape(-1, 1) for nodes in np.meshgrid(NODES, NODES))
-BATCH = {'images': np.zeros((1, REAL_NODES.size, 1))}
+OPTIONS = {}
 
 
 @pytest.fixture(autouse=True)
@@ -53,37 +56,75 @@ def quadrature():
   return {'draw_global': draw_global}
 
 
-def make_map(loss, rule, joint=False, exact=True, **settings):
-  """The real step of the real game as a map of the plane: (point [2], hparams, step) -> point."""
+def any_loss():
+  """All of LOSSES as one, of which the setting `which` chooses: so a rule is compiled once, not once for each loss."""
+  def disc(real_logits, fake_logits, *, which=0):
+    return jax.lax.switch(which, [loss.disc for loss in LOSSES.values()], real_logits, fake_logits)
+
+  def gen(real_logits, fake_logits, *, which=0):
+    return jax.lax.switch(which, [loss.gen for loss in LOSSES.values()], real_logits, fake_logits)
+
+  return LossPair(disc, gen, zero_sum=False, paper='', chance=None)
+
+
+@functools.cache
+def make_orbit(rule, exact=True, **settings):
+  """Compiled (starts [R, 2], hparams of [R], number of steps) -> (theta, psi) [NUM_STEPS + 1, R, 2], by the real step.
+
+  All R runs are one program, as are all numbers of steps, to save compilations.
+  """
   nets = Nets(DiracGenerator(), DiracDiscriminator())
-  game = make_game(nets, LOSSES[loss], 1, (1,), Rules(joint), **(quadrature() if exact else {}))
-  tx = make_optimizer('sgd')
-  step = make_train_step(game, Txs(tx, tx), rule, batch_size=REAL_NODES.size, z_dim=1, z='normal', **settings)
-  numbers = {f'optimizer.{player}.{name}': 0.0 for player in ('gen', 'disc') for name in ('b1', 'b2', 'eps')}
+  game = make_game(nets, any_loss(), 1, (1,), **(quadrature() if exact else {}))
+  tx, count = make_optimizer('sgd'), REAL_NODES.size
+  batch = {'images': np.zeros((settings.get('disc_steps', 1), count, 1))}
 
-  def move(point, hparams, number=0):
-    gen, disc = ({'theta': point[:1]}, {}), ({'psi': point[1:, None]}, {})
-    sgd = tx({'lr': 0.0, 'b1': 0.0}, 0)
-    state = create_state(randomness.root_key(0), gen, disc, (sgd, sgd)).replace(step=jnp.asarray(number, jnp.int32))
+  def deal(batch, state, update):
+    return Turn({'images': batch['images'][0]}, jnp.zeros((count, 1)), state.rng, state.step, update)
+
+  step = make_train_step(game, Txs(tx, tx), rule, batch_size=count, z_dim=1, z='normal', deal=deal, **settings)
+  fixed = {f'optimizer.{player}.{name}': 0.0 for player in ('gen', 'disc') for name in ('b1', 'b2', 'eps')}
+
+  def orbit(start, hparams, which, num_steps):
     rates = {f'optimizer.{player}.lr': hparams['lr'] for player in ('gen', 'disc')}
-    state, _ = step(state, BATCH, numbers | rates | {'train.ema_decay': 0.0} | hparams)
-    return jnp.concatenate([state.gen.params['theta'], state.disc.params['psi'][0]])
+    hparams = fixed | rates | {'train.ema_decay': 0.0, 'loss.which': which} | hparams
+    gen, disc, sgd = {'theta': start[:1]}, {'psi': start[1:, None]}, tx({'lr': 0.0, 'b1': 0.0}, 0)
+    state = create_state(randomness.root_key(0), (gen, {}), (disc, {}), (sgd, sgd))
 
-  return move
+    def advance(number, carry):
+      state, points = carry
+      state, _ = step(state, batch, hparams)
+      point = jnp.concatenate([state.gen.params['theta'], state.disc.params['psi'][0]])
+      return state, points.at[number + 1].set(point)
+
+    points = jnp.zeros((NUM_STEPS + 1, 2)).at[0].set(start)
+    return jax.lax.fori_loop(0, num_steps, advance, (state, points))[1]
+
+  return jax.jit(jax.vmap(orbit, in_axes=(0, 0, None, None), out_axes=1), compiler_options=OPTIONS)
 
 
-def make_orbit(move, num_steps=NUM_STEPS):
-  """(start [2], hparams) -> the points [num_steps + 1, 2]."""
-  def orbit(start, hparams):
-    def advance(point, number):
-      return move(point, hparams, number), point
-    last, points = jax.lax.scan(advance, start, jnp.arange(num_steps))
-    return jnp.concatenate([points, last[None]])
-  return orbit
+def choose(orbit, which, starts, hparams, num_steps):
+  return orbit(starts, hparams, which, num_steps)
+
+
+def jacobians(orbit, hparams):
+  """The update's Jacobians [R, 2, 2] at (0, 0), by central differences of one step.
+
+  Not by differentiation: the step is made of gradients with the other player frozen, and what is frozen has no tangent.
+  """
+  def moved(offset):
+    return np.asarray(orbit(np.broadcast_to(offset, (len(hparams['lr']), 2)), hparams, 1)[1])
+  return np.stack([moved(offset) - moved(-offset) for offset in STENCIL * np.eye(2)], axis=-1) / (2 * STENCIL)
+
+
+def numbers(regularisers=tuple(REGULARISERS), lr=LR):
+  """`hparams` of runs that differ in their regulariser."""
+  columns = dict(zip(KNOBS, np.array([REGULARISERS[name] for name in regularisers]).T, strict=True))
+  ones = np.ones(len(regularisers))
+  return columns | {'lr': lr * ones, 'update.consensus': CONSENSUS * ones}
 
 
 class Study(NamedTuple):
-  """A loss under a rule: for each regulariser, the step's Jacobian at the equilibrium [2, 2] and an orbit [N + 1, 2]."""
+  """A loss under a rule: for each regulariser the update's Jacobian [2, 2] at the equilibrium, and 10,000 steps."""
 
   jacobians: dict[str, np.ndarray]
   orbits: dict[str, np.ndarray]
@@ -91,13 +132,10 @@ class Study(NamedTuple):
 
 @functools.cache
 def study(loss, rule):
-  """One compilation; the regularisers are numbers."""
-  move = make_map(loss, rule)
-  both = lambda h: (jax.jacfwd(move)(jnp.zeros(2), h), make_orbit(move)(jnp.asarray(START), h))  # noqa: E731
-  hparams = dict(zip(KNOBS, np.array([*REGULARISERS.values()]).T, strict=True))
-  ones = np.ones(len(REGULARISERS))
-  found = jax.jit(jax.vmap(both))(hparams | {'lr': LR * ones, 'update.consensus': CONSENSUS * ones})
-  return Study(*(dict(zip(REGULARISERS, np.asarray(values), strict=True)) for values in found))
+  orbit, hparams = functools.partial(choose, make_orbit(rule), list(LOSSES).index(loss)), numbers()
+  points = np.asarray(orbit(np.broadcast_to(START, (len(REGULARISERS), 2)), hparams, NUM_STEPS))
+  return Study(*(dict(zip(REGULARISERS, values, strict=True))
+                 for values in (jacobians(orbit, hparams), points.swapaxes(0, 1))))
 
 
 def on_paper(loss, rule, regulariser, lr=LR, **settings):

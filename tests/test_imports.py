@@ -13,32 +13,38 @@ TREES = {module: ast.parse(path.read_text()) for module, path in PATHS.items()}
 
 # The longest prefix that fits decides; a module that none fits (build, train, entry points) is free of this table.
 OURS = {
-    'gan.losses': (), 'gan.penalties': (), 'gan.state': (), 'gan.randomness': (), 'gan.optimizers': (),
-    'gan.images': (), 'gan.environment': (),
+    'gan.losses': ('gan.losses',), 'gan.augment': ('gan.augment',),
+    'gan.penalties': (), 'gan.state': (), 'gan.randomness': (), 'gan.optimizers': (),
+    'gan.images': (), 'gan.environment': (), 'gan.health': (), 'gan.plots': ('gan.images',),
     'gan.models': ('gan.models', 'gan.randomness'),
     'gan.metrics': ('gan.metrics',),
-    'gan.games': ('gan.state', 'gan.losses', 'gan.penalties', 'gan.games'),
-    'gan.step': ('gan.state', 'gan.losses', 'gan.optimizers', 'gan.randomness', 'gan.games'),
+    'gan.games': ('gan.state', 'gan.losses', 'gan.penalties', 'gan.augment', 'gan.randomness', 'gan.models.spectral',
+                  'gan.games'),
+    'gan.rules': ('gan.state', 'gan.optimizers', 'gan.games'),
+    'gan.step': ('gan.state', 'gan.randomness', 'gan.games', 'gan.rules'),
+    'gan.dynamics.field': ('gan.state', 'gan.games', 'gan.rules'), 'gan.dynamics.spectrum': ('gan.dynamics.field',),
     'gan.data': ('gan.data', 'gan.randomness'), 'gan.data.prepare': ('gan.data', 'gan.cli'),
     'gan.parallel': ('gan.state',),
     'gan.checkpoint': ('gan.state', 'gan.parallel'),
-    'gan.report': ('gan.images',),
-    'gan.page': ('gan.images', 'gan.report'),
+    'gan.report': ('gan.images', 'gan.health'),
+    'gan.page': ('gan.images', 'gan.report', 'gan.health'),
     'gan.evaluate': ('gan.metrics', 'gan.data', 'gan.games', 'gan.state', 'gan.step', 'gan.randomness'),
     # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
     'gan.config': (),
-    'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.step',
-                     'gan.data.toy'),
+    'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.rules',
+                     'gan.augment', 'gan.data.toy'),
 }
 # Mathematics: these packages only, beside the standard library.
 NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspect', 'collections', 'typing', 'types',
            'dataclasses', 'itertools', 'gan'}
 MATHEMATICS = ('gan.losses', 'gan.penalties', 'gan.models', 'gan.state', 'gan.randomness', 'gan.optimizers',
-               'gan.metrics', 'gan.step', 'gan.games')
-ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.prepare'}
+               'gan.metrics', 'gan.step', 'gan.rules', 'gan.games', 'gan.augment', 'gan.dynamics.field',
+               'gan.dynamics.spectrum', 'gan.health')
+ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.prepare', 'gan.dynamics.__main__',
+                'experiments.explain.__main__'}
 MAY_KNOW_CONFIGS = {'gan.config', 'gan.validate', 'gan.build', 'gan.train', 'gan.workdir',
                     'gan.dry_run', 'gan.main', 'gan.sample',
-                    'gan.evaluate'}
+                    'gan.evaluate', 'gan.frames', 'gan.restore'}
 
 
 def belongs(module, prefixes):
@@ -77,7 +83,7 @@ def ours(module):
 
 def test_there_is_something_to_walk():
   assert {'gan.losses', 'gan.step', 'gan.data.order', 'gan.models'} <= set(PATHS)
-  assert ours('gan.step') == {'gan.games', 'gan.optimizers', 'gan.randomness', 'gan.state'}
+  assert ours('gan.step') == {'gan.games', 'gan.randomness', 'gan.rules', 'gan.state'}
   assert 'gan.models.layers' in ours('gan.models.dcgan')
 
 
@@ -104,7 +110,7 @@ def test_what_nobody_imports(module):
   if belongs(module, ['gan']):
     assert not {name for name in found if belongs(name, ['experiments'])}, 'experiments uses gan, never the other way'
   if module not in ENTRY_POINTS:
-    wrong = found & {'gan.main', 'gan.sample', 'gan.cli', 'gan.data.prepare'}
+    wrong = found & {'gan.main', 'gan.sample', 'gan.cli', 'gan.data.prepare', 'gan.dynamics.__main__'}
     assert not wrong, f'only an entry point imports {wrong}'
   if belongs(module, ['gan']) and module not in MAY_KNOW_CONFIGS:
     assert 'ml_collections' not in source, 'configuration stops at the builders'

@@ -19,44 +19,55 @@ from gan.state import GanState, PyTree
 
 
 class Field(NamedTuple):
-  """A field on flat parameters x [n]: the generator's come last, as 'disc' comes before 'gen'.
+  """A field on flat parameters x [n], in the order of the players' names: the discriminator's come first.
 
   Attributes:
-    at: x [n] -> v(x) [n].
+    evaluate: (x [n], context) -> v(x) [n].
     x: [n], where the state is.
+    context: what else the field depends on: arrays, which compiled functions take as arguments.
     unravel: x [n] -> {'gen', 'disc'} parameters.
   """
 
-  at: Callable[[Array], Array]
+  evaluate: Callable[[Array, PyTree], Array]
   x: Array
+  context: PyTree
   unravel: Callable[[Array], PyTree]
 
-  def jvp(self, tangent: Array) -> Array:
-    """J t [n], forward over reverse: as dear as a few evaluations, whatever n is."""
-    return jax.jvp(self.at, (self.x,), (tangent,))[1]
+  def value(self) -> Array:
+    """v(x) [n]."""
+    return jax.jit(self.evaluate)(self.x, self.context)
 
-  def vjp(self, cotangent: Array) -> Array:
-    """J^T c [n]."""
-    return jax.vjp(self.at, self.x)[1](cotangent)[0]
+  def jvp(self) -> Callable[[Array], Array]:
+    """t -> J t [n], forward over reverse: as dear as a few evaluations, whatever n is."""
+    product = jax.jit(lambda x, context, tangent: jax.jvp(lambda y: self.evaluate(y, context), (x,), (tangent,))[1])
+    return lambda tangent: product(self.x, self.context, tangent)
+
+  def vjp(self) -> Callable[[Array], Array]:
+    """c -> J^T c [n]."""
+    product = jax.jit(lambda x, context, cotangent: jax.vjp(lambda y: self.evaluate(y, context), x)[1](cotangent)[0])
+    return lambda cotangent: product(self.x, self.context, cotangent)
 
   def jacobian(self) -> Array:
     """J [n, n]; for small games."""
-    return jax.jacfwd(self.at)(self.x)
+    return jax.jit(jax.jacfwd(self.evaluate))(self.x, self.context)
 
 
 def make_field(game: Game, state: GanState, turn: Turn, hparams: dict[str, Array]) -> Field:
   """The field of `game` around `state`, with the batch and draws of one turn."""
   x, unravel = ravel_pytree(params_of(state))
-  moves = Moves(game, None, hparams, deal=lambda state, update: turn, mean=lambda tree: tree)
+  update = turn.update
 
-  def at(x: Array) -> Array:
-    grads, _ = moves.local_field(unravel(x), state, update=0)
+  def evaluate(x: Array, context: PyTree) -> Array:
+    state, turn, hparams = context
+    turn = turn._replace(update=update)
+    moves = Moves(game, None, hparams, deal=lambda state, update: turn, mean=lambda tree: tree)
+    grads, _ = moves.local_field(unravel(x), state, update)
     return -ravel_pytree(grads)[0]
 
-  return Field(at, x, unravel)
+  return Field(evaluate, x, (state, turn, hparams), unravel)
 
 
-def player_norms(field: Field) -> dict[str, Array]:
+def player_norms(field: Field) -> dict[str, float]:
   """Norm of each player's part of the field."""
-  parts = field.unravel(field.at(field.x))
-  return {name: jnp.linalg.norm(ravel_pytree(part)[0]) for name, part in parts.items()}
+  parts = field.unravel(field.value())
+  return {name: float(jnp.linalg.norm(ravel_pytree(part)[0])) for name, part in parts.items()}

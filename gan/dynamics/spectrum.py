@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
-import jax
 import numpy as np
 import scipy.sparse.linalg
 
 from gan.dynamics.field import Field
 
 MAX_EXACT = 512      # Parameters up to which the whole Jacobian is formed.
+BASIS = 5            # Krylov vectors of Arnoldi's iteration for each eigenvalue that is asked for,
+RESTARTS = 6         # and its restarts: they bound the products, which are all of the cost.
 
 
 class Spectrum(NamedTuple):
@@ -39,7 +40,7 @@ class Spectrum(NamedTuple):
     return max(0.0, float((-2 * moving.real / np.abs(moving) ** 2).min())) if len(moving) else float('inf')
 
 
-def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance: float = 1e-3) -> Spectrum:
+def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance: float = 1e-2) -> Spectrum:
   """The eigenvalues of largest magnitude and of largest real part.
 
   Args:
@@ -50,17 +51,17 @@ def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance:
   """
   size = field.x.size
   if size <= MAX_EXACT:
-    values = np.linalg.eigvals(np.asarray(jax.jit(field.jacobian)(), np.float64))
+    values = np.linalg.eigvals(np.asarray(field.jacobian(), np.float64))
     return Spectrum(_sorted(values), exact=True)
-  product = jax.jit(field.jvp)
+  product = field.jvp()
   operator = scipy.sparse.linalg.LinearOperator(
       (size, size), matvec=lambda v: np.asarray(product(v.ravel().astype(field.x.dtype)), np.float64), dtype=np.float64)
   start = np.random.default_rng(seed).normal(size=size)
   found, converged = [], True
   for which in ('LM', 'LR'):
     try:
-      values = scipy.sparse.linalg.eigs(operator, k=count, which=which, v0=start, tol=tolerance, maxiter=10 * count,
-                                        return_eigenvectors=False)
+      values = scipy.sparse.linalg.eigs(operator, k=count, which=which, v0=start, tol=tolerance, ncv=BASIS * count,
+                                        maxiter=RESTARTS, return_eigenvectors=False)
     except scipy.sparse.linalg.ArpackNoConvergence as error:
       values, converged = error.eigenvalues, False
     found.append(values)
@@ -79,12 +80,12 @@ def rotation(field: Field, probes: int = 8, seed: int = 0) -> float:
     seed: of the probes.
   """
   if field.x.size <= MAX_EXACT:
-    jacobian = np.asarray(jax.jit(field.jacobian)(), np.float64)
+    jacobian = np.asarray(field.jacobian(), np.float64)
     symmetric, antisymmetric = 0.5 * (jacobian + jacobian.T), 0.5 * (jacobian - jacobian.T)
   else:
     vectors = np.random.default_rng(seed).choice([-1.0, 1.0], (probes, field.x.size)).astype(field.x.dtype)
     forward, backward = (np.stack([np.asarray(product(v), np.float64) for v in vectors])
-                         for product in (jax.jit(field.jvp), jax.jit(field.vjp)))
+                         for product in (field.jvp(), field.vjp()))
     symmetric, antisymmetric = 0.5 * (forward + backward), 0.5 * (forward - backward)
   turning, descending = np.sum(antisymmetric**2), np.sum(symmetric**2)
   return float(turning / (turning + descending)) if turning + descending else 0.0

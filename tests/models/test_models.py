@@ -136,7 +136,7 @@ def test_without_batch_norm_samples_are_judged_one_by_one():
 
 
 def test_unknown_names_and_sizes():
-  with pytest.raises(ValueError, match=r"model 'dcgann' is unknown; known: dcgan, mlp, vanilla"):
+  with pytest.raises(ValueError, match=r"model 'dcgann' is unknown; known: dcgan, dirac, linear_quadratic, mlp, vanilla"):
     get_model('gen', 'dcgann', (16, 16, 1))
   for player, x in (('gen', (2, 7)), ('disc', (2, 28, 28, 1))):
     with pytest.raises(ValueError, match=r'image_size=28: DCGAN is built for 16, 32, 64 pixels'):
@@ -146,8 +146,9 @@ def test_unknown_names_and_sizes():
 def test_settings_of_the_table_are_those_of_the_modules():
   """Every setting a configuration may give is accepted, with the default that the table states."""
   for name, architecture in MODELS.items():
-    shape = (16, 16, 1) if architecture.images else (2,)
+    shape = (16, 16, 1) if architecture.images else (architecture.sample_dim or 2,)
     for player, settings in (('gen', architecture.gen_settings), ('disc', architecture.disc_settings)):
-      assert get_model(player, name, shape, **settings).width == settings['width']
+      net = get_model(player, name, shape, **settings)
+      assert {key: getattr(net, key) for key in settings} == settings
       if name != 'vanilla':  # Its module has another default width: the table rules there.
         assert get_model(player, name, shape) == get_model(player, name, shape, **settings)

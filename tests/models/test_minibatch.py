@@ -49,7 +49,7 @@ def test_stddev_equals_numpy(shape, group_size, groups):
 
 
 def test_discrimination_equals_numpy():
-  """The paper's sum, which has the sample itself in it."""
+  """The paper's sum, which has the sample itself in it, divided by the size of the batch."""
   x = samples(5, 6)
   layer = MinibatchDiscrimination(features=3, dims=2)
   variables = layer.init(jax.random.key(0), x)
@@ -60,7 +60,7 @@ def test_discrimination_equals_numpy():
   M = (x.astype(np.float64) @ kernel).reshape(5, 3, 2)
   for i in range(5):
     for b in range(3):
-      expected = sum(np.exp(-np.abs(M[i, b] - M[j, b]).sum()) for j in range(5))
+      expected = np.mean([np.exp(-np.abs(M[i, b] - M[j, b]).sum()) for j in range(5)])
       np.testing.assert_allclose(y[i, 6 + b], expected, rtol=1e-5)
 
 
@@ -70,7 +70,7 @@ def test_equal_samples_have_a_finite_gradient(layer):
   x = np.ones((4, 6), np.float32)
   variables = layer.init(jax.random.key(0), x)
   value, gradient = jax.jit(jax.value_and_grad(lambda x: jnp.sum(layer.apply(variables, x)[:, 6:])))(x)
-  np.testing.assert_allclose(value, 4 * 1e-4 if isinstance(layer, MinibatchStddev) else 4 * 3 * 4, rtol=1e-5)
+  np.testing.assert_allclose(value, 4 * 1e-4 if isinstance(layer, MinibatchStddev) else 4 * 3, rtol=1e-5)
   np.testing.assert_array_equal(gradient, 0.0)
 
 
