@@ -12,7 +12,27 @@ import numpy as np
 Rows = Sequence[Mapping[str, float]]
 
 RECENT = 0.25          # Share of the rows, the last ones, that speak for the present.
-MIN_ROWS = 8           # Fewer say nothing yet.
+MIN_ROWS = 8           # Fewer rows are no evidence: a median of them says little of a run that has only begun.
+MIN_SWINGS = 32        # Swings take more: the last half of no fewer than this. Many runs swing at first.
+MIN_EVALS = 4          # Nor are fewer evaluations, of which the last LAST_EVALS are looked at:
+LAST_EVALS = 3         # one may catch a bad moment.
+
+# Diverged. An update as large as this share of all weights overwrites what was learnt; common are 0.001 to 0.01.
+MAX_UPDATE = 0.5
+# Beyond these nothing is learnt: a logistic loss of 1000 is a probability of exp(-1000), a critic with slopes up to 1
+# cannot part images of 64 pixels by more than 222; samples ten times as far out as the data are on their way.
+MAX_LOSS, MAX_SCALE = 1e3, 10.0
+# Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
+# vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
+HIGH_ACCURACY, VANISHED = 0.95, 0.05
+# Stalled. The opponent's updates are the scale: 0.2 to 5 of them is common, 0.05 occurs with two time scales.
+EASY_ACCURACY, STANDSTILL = 0.9, 0.01
+# Oscillating. Beneath a half, fakes look more real than the data; from one batch that may be noise (0.3 is 2.3 standard
+# deviations away at a batch of 16), in a tenth of all batches it is not: the players overshoot each other.
+DECEIVED, OFTEN = 0.3, 0.1
+# Collapsed. Half of the data's variety: exp(-KL) is the share of modes that are evenly used, whatever their precision.
+# A run that gains this much from the first to the last of the evaluations is young, not collapsed.
+MIN_VARIETY, GAINING = 0.5, 1.25
 
 ADVICE = {
     'healthy': 'Nothing to do; look at the samples all the same.',
@@ -20,9 +40,10 @@ ADVICE = {
                 'discriminator).',
     'discriminator saturated': 'Use --config.loss.name=nonsaturating, fewer discriminator updates or a smaller '
                                'discriminator learning rate, or add instance noise or --config.penalty.r1=1.',
-    'mode collapse': 'Try --config.model.disc.pack=2, --config.penalty.r1=1, a relativistic loss (rpgan_logistic), or a '
-                     'larger generator.',
-    'generator stalled': "Raise the generator's learning rate or --config.update.gen_steps, or weaken the discriminator.",
+    'mode collapse': 'Try --config.model.disc.pack=2, --config.penalty.r1=1, a relativistic loss (rpgan_logistic), or '
+                     'a larger generator.',
+    'generator stalled': "Raise the generator's learning rate or --config.update.gen_steps, or weaken the "
+                         'discriminator.',
     'oscillating': 'Lower the momentum (b1) and the learning rates, add --config.penalty.r1=1, or use '
                    '--config.update.rule=extragradient.',
 }
@@ -98,16 +119,78 @@ def failures_in_a_row(rows: Rows) -> int:
 
 
 def _diverged(rows: Rows, step: int) -> Verdict | None:
-  for name, value in rows[-1].items() if rows else ():
+  """Some scalar is not finite, weights were overwritten by an update, or losses or samples are absurdly large."""
+  newest = next((row for row in reversed(rows) if 'health/verdict' not in row), {})
+  for name, value in newest.items():
     if isinstance(value, float) and not math.isfinite(value):
       return Verdict('diverged', step, name, value, math.inf)
+  for player in ('gen', 'disc'):
+    largest = 0.0  # A single weight that passes through 0 is smaller than its updates.
+    for row in rows:
+      update, weights = (row.get(f'{player}/{name}', 0.0) for name in ('update_norm', 'weight_norm'))
+      largest = max(largest, weights)
+      if largest and update > MAX_UPDATE * largest:
+        return Verdict('diverged', step, f'{player}/update_norm', update, MAX_UPDATE * largest)
+  for name, limit in (('disc/loss', MAX_LOSS), ('gen/loss', MAX_LOSS), ('eval/scale', MAX_SCALE)):
+    values = np.abs(_recent(rows, name, least=LAST_EVALS if name == 'eval/scale' else MIN_ROWS))
+    if len(values) and np.median(values) > limit:
+      return Verdict('diverged', step, name, float(np.median(values)), limit)
   return None
 
 
-CHECKS: tuple[Callable[[Rows, int], Verdict | None], ...] = (_diverged,)
+def _saturated(rows: Rows, step: int) -> Verdict | None:
+  """The discriminator is always right, and the generator's gradient is next to nothing by the run's own measure."""
+  accuracy, grads = _recent(rows, 'disc/accuracy'), _recent(rows, 'gen/grad_norm')
+  if not (len(accuracy) and len(grads)) or np.median(accuracy) < HIGH_ACCURACY:
+    return None
+  before = _values(rows, 'gen/grad_norm')
+  value, threshold = float(np.median(grads)), VANISHED * float(max(before[0], np.median(before)))
+  return Verdict('discriminator saturated', step, 'gen/grad_norm', value, threshold) if value < threshold else None
 
 
-def _recent(rows: Rows, name: str) -> np.ndarray:
-  """The last quarter of a scalar's values; empty if there are too few."""
+def _stalled(rows: Rows, step: int) -> Verdict | None:
+  """The samples are told easily, and the generator hardly moves beside the discriminator."""
+  names = ('disc/accuracy', 'gen/update_norm', 'disc/update_norm')
+  recent = [_recent(rows, name) for name in names]
+  if not all(map(len, recent)):
+    return None
+  accuracy, gen, disc = (float(np.median(values)) for values in recent)
+  if accuracy >= EASY_ACCURACY and gen < STANDSTILL * disc:
+    return Verdict('generator stalled', step, 'gen/update_norm', gen, STANDSTILL * disc)
+  return None
+
+
+def _oscillating(rows: Rows, step: int) -> Verdict | None:
+  """Time and again the discriminator holds the samples for more real than the data, and then not."""
+  accuracy = _values(rows, 'disc/accuracy')
+  if len(accuracy) < MIN_SWINGS:
+    return None
+  low, high = (float(value) for value in np.quantile(accuracy[len(accuracy) // 2:], [OFTEN, 1.0 - OFTEN]))
+  return Verdict('oscillating', step, 'disc/accuracy', low, DECEIVED) if low < DECEIVED and high >= 0.5 else None
+
+
+def _collapsed(rows: Rows, step: int) -> Verdict | None:
+  """Samples have less than half of the data's variety, and it does not grow."""
+  for name, variety in (('eval/reverse_kl', lambda kl: np.exp(-kl)), ('eval/diversity', np.asarray)):
+    values = _values(rows, name)
+    last = variety(values[-LAST_EVALS:])
+    if len(values) >= MIN_EVALS and last.max() < MIN_VARIETY and last[-1] <= GAINING * last[0]:
+      threshold = -math.log(MIN_VARIETY) if name == 'eval/reverse_kl' else MIN_VARIETY
+      return Verdict('mode collapse', step, name, float(values[-1]), threshold)
+  return None
+
+
+# The cause before its consequence: whoever stands still or swings has few modes too.
+CHECKS: tuple[Callable[[Rows, int], Verdict | None], ...] = (_diverged, _saturated, _stalled, _oscillating, _collapsed)
+
+
+def _values(rows: Rows, name: str) -> np.ndarray:
+  """All finite values of a scalar."""
   values = np.array([row[name] for row in rows if name in row], np.float64)
-  return values[-max(MIN_ROWS, math.ceil(RECENT * len(values))):] if len(values) >= MIN_ROWS else values[:0]
+  return values[np.isfinite(values)]
+
+
+def _recent(rows: Rows, name: str, least: int = MIN_ROWS) -> np.ndarray:
+  """The last quarter of a scalar's values, no fewer than `least`; empty if there are not so many."""
+  values = _values(rows, name)
+  return values[-max(least, math.ceil(RECENT * len(values))):] if len(values) >= least else values[:0]

@@ -46,7 +46,7 @@ CLOSED_FORM = {
     # A = -v, B = v, C = -v.
     'wasserstein': Slopes(-1, 1, 0),
     # L_D = E P(psi (x - y)): dL_D/dpsi = E P'(psi (x - y)) (x - y), whose slope is -P'(0) in theta and
-    # P''(0) E (x - y)^2 = P''(0) 2 s^2 in psi: real and generated sample have noise of their own. L_G = E P(psi (y - x)).
+    # P''(0) E (x - y)^2 = P''(0) 2 s^2 in psi: each of the two samples has its own noise. L_G = E P(psi (y - x)).
     'rpgan_logistic': Slopes(-1 / 2, 1 / 2, 2 / 4),   # P = softplus(-t).
     'rpgan_hinge': Slopes(-1, 1, 0),                  # P = 1 - t on |t| < 1.
     'rpgan_least_squares': Slopes(-2, 2, 2 * 2),      # P = (t - 1)^2.
@@ -71,9 +71,9 @@ CLOSED_FORM = {
     # -log P and -log(1 - P) at alpha = 1, the default.
     'alpha_saturating': LOGISTIC,
     'alpha_nonsaturating': LOGISTIC,
-    # L_D = log sum exp over all 2B logits - mean real logit. dL_D/dpsi is the mean under softmax weights less the mean of
-    # real samples: theta / 2 at equal weights, and the variance of all samples, s^2, per unit of psi. L_G differs in
-    # subtracting the mean of all logits: dL_G/dtheta = psi (weight of the generated ones - 1/2), of third order.
+    # L_D = log sum exp over all 2B logits - mean real logit. dL_D/dpsi is the mean of samples under the softmax weights
+    # less that of real ones: theta / 2 at equal weights, and their variance s^2 for each unit of psi. L_G subtracts the
+    # mean of all logits instead: dL_G/dtheta = psi (weight of the generated ones - 1/2), of third order.
     'softmax': Slopes(0, 1 / 2, 1),
 }
 
@@ -97,6 +97,15 @@ def operator(rule: str, jacobian: np.ndarray, lr: float, consensus: float = 0.0,
   if rule == 'consensus':
     return eye - lr * (jacobian + consensus * jacobian.T @ jacobian)
   raise ValueError(f'rule={rule!r} has no closed form here; known: {", ".join(RULES)}')
+
+
+def linear_distances(matrix: np.ndarray, start: np.ndarray, num_steps: int) -> np.ndarray:
+  """Distances [num_steps + 1] from 0 of the linear iteration; they may overflow."""
+  points, power = start[:, None], matrix
+  with np.errstate(over='ignore', invalid='ignore'):
+    while points.shape[1] <= num_steps:  # Doubled: `power` is that of as many steps as there are points.
+      points, power = np.concatenate([points, power @ points], axis=1), power @ power
+    return np.hypot(*points[:, :num_steps + 1])
 
 
 def is_defective(matrix: np.ndarray) -> bool:

@@ -12,13 +12,8 @@ within a turn. Where the two differ, the peer has less to do: it reports no scal
 
 import argparse
 import copy
-import math
-import os
-import platform
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -27,12 +22,22 @@ import numpy as np
 from jax import Array
 
 from configs import dcgan
+from experiments.benchmarks.timing import (
+  MAX_FOREIGN,
+  Run,
+  describe,
+  describe_machine,
+  drive,
+  foreign_seconds,
+  num_cores,
+  rate,
+)
 from gan.build import Build, build, make_initial_state, make_loop, make_pipeline
-from gan.config import validate
 from gan.data import digits
-from gan.data.pipeline import Pipeline, load_all
+from gan.data.pipeline import load_all
 from gan.data.source import ImageSource
 from gan.step import make_loop as make_step_loop
+from gan.validate import validate
 
 try:
   import torch
@@ -42,11 +47,7 @@ except ImportError:
 
 IMAGE_SIZE = 32
 MNIST_SIZE = 60_000
-MAX_FOREIGN = 0.05           # Share of the cores that other programs may use.
 OURS, SMALL, NCHW, CHANNELS_LAST = 'gan, 60,000 images', 'gan, 1,500 images', 'PyTorch NCHW', 'PyTorch channels_last'
-
-Run = Callable[[int], None]   # Computes so many steps, and returns when they are done.
-
 
 class Gathered(NamedTuple):
   """What a loop carries that does nothing but make batches."""
@@ -76,24 +77,6 @@ def make_data(num_examples: int | None = None) -> ImageSource:
   drawn = np.random.default_rng(0).integers(len(images), size=num_examples)
   return ImageSource('digits', 'train', source.shape, source.class_names,
                      digits.ArrayRecords(images[drawn], labels[drawn]))
-
-
-def drive(loop: Callable, state: tuple, batches: Pipeline, hparams: dict, steps_per_call: int) -> Run:
-  """Dispatches a compiled loop as gan/train.py does."""
-  reached = 0
-
-  def run(steps: int) -> None:
-    nonlocal state, reached
-    stop = reached + steps
-    while reached < stop:
-      count = min(steps_per_call, stop - reached)
-      state, _, (step, finite) = loop(state, batches.feed(reached, count), hparams, np.int32(count))
-      reached += count
-    jax.block_until_ready(state)
-    if int(step) != reached or not finite:
-      sys.exit(f'our training left the finite numbers at step {int(step)}; its speed would mean nothing')
-
-  return run
 
 
 def make_ours(config: ml_collections.ConfigDict, source: ImageSource) -> tuple[Build, Run, Run]:
@@ -194,41 +177,6 @@ def check_same_size(built: Build, nets: tuple['nn.Module', 'nn.Module']) -> None
     print(f'{name}: {ours:,} parameters, ours and the peer\'s')
 
 
-def rate(run: Run, steps: int) -> float:
-  """Steps per second of one turn."""
-  start = time.perf_counter()
-  run(steps)
-  return steps / (time.perf_counter() - start)
-
-
-def describe(values: np.ndarray) -> str:
-  """Median, minimum and maximum."""
-  return f'{np.median(values):8.2f} {np.min(values):8.2f} {np.max(values):8.2f}'
-
-
-def num_cores() -> int:
-  """Cores that this process may use."""
-  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-
-
-def describe_machine() -> str:
-  """CPU, cores and versions: what a speed is worth nothing without."""
-  cpuinfo = Path('/proc/cpuinfo')
-  lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-  names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-  return (f'{names[0] if names else platform.processor()}, {num_cores()} cores; Python {platform.python_version()}, '
-          f'jax {jax.__version__}, torch {torch.__version__}')
-
-
-def foreign_seconds() -> float:
-  """CPU seconds since boot of all other programs and, in a virtual machine, of its neighbours; nan if not Linux."""
-  stat = Path('/proc/stat')
-  if not stat.exists():
-    return math.nan
-  user, nice, system, _, _, irq, softirq, steal = map(int, stat.read_text().split()[1:9])
-  return (user + nice + system + irq + softirq + steal) / os.sysconf('SC_CLK_TCK') - time.process_time()
-
-
 def main() -> None:
   """Measures, and prints a table."""
   parser = argparse.ArgumentParser(description='Training steps per second: our DCGAN and eager PyTorch, on the CPU.')
@@ -244,7 +192,7 @@ def main() -> None:
   torch.manual_seed(0)
 
   print(f'python -m experiments.benchmarks.dcgan_vs_pytorch {" ".join(sys.argv[1:])}'.strip())
-  print(describe_machine())
+  print(f'{describe_machine()}, torch {torch.__version__}')
   config = make_config(args.batch_size, args.width)
   source, small = make_data(MNIST_SIZE), make_data()
   nets = make_peer_nets(source.shape[-1], args.width, config.model.z_dim)

@@ -38,12 +38,12 @@ class Field(NamedTuple):
     return jax.jit(self.evaluate)(self.x, self.context)
 
   def jvp(self) -> Callable[[Array], Array]:
-    """t -> J t [n], forward over reverse: as dear as a few evaluations, whatever n is."""
+    """The product t -> J t [n], forward over reverse: as dear as a few evaluations, whatever n is."""
     product = jax.jit(lambda x, context, tangent: jax.jvp(lambda y: self.evaluate(y, context), (x,), (tangent,))[1])
     return lambda tangent: product(self.x, self.context, tangent)
 
   def vjp(self) -> Callable[[Array], Array]:
-    """c -> J^T c [n]."""
+    """The product c -> J^T c [n]."""
     product = jax.jit(lambda x, context, cotangent: jax.vjp(lambda y: self.evaluate(y, context), x)[1](cotangent)[0])
     return lambda cotangent: product(self.x, self.context, cotangent)
 

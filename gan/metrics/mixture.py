@@ -17,7 +17,8 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
   Returns:
     `modes`: number of modes that are the nearest one of a sample within 3 sigma; `high_quality`: share of samples
     within 3 sigma of their nearest mode; `reverse_kl`: KL divergence, in nats, of the shares of all samples by nearest
-    mode from the uniform distribution.
+    mode from the uniform distribution; `scale`: root mean square distance from the centre of the modes, over that of
+    the mixture.
 
   Raises:
     ValueError: if a sample is not finite; says how many.
@@ -28,9 +29,12 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
   close = distances.min(axis=1) <= 3 * sigma
   shares = np.bincount(nearest, minlength=len(modes)) / len(samples)
   present = shares[shares > 0]
+  centre = modes.mean(axis=0, dtype=np.float64)
+  sizes = [np.mean(np.sum((points - centre) ** 2, axis=-1)) for points in (samples.astype(np.float64), modes)]
   return {'modes': float(len(np.unique(nearest[close]))),
           'high_quality': float(close.mean()),
-          'reverse_kl': float(np.sum(present * np.log(present * len(modes))))}
+          'reverse_kl': float(np.sum(present * np.log(present * len(modes)))),
+          'scale': float(np.sqrt(sizes[0] / (sizes[1] + modes.shape[1] * sigma**2)))}
 
 
 def line_scores(samples: np.ndarray, truth: np.ndarray) -> dict[str, float]:

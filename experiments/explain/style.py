@@ -1,0 +1,48 @@
+"""How the pictures look: colours that mean the same thing in all of them, and plain axes.
+
+Blue is the generator, orange the discriminator, grey the data. Lines that differ in colour differ in dashes too.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gan.images import INK
+from gan.page import DISC, GEN
+from gan.plots import GRID, PANEL, SOFT
+
+SATURATING = '#a5368f'         # Beside GEN for the two forms of the generator's loss; told apart by dashes as well.
+DATA = '#8892a0'
+DPI = 140                      # The page shows them at about 1,080 pixels: sharp on dense screens too.
+
+__all__ = ['DATA', 'DISC', 'GEN', 'GRID', 'INK', 'PANEL', 'SATURATING', 'SOFT', 'Explained', 'new_figure', 'plain']
+
+
+class Explained(NamedTuple):
+  """A picture and what was measured while it was made.
+
+  Attributes:
+    image: uint8 [H, W, 3].
+    facts: plain data for the text beside it; every number there comes from here.
+  """
+
+  image: np.ndarray
+  facts: dict[str, Any]
+
+
+def new_figure(width: float, height: float) -> Figure:
+  """A white figure; inches."""
+  return Figure(figsize=(width, height), dpi=DPI, facecolor='white')
+
+
+def plain(axes: Any, title: str = '', xlabel: str = '', ylabel: str = '') -> None:
+  """Styles axes: a pale panel, no ticks, a bold title at the left."""
+  axes.set_facecolor(PANEL)
+  axes.grid(color=GRID, linewidth=0.7)
+  axes.set_axisbelow(True)
+  axes.spines[:].set_color(GRID)
+  axes.tick_params(labelsize=9, colors=INK, length=0, which='both')
+  axes.set_title(title, loc='left', fontsize=11, weight='bold', color=INK, pad=9, parse_math=False)
+  axes.set_xlabel(xlabel, fontsize=10, color=INK)
+  axes.set_ylabel(ylabel, fontsize=10, color=INK)

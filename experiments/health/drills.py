@@ -1,0 +1,102 @@
+"""Runs constructed to fail, one way each, and runs that do not: what the thresholds of gan/health.py are measured with.
+
+Small enough for a CPU: seconds each. `train.py` is not involved, but for its scalars: they come from the same loop.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+import optax
+
+from configs import dcgan, toy, vanilla
+from gan import build
+from gan.config import apply_overrides
+from gan.evaluate import make_evaluator, make_sampler
+from gan.metrics import NonFiniteSamplesError
+
+FILES = {'toy': toy, 'dcgan': dcgan, 'vanilla': vanilla}
+SMALL = {'model.gen.width': 64, 'model.disc.width': 64, 'train.batch_size': 64, 'train.num_steps': 2_000,
+         'train.log_every': 25, 'train.eval_every': 200, 'train.ema_decay': 0.99, 'train.eval_samples': 1_000}
+TINY_IMAGES = {'model.gen.width': 16, 'model.disc.width': 16, 'train.batch_size': 32, 'train.num_steps': 400,
+               'train.log_every': 5, 'train.eval_every': 40, 'train.ema_decay': 0.95, 'train.eval_samples': 256}
+
+
+def both(**settings: Any) -> dict[str, Any]:
+  """The same settings for both optimizers."""
+  return {f'optimizer.{player}.{name}': value for player in ('gen', 'disc') for name, value in settings.items()}
+
+
+class Drill(NamedTuple):
+  """A setting whose outcome is known.
+
+  Attributes:
+    kind: the verdict that it deserves.
+    file: key of FILES.
+    argument: of its get_config.
+    overrides: dotted fields.
+  """
+
+  kind: str
+  file: str
+  argument: str
+  overrides: dict[str, Any]
+
+  @property
+  def config(self) -> ml_collections.ConfigDict:
+    """What is run."""
+    config = FILES[self.file].get_config(self.argument)
+    apply_overrides(config, (SMALL if self.file == 'toy' else TINY_IMAGES) | self.overrides)
+    return config
+
+
+TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 2}
+MOMENTUM = both(b1=0.9, lr=5e-3)
+DRILLS = {
+    'ring': Drill('healthy', 'toy', 'ring', {}),
+    'ring, hinge': Drill('healthy', 'toy', 'ring,loss=hinge', {}),
+    'ring, least squares': Drill('healthy', 'toy', 'ring,loss=least_squares', {}),
+    'ring, R1': Drill('healthy', 'toy', 'ring', {'penalty.r1': 0.1}),
+    'ring, WGAN': Drill('healthy', 'toy', 'ring,loss=wasserstein', {}),
+    'digits': Drill('healthy', 'dcgan', 'digits', {}),
+    'learning rate 1': Drill('diverged', 'toy', 'ring', both(lr=1.0)),
+    'learning rate 1, SGD': Drill('diverged', 'toy', 'ring', both(lr=1.0, name='sgd')),
+    'learning rate 1, digits': Drill('diverged', 'vanilla', 'digits', both(lr=1.0)),
+    'too fast D': Drill('discriminator saturated', 'vanilla', 'digits,loss=saturating', TOO_FAST),
+    'tiny G on grid': Drill('mode collapse', 'toy', 'grid', {'model.gen.width': 2}),
+    'idle G': Drill('generator stalled', 'toy', 'ring', {'optimizer.gen.lr': 1e-7}),
+    'WGAN, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | {'loss.name': 'wasserstein', 'penalty.clip': 0.1}),
+    'SGD, momentum': Drill('oscillating', 'toy', 'ring', both(b1=0.9, lr=0.01, name='sgd') | {
+        'update.rule': 'simultaneous'}),
+}
+
+
+def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[list[dict[str, float]]]:
+  """The rows that a run of each seed logs, up to its end or its first step that is not finite; compiled once."""
+  data = build.open_data(config)
+  built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+  settings = config.train
+  evaluate = make_evaluator(data, make_sampler(built.game, config.model.z_dim, config.model.z), settings.eval_samples)
+  batches = build.make_pipeline(config, data, built.parallel, jax.random.key(0))
+  loop = build.make_loop(config, built, batches)
+  for seed in seeds:
+    state, rows, finite = build.make_initial_state(built, seed), [], True
+    for stop in (1, *range(settings.log_every, settings.num_steps + 1, settings.log_every)):
+      start = rows[-1]['step'] if rows else 0
+      state, scalars, last = loop(state, batches.feed(start, stop - start), built.hparams, np.int32(stop - start))
+      row = {'step': int(last[0])} | {name: float(value) for name, value in jax.device_get(scalars).items()}
+      for player in ('gen', 'disc'):
+        row.setdefault(f'{player}/weight_norm', float(optax.tree.norm(getattr(state, player).params)))
+      rows.append(row)
+      finite = bool(last[1])
+      if finite and stop % settings.eval_every == 0:
+        try:
+          row |= evaluate(state.ema, state.rng)
+        except NonFiniteSamplesError:
+          row['eval/scale'] = np.inf
+          finite = False
+      if not finite:
+        break
+    yield rows
