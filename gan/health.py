@@ -171,9 +171,9 @@ def _oscillating(rows: Rows, step: int) -> Verdict | None:
 
 def _collapsed(rows: Rows, step: int) -> Verdict | None:
   """Samples have less than half of the data's variety, and it does not grow."""
-  for name, variety in (('eval/reverse_kl', lambda kl: np.exp(-kl)), ('eval/diversity', np.asarray)):
+  for name in ('eval/reverse_kl', 'eval/diversity'):
     values = _values(rows, name)
-    last = variety(values[-LAST_EVALS:])
+    last = values[-LAST_EVALS:] if name == 'eval/diversity' else np.exp(-np.maximum(values[-LAST_EVALS:], 0.0))
     if len(values) >= MIN_EVALS and last.max() < MIN_VARIETY and last[-1] <= GAINING * last[0]:
       threshold = -math.log(MIN_VARIETY) if name == 'eval/reverse_kl' else MIN_VARIETY
       return Verdict('mode collapse', step, name, float(values[-1]), threshold)

@@ -183,7 +183,7 @@ def consensus(state: GanState, moves: Moves) -> Result:
   """
   grads, stats, scalars = moves.field(state)
   transposed = _transposed_product(state, moves, grads)
-  strength = moves.hparams['update.consensus']
+  strength = moves.hparams.get('update.consensus', 0.0)
   state, norms = moves.descend_both(state, jax.tree.map(lambda v, t: v + strength * t, grads, transposed), stats)
   return state, scalars | norms
 
@@ -200,7 +200,7 @@ def symplectic(state: GanState, moves: Moves) -> Result:
   adjustment = jax.tree.map(lambda t, f: 0.5 * (t - f), transposed, moves.mean(forward))
   size = sum(leaf.size for leaf in jax.tree.leaves(grads))
   aligned = optax.tree.vdot(grads, transposed) * optax.tree.vdot(adjustment, transposed) / size + ALIGNMENT
-  strength = moves.hparams['update.adjustment'] * jnp.sign(aligned)
+  strength = moves.hparams.get('update.adjustment', 0.0) * jnp.sign(aligned)
   state, norms = moves.descend_both(state, jax.tree.map(lambda v, a: v + strength * a, grads, adjustment), stats)
   return state, scalars | norms
 

@@ -183,15 +183,20 @@ def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 
 def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  points, policy = config.data.name in toy.MIXTURES, config.augment.policy
+  points, policy, defaults = config.data.name in toy.MIXTURES, config.augment.policy, base_config().augment
   if policy not in ('none', 'ada'):
     for name in policy.split('+'):
-      if name not in DIFF_AUGMENT:
+      if name in ('none', 'ada'):
+        yield f'augment.policy={policy!r}: {name} stands alone; use {name}, or {"+".join(DIFF_AUGMENT)}'
+      elif name not in DIFF_AUGMENT:
         yield f'augment.policy={policy!r}: {name!r} is unknown{nearest(name, ("none", "ada", *DIFF_AUGMENT))}'
   for field in ('penalty.cr_real', 'penalty.cr_fake', 'augment.policy'):
     group, name = field.split('.')
     if points and config[group][name] not in (0.0, 'none'):
       yield f'{field}={config[group][name]} transforms images; data.name={config.data.name} has none'
+  for setting in ('ada_target', 'ada_images'):
+    if policy != 'ada' and config.augment[setting] != defaults[setting]:
+      yield f'augment.{setting}={config.augment[setting]} does nothing without augment.policy=ada'
   if config.augment.noise_steps and not config.augment.noise:
     yield f'augment.noise_steps={config.augment.noise_steps} does nothing without augment.noise'
 

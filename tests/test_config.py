@@ -100,8 +100,7 @@ def test_config_files_refuse_what_they_do_not_know():
 
 def test_all_problems_are_listed_at_once():
   lines = problems(valid(loss__name='hing', train__batch_size=0, optimizer__gen__lr=-1.0, parallel__strategy='tpu'))
-  assert lines == ["  * loss.name='hing' is unknown; known: hinge, least_squares, nonsaturating, saturating, "
-                   'wasserstein (did you mean hinge?)',
+  assert lines == [f"  * loss.name='hing' is unknown; known: {', '.join(sorted(LOSSES))} (did you mean hinge?)",
                    "  * parallel.strategy='tpu' is unknown; known: jit, pmap",
                    '  * optimizer.gen.lr=-1.0 must be positive', '  * train.batch_size=0 must be positive']
   lines = problems(valid(loss__name='wasserstein', loss__margin=2.0, model__gen__layers=2, data__path='here'))
@@ -120,18 +119,25 @@ def test_unknown_names(field):
 
 NUMBERS = {field: value for field, value in flatten(base_config()).items()
            if type(value) in (int, float)} | {'model.gen.layers': 2, 'model.disc.layers': 2}
-ANY_SIGN = {'loss.a', 'loss.b', 'loss.c'}
-ZERO_IS_FINE = ANY_SIGN | {'seed', 'data.image_size', 'data.resident_bytes', 'penalty.clip', 'loss.label_smoothing',
-                           'train.ema_decay', *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in
-                                                ('b1', 'b2', 'decay_steps', 'warmup_steps'))}
-BELOW_ONE = ('loss.label_smoothing', 'train.ema_decay', 'optimizer.gen.b1', 'optimizer.gen.b2', 'optimizer.disc.b1',
-             'optimizer.disc.b2')
+ANY_SIGN = {'loss.a', 'loss.b', 'loss.c', 'model.gen.start', 'model.disc.start'}
+ZERO_IS_FINE = ANY_SIGN | {
+    'seed', 'data.image_size', 'data.resident_bytes', 'loss.label_smoothing', 'loss.label_flip', 'train.ema_decay',
+    'train.patience', 'augment.noise', 'augment.noise_steps', 'augment.ada_target', 'update.consensus',
+    'update.adjustment', *(field for field, value in NUMBERS.items()
+                           if field.startswith('penalty.') and isinstance(value, float)),
+    *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
+      for field in ('b1', 'b2', 'decay_steps', 'warmup_steps', 'weight_decay'))}
+BELOW_ONE = ('loss.label_smoothing', 'loss.label_flip', 'train.ema_decay', 'penalty.lecam_decay', 'optimizer.gen.b1',
+             'optimizer.gen.b2', 'optimizer.disc.b1', 'optimizer.disc.b2', 'augment.ada_target')
 
 
 @pytest.mark.parametrize('field', [field for field, value in NUMBERS.items() if isinstance(value, float)])
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
 def test_numbers_must_be_finite(field, value):
+  """All but the order of an alpha-loss, whose limit is a loss too: `test_right_combinations`."""
   config = base_config()
+  if value == math.inf and field.startswith('loss.alpha'):
+    return
   apply_overrides(config, {field: value})
   assert problems(config) == [f'  * {field}={value} must be a finite number']
 
@@ -139,7 +145,8 @@ def test_numbers_must_be_finite(field, value):
 @pytest.mark.parametrize(('field', 'value'), [
     *((field, type(value)(-1)) for field, value in NUMBERS.items() if field not in ANY_SIGN),
     *((field, type(value)(0)) for field, value in NUMBERS.items() if field not in ZERO_IS_FINE),
-    *((field, 1.0) for field in BELOW_ONE), ('train.num_steps', 2**31), ('seed', 2**32)])
+    *((field, 1.0) for field in BELOW_ONE), ('update.lookahead', 1.5), ('loss.margin', 1e-40),
+    ('train.num_steps', 2**31), ('seed', 2**32)])
 def test_numbers_must_lie_in_their_range(field, value):
   """A seed becomes a uint32 and a step an int32: what does not fit has to be refused here, not crash there."""
   config = base_config()
@@ -154,7 +161,7 @@ def test_numbers_must_lie_in_their_range(field, value):
     ({'loss__a': -1.0}, 'loss.a=-1.0 does nothing'),
     ({'loss__name': 'least_squares', 'loss__a': 1.0}, 'loss.a=1.0 equals loss.b'),
     ({'loss__name': 'least_squares', 'loss__c': 0.0}, 'loss.c=0.0 equals loss.a'),
-    ({'loss__name': 'wasserstein'}, 'add --config.penalty.clip=0.01'),
+    ({'loss__name': 'wasserstein'}, 'add --config.penalty.gp=10 or --config.penalty.clip=0.01'),
     ({'model__gen__layers': 2}, 'model.gen.layers=2 does nothing for model.gen.name=dcgan'),
     ({'model__disc__name': 'vanilla', 'model__disc__batch_norm': True}, 'model.disc.batch_norm=True does nothing'),
     ({'model__gen__name': 'mlp'}, 'does not fit the images of data.name=digits; use dcgan or vanilla'),
@@ -180,6 +187,104 @@ def test_wrong_combinations(overrides, message):
     {'data__image_size': 28, 'model__gen__name': 'vanilla', 'model__disc__name': 'vanilla', 'model__gen__layers': 3}])
 def test_right_combinations(overrides):
   validate(valid(**overrides))
+
+
+POINTS = {'data__name': 'ring', 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'}
+NO_BATCH_NORM = {'model__disc__batch_norm': False}
+
+
+@pytest.mark.parametrize('name', ['r1', 'r2', 'gp', 'dragan', 'zero_gp'])
+@pytest.mark.parametrize('difference', [False, True])
+def test_slopes_need_samples_that_are_judged_one_by_one(name, difference):
+  weight = {f'penalty__{name}': 1.0} | ({'penalty__difference_std': 0.1, 'penalty__r1': 1.0} if difference else {})
+  said = f'penalty.{name}=1.0 takes the slope at each sample, and '
+  lines = problems(valid(**weight))
+  assert f'  * {said}batch norm makes a logit depend on all samples of the batch; add ' \
+         '--config.model.disc.batch_norm=False' in lines
+  assert len(lines) == len({f'penalty__{name}', 'penalty__r1'} & set(weight))
+  lines = problems(valid(**weight, **NO_BATCH_NORM, model__disc__minibatch='discrimination'))
+  assert f'  * {said}minibatch discrimination compares all samples of the batch; leave one of them out' in lines
+  validate(valid(**weight, **NO_BATCH_NORM))
+  validate(valid(**weight, **NO_BATCH_NORM, model__disc__minibatch='stddev'))  # As StyleGAN2 has it.
+  validate(valid(**weight, **POINTS))
+
+
+@pytest.mark.parametrize('name', ['hinge_saturating', 'least_squares_nonsaturating', 'softmax_minimax',
+                                  'wasserstein_nonsaturating', 'ragan_hinge_alternative'])
+def test_forms_that_no_paper_defines(name):
+  base = name.rpartition('_')[0]
+  [line] = problems(valid(loss__name=name))
+  assert line == f"  * loss.name={name!r}: {LOSSES[base].paper} defines no {name.rpartition('_')[2]} form of {base}; " \
+                 f'use {base}'
+
+
+@pytest.mark.parametrize(('overrides', 'message'), [
+    ({'penalty__every': 4}, 'penalty.every=4 does nothing without penalty.r1 or r2'),
+    ({'penalty__difference_std': 0.1}, 'penalty.difference_std=0.1 does nothing without penalty.r1 or r2'),
+    ({'penalty__dragan_std': 0.1}, 'penalty.dragan_std=0.1 does nothing without penalty.dragan'),
+    ({'penalty__target': 0.0}, 'penalty.target=0.0 does nothing without penalty.gp or dragan'),
+    ({'penalty__one_sided': True}, 'penalty.one_sided=True does nothing without penalty.gp or dragan'),
+    ({'penalty__lecam_decay': 0.5}, 'penalty.lecam_decay=0.5 does nothing without penalty.lecam'),
+    ({'penalty__zcr_std': 0.1}, 'penalty.zcr_std=0.1 does nothing without penalty.zcr_disc or zcr_gen'),
+    ({'penalty__zcr_gen': 1.0, 'penalty__zcr_std': 0.0}, 'penalty.zcr_std=0 leaves the penalty nothing to compare; try'),
+    (NO_BATCH_NORM | {'penalty__dragan': 1.0, 'penalty__dragan_std': 0.0}, 'penalty.dragan_std=0 leaves the penalty'),
+    (NO_BATCH_NORM | {'penalty__r1': 1.0, 'penalty__every': 4, 'update__rule': 'consensus'},
+     'penalty.every=4 is for rules in which the players take turns; update.rule=consensus follows one field, so use '
+     'penalty.every=1'),
+    ({'update__rule': 'extragradient', 'train__disc_steps': 2},
+     'train.disc_steps=2: with update.rule=extragradient both players move at once; use 1, and another learning rate'),
+    ({'update__rule': 'simultaneous', 'update__first': 'gen'}, 'update.first=gen does nothing for update.rule=simul'),
+    ({'update__rule': 'optimistic', 'update__gen_steps': 2}, 'update.gen_steps=2 does nothing for update.rule=optim'),
+    ({'update__unroll_steps': 3}, 'update.unroll_steps=3 does nothing for update.rule=alternating'),
+    ({'update__lookahead_steps': 3}, 'update.lookahead_steps=3 does nothing for update.rule=alternating'),
+    ({'update__rule': 'unrolled', 'update__lookahead': 0.2}, 'update.lookahead=0.2 does nothing for update.rule=unr'),
+    ({'update__rule': 'symplectic', 'update__consensus': 2.0}, 'update.consensus=2.0 does nothing for update.rule=sym'),
+    ({'update__rule': 'consensus', 'update__adjustment': 2.0}, 'update.adjustment=2.0 does nothing for update.rule=con'),
+    ({'train__patience': 3}, 'train.patience=3 does nothing with train.on_failure=continue; use stop'),
+    ({'model__disc__pack': 3}, 'model.disc.pack=3 must divide the 128 samples of each device'),
+    ({'augment__policy': 'color+blur'}, "augment.policy='color+blur': 'blur' is unknown; known: ada, color, cutout, none"),
+    ({'augment__policy': 'colour'}, "'colour' is unknown; known: ada, color, cutout, none, translation (did you mean c"),
+    ({'augment__policy': 'ada+color'}, "augment.policy='ada+color': ada stands alone; use ada, or color+translation+cut"),
+    ({'augment__noise_steps': 5}, 'augment.noise_steps=5 does nothing without augment.noise'),
+    ({'augment__ada_target': 0.5}, 'augment.ada_target=0.5 does nothing without augment.policy=ada'),
+    ({'augment__ada_images': 5}, 'augment.ada_images=5 does nothing without augment.policy=ada'),
+    (POINTS | {'augment__policy': 'ada'}, 'augment.policy=ada transforms images; data.name=ring has none'),
+    (POINTS | {'penalty__cr_real': 1.0}, 'penalty.cr_real=1.0 transforms images; data.name=ring has none'),
+    (POINTS | {'penalty__cr_fake': 1.0}, 'penalty.cr_fake=1.0 transforms images; data.name=ring has none'),
+    ({'model__gen__start': 1.0}, 'model.gen.start=1.0 does nothing for model.gen.name=dcgan'),
+    (POINTS | {'model__gen__name': 'dirac', 'model__gen__width': None},
+     'model.gen.name=dirac is for samples of 1 number, which data.name=ring has not; use data.name=dirac or gaussian, '
+     'or model.gen.name=mlp'),
+    ({'loss__alpha_disc': math.inf}, 'loss.alpha_disc=inf does nothing for loss.name=nonsaturating; it belongs to alpha')])
+def test_refusals_name_the_field_the_rule_and_the_way_out(overrides, message):
+  [line] = problems(valid(**overrides))
+  assert line.startswith('  * ')
+  assert message in line
+
+
+@pytest.mark.parametrize('overrides', [
+    {'loss__name': 'alpha_saturating', 'loss__alpha_disc': math.inf, 'loss__alpha_gen': 0.5},
+    {'loss__name': 'wasserstein', 'model__disc__spectral_norm': True},
+    *({'loss__name': 'wasserstein', **NO_BATCH_NORM, f'penalty__{name}': 1.0} for name in ('gp', 'r1', 'zero_gp')),
+    NO_BATCH_NORM | {'penalty__r1': 1.0, 'penalty__r2': 2.0, 'penalty__every': 16, 'penalty__difference_std': 0.1},
+    NO_BATCH_NORM | {'penalty__r2': 1.0, 'penalty__every': 4, 'update__rule': 'lookahead', 'update__lookahead': 1.0},
+    NO_BATCH_NORM | {'penalty__gp': 10.0, 'penalty__target': 0.0, 'penalty__one_sided': True, 'train__disc_steps': 5},
+    NO_BATCH_NORM | {'penalty__r1': 1.0, 'update__rule': 'consensus', 'update__consensus': 0.0},
+    {'penalty__lecam': 0.3, 'penalty__lecam_decay': 0.0, 'penalty__zcr_gen': 0.5, 'penalty__orthogonal': 1e-4},
+    {'update__rule': 'unrolled', 'update__unroll_steps': 3, 'update__first': 'gen', 'train__disc_steps': 2},
+    {'update__rule': 'symplectic', 'update__adjustment': 0.5}, {'update__gen_steps': 2, 'loss__label_flip': 0.1},
+    {'augment__policy': 'ada', 'augment__ada_target': 0.0, 'augment__ada_images': 100}, {'model__disc__pack': 2},
+    {'augment__policy': 'color+translation', 'augment__noise': 0.1, 'augment__noise_steps': 10},
+    POINTS | {'augment__noise': 0.1, 'penalty__zcr_disc': 1.0, 'model__disc__minibatch': 'discrimination'},
+    {'train__on_failure': 'stop', 'train__patience': 2}])
+def test_right_regularisers_and_rules(overrides):
+  validate(valid(**overrides))
+
+
+def test_pack_must_divide_what_each_device_has():
+  assert problems(valid(model__disc__pack=4, train__batch_size=24), 4) == [
+      '  * model.disc.pack=4 must divide the 6 samples of each device']
+  validate(valid(model__disc__pack=3, train__batch_size=24), 4)
 
 
 def test_batch_must_divide_by_the_devices():

@@ -41,6 +41,14 @@ RULES_ONLY = ('consensus', 'symplectic', 'extragradient', 'unrolled')  # What is
 STEPS = 3
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _quick_compilation():
+  """Tiny programs, three steps each: compiling them is all the cost."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
 def config_of(case, strategy='jit'):
   """Small, and SGD, because Adam's first step magnifies rounding."""
   config = base_config()

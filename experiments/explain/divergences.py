@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
+from matplotlib.ticker import NullLocator
 from scipy.stats import norm
 
 from experiments.explain.style import DATA, DISC, GEN, INK, Explained, new_figure, plain
@@ -106,7 +107,7 @@ def draw(shifts: int = 121) -> Explained:
   """
   figure = new_figure(11.6, 8.4)
   top = figure.add_gridspec(1, 2, left=0.06, right=0.985, top=0.95, bottom=0.575, wspace=0.2)
-  bottom = figure.add_gridspec(2, 3, left=0.06, right=0.985, top=0.455, bottom=0.06, wspace=0.08, hspace=0.42)
+  bottom = figure.add_gridspec(2, 3, left=0.06, right=0.985, top=0.45, bottom=0.04, wspace=0.08, hspace=0.42)
   p, q = np.exp(log_p(X)), norm.pdf(X, *Q)
 
   axes = figure.add_subplot(top[0])
@@ -115,7 +116,7 @@ def draw(shifts: int = 121) -> Explained:
   axes.plot(X, 1 / (1 + np.exp(norm.logpdf(X, *Q) - log_p(X))), color=DISC, linewidth=2.2, linestyle=(0, (6, 2)),
             label='best D = p / (p + q)')
   axes.axhline(0.5, color=INK, linewidth=0.9, linestyle=(0, (2, 3)), alpha=0.7)
-  axes.text(-3.9, 0.515, '1/2: cannot tell', fontsize=9, color=INK)
+  axes.text(0.35, 0.515, '1/2: cannot tell', fontsize=9, color=INK, ha='center')
   plain(axes, 'The best possible discriminator', 'x', 'density, and probability of being real')
   axes.set(xlim=(-4, 4.4), ylim=(0, 1.27))
   axes.legend(loc='upper left', ncols=3, frameon=False, fontsize=9.5, labelcolor=INK, handlelength=2.0,
@@ -125,10 +126,12 @@ def draw(shifts: int = 121) -> Explained:
   means = np.linspace(-8, 8, shifts)
   for key, entry in DIVERGENCES.items():
     values = np.array([divergence(key, mean, Q[1]) for mean in means])
-    axes.plot(means, np.where(values < 20, values, np.nan), color=entry.color, linestyle=entry.dashes, linewidth=2.0,
+    axes.plot(means, np.where(np.isfinite(values), values, np.nan), color=entry.color, linestyle=entry.dashes, linewidth=2.0,
               label=entry.name)
-  plain(axes, f'What each divergence says while q slides (spread {Q[1]:g})', 'mean of q', 'divergence')
-  axes.set(xlim=(-8, 8), ylim=(0, 4.9))
+  plain(axes, f'What each divergence says while q slides (spread {Q[1]:g})', 'mean of q', 'divergence, logarithmic')
+  axes.set(xlim=(-8, 8), ylim=(0.3, 90), yscale='log')
+  axes.set_yticks([0.5, 1, 2, 5, 10, 20], ['0.5', '1', '2', '5', '10', '20'])
+  axes.yaxis.set_minor_locator(NullLocator())
   axes.legend(loc='upper center', ncols=3, frameon=True, facecolor='white', edgecolor='none', framealpha=0.9,
               fontsize=9, labelcolor=INK, handlelength=2.2, columnspacing=1.2)
 
@@ -142,12 +145,12 @@ def draw(shifts: int = 121) -> Explained:
     plain(axes, entry.name)
     axes.set_title('covers both humps' if covered == 2 else 'settles on one hump', loc='right', fontsize=9.5,
                    color=INK, pad=9)
-    axes.set(xlim=(-4.5, 5), ylim=(0, 0.95), yticks=[])
-    axes.text(0.975, 0.93, f'best q: mean {mean:.2f}, spread {spread:.2f}', transform=axes.transAxes, ha='right',
+    axes.set(xlim=(-4.5, 5), ylim=(0, 1.02), yticks=[])
+    axes.text(0.975, 0.93, f'mean {mean:.2f}, spread {spread:.2f}'.replace('-', '−'), transform=axes.transAxes, ha='right',
               va='top', fontsize=9, color=INK)
     best[key] = {'name': entry.name, 'mean': mean, 'spread': spread, 'value': value, 'humps': covered}
     checks[key] = {'divergence': divergence(key, *Q), 'library': library_bound(key, *Q)}
-  figure.text(0.06, 0.495, 'The one Gaussian that each divergence likes best (blue) for the same data (grey)',
+  figure.text(0.06, 0.505, 'The one Gaussian that each divergence likes best (blue) for the same data (grey)',
               fontsize=11, weight='bold', color=INK)
   gap = max(abs(check['divergence'] - check['library']) for check in checks.values())
   return Explained(render(figure), {'best': best, 'checks': checks, 'gap': gap})

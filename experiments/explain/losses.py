@@ -52,8 +52,9 @@ def draw() -> Explained:
   left.set_ylim(-5, 5)
   left.legend(loc='upper right', frameon=False, fontsize=10.5, labelcolor=INK, handlelength=2.6)
   left.text(0.125, -3.55, 'shaded: samples that D rejects.\nA generator starts here: one curve\n'
-                          'is flat, the other steep', fontsize=9.5, color=INK, va='center', linespacing=1.35)
+                          'is nearly level, the other steep', fontsize=9.5, color=INK, va='center', linespacing=1.35)
   right.set(yscale='log', ylim=(1e-3, 2))
+  right.tick_params(pad=6)
   right.set_yticks([1e-3, 1e-2, 1e-1, 1], ['0.001', '0.01', '0.1', '1'])
   right.text(0.62, 0.73, 'slope −D', color=SATURATING, fontsize=11, weight='bold', ha='center', va='bottom')
   right.text(0.79, 0.135, 'slope −(1 − D)', color=GEN, fontsize=11, weight='bold', ha='right')

@@ -11,17 +11,20 @@ import ml_collections
 import numpy as np
 import optax
 
-from configs import dcgan, toy, vanilla
+from configs import dcgan, linear_quadratic, toy, vanilla
 from gan import build
 from gan.config import apply_overrides
 from gan.evaluate import make_evaluator, make_sampler
+from gan.health import judge
 from gan.metrics import NonFiniteSamplesError
 
-FILES = {'toy': toy, 'dcgan': dcgan, 'vanilla': vanilla}
 SMALL = {'model.gen.width': 64, 'model.disc.width': 64, 'train.batch_size': 64, 'train.num_steps': 2_000,
          'train.log_every': 25, 'train.eval_every': 200, 'train.ema_decay': 0.99, 'train.eval_samples': 1_000}
 TINY_IMAGES = {'model.gen.width': 16, 'model.disc.width': 16, 'train.batch_size': 32, 'train.num_steps': 400,
-               'train.log_every': 5, 'train.eval_every': 40, 'train.ema_decay': 0.95, 'train.eval_samples': 256}
+               'train.log_every': 5, 'train.eval_every': 80, 'train.ema_decay': 0.95, 'train.eval_samples': 256}
+# Configuration, and what makes it small.
+FILES = {'toy': (toy, SMALL), 'dcgan': (dcgan, TINY_IMAGES), 'vanilla': (vanilla, TINY_IMAGES),
+         'linear_quadratic': (linear_quadratic, {})}
 
 
 def both(**settings: Any) -> dict[str, Any]:
@@ -47,12 +50,13 @@ class Drill(NamedTuple):
   @property
   def config(self) -> ml_collections.ConfigDict:
     """What is run."""
-    config = FILES[self.file].get_config(self.argument)
-    apply_overrides(config, (SMALL if self.file == 'toy' else TINY_IMAGES) | self.overrides)
+    file, small = FILES[self.file]
+    config = file.get_config(self.argument)
+    apply_overrides(config, small | self.overrides)
     return config
 
 
-TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 2}
+TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 5}  # Ten times the learning rate, five times as often.
 MOMENTUM = both(b1=0.9, lr=5e-3)
 DRILLS = {
     'ring': Drill('healthy', 'toy', 'ring', {}),
@@ -68,8 +72,9 @@ DRILLS = {
     'tiny G on grid': Drill('mode collapse', 'toy', 'grid', {'model.gen.width': 2}),
     'idle G': Drill('generator stalled', 'toy', 'ring', {'optimizer.gen.lr': 1e-7}),
     'WGAN, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | {'loss.name': 'wasserstein', 'penalty.clip': 0.1}),
-    'SGD, momentum': Drill('oscillating', 'toy', 'ring', both(b1=0.9, lr=0.01, name='sgd') | {
+    'SGD, momentum': Drill('oscillating', 'toy', 'ring', both(b1=0.9, lr=0.005, name='sgd') | {
         'update.rule': 'simultaneous'}),
+    'linear-quadratic': Drill('oscillating', 'linear_quadratic', '', {}),
 }
 
 
@@ -100,3 +105,9 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
       if not finite:
         break
     yield rows
+
+
+def verdicts(rows: list[dict[str, float]]) -> list[str]:
+  """What is said at each evaluation, and at the end."""
+  stops = [i for i, row in enumerate(rows, start=1) if i == len(rows) or any(name.startswith('eval/') for name in row)]
+  return [judge(rows[:stop]).kind for stop in stops]

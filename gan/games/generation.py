@@ -163,12 +163,12 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
       means = stats['lecam']
       terms['lecam'] = hparams['penalty.lecam'], penalties.lecam(real_logits, fake_logits, means['real'], means['fake'])
       latest = {'real': jnp.mean(real_logits), 'fake': jnp.mean(fake_logits)}
-      decay = hparams['penalty.lecam_decay']
+      decay = hparams.get('penalty.lecam_decay', 0.0)
       means = jax.tree.map(lambda old, new: decay * old + (1 - decay) * jax.lax.stop_gradient(new), means, latest)
       stats = {**stats, 'lecam': means}
     if rules.view.adaptive:
       overfitting = jnp.mean(jnp.sign(real_prob - 0.5))
-      probability = augment.ada_step(stats['ada']['probability'], overfitting, hparams['augment.ada_target'],
+      probability = augment.ada_step(stats['ada']['probability'], overfitting, hparams.get('augment.ada_target', 0.0),
                                      real_logits.shape[0] * rules.view.pack, hparams['augment.ada_images'])
       stats = {**stats, 'ada': {'probability': jax.lax.stop_gradient(probability)}}
       scalars['disc/augment_probability'] = probability

@@ -13,13 +13,15 @@ MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32)
 
 def test_perfect_samples():
   scores = mixture_scores(np.repeat(MODES, 5, axis=0), MODES, 0.01)
-  assert scores == {'modes': 4.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(0.0, abs=1e-12)}
+  assert scores == {'modes': 4.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(0.0, abs=1e-12),
+                    'scale': pytest.approx(math.sqrt(0.5 / 0.5002))}
 
 
 def test_collapse_to_one_mode():
   """KL of a point mass from the uniform distribution over K modes is log K."""
   scores = mixture_scores(np.full((50, 2), 1.0), MODES, 0.01)
-  assert scores == {'modes': 1.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(math.log(4))}
+  assert scores == {'modes': 1.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(math.log(4)),
+                    'scale': pytest.approx(1.0, abs=1e-3)}
 
 
 def test_shares_count_all_samples_and_modes_only_close_ones():
@@ -46,6 +48,7 @@ def test_the_ring_itself_scores_as_theory_says():
   assert scores['modes'] == 8.0
   assert scores['high_quality'] == pytest.approx(1 - math.exp(-4.5), abs=0.002)
   assert 0.0 <= scores['reverse_kl'] < 0.001
+  assert scores['scale'] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_brute_force():
@@ -60,7 +63,10 @@ def test_brute_force():
       close += 1
       covered.add(best)
   kl = sum(n / 60 * math.log(n / 60 * 5) for n in counts if n)
-  expected = {'modes': float(len(covered)), 'high_quality': close / 60, 'reverse_kl': kl}
+  far = [sum(math.dist(point, modes.mean(axis=0)) ** 2 for point in points) / len(points)
+         for points in (samples, modes)]
+  expected = {'modes': float(len(covered)), 'high_quality': close / 60, 'reverse_kl': kl,
+              'scale': math.sqrt(far[0] / (far[1] + 2 * 0.15**2))}
   assert mixture_scores(samples, modes, 0.15) == pytest.approx(expected)
   assert 0 < close < 60
 

@@ -1,0 +1,72 @@
+"""Mode collapse of a plain GAN on the ring, beside a cure: the same network, optimizers and seed, one thing changed."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import EllipseCollection
+
+from experiments.explain.ring import ring
+from experiments.explain.style import DATA, GEN, GRID, INK, PANEL, Explained, new_figure
+from gan.plots import render
+
+STOPS = [500, 1500, 3000, 4500]
+SAMPLES = 2000
+HALF = 1.5                     # Of the plane shown.
+# Momentum makes a plain GAN chase its own tail: the usual b1 of 0.9, where toy.py has 0.5.
+PLAIN = {'train.batch_size': 128, 'model.gen.width': 64, 'model.disc.width': 64, 'optimizer.gen.b1': 0.9,
+         'optimizer.disc.b1': 0.9}
+CURE = {'penalty.r1': 0.1}
+SEED = 0
+
+
+def snapshots(overrides: dict[str, Any], stops: list[int] | None = None) -> list[dict[str, Any]]:
+  """Trains and looks at every stop: 'step', 'points' [N, 2], 'modes' (of 8), 'high_quality' (share)."""
+  run = ring(PLAIN | {'seed': SEED} | overrides)
+  sample, found = run.sampler(), []
+  for step, state, _ in run.train(stops or STOPS):
+    points = sample(state, SAMPLES)
+    scores = run.scores(points)
+    found.append({'step': step, 'points': points, 'modes': int(scores['modes']),
+                  'high_quality': scores['high_quality'], 'truth': run.data})
+  return found
+
+
+def draw(stops: list[int] | None = None, overrides: dict[str, Any] | None = None) -> Explained:
+  """Samples at a few times in a row, plain above, cured below.
+
+  Args:
+    stops: the times, in steps.
+    overrides: of both configurations, beyond PLAIN.
+  """
+  rows = {'plain GAN': snapshots(overrides or {}, stops), 'with R1, all else equal': snapshots(
+      (overrides or {}) | CURE, stops)}
+  columns = max(len(row) for row in rows.values())
+  cell, head, width = 2.75, 0.95, 0.15 + columns * 2.85
+  height = len(rows) * (cell + head) + 0.1
+  figure = new_figure(width, height)
+  for i, (title, row) in enumerate(rows.items()):
+    top = height - i * (cell + head)
+    figure.text(0.15 / width, (top - 0.32) / height, title, fontsize=13, weight='bold', color=INK)
+    for j, shot in enumerate(row):
+      axes = figure.add_axes(((0.15 + j * 2.85) / width, (top - head - cell + 0.1) / height, 2.7 / width,
+                              2.7 / height))
+      _scatter(axes, shot)
+      axes.set_title(f'step {shot["step"]:,}', loc='left', fontsize=10, weight='bold', color=INK, pad=5)
+      axes.set_title(f'{shot["modes"]} of {len(shot["truth"].modes)} modes, {shot["high_quality"]:.0%} near one',
+                     loc='right', fontsize=9, color=INK, pad=5)
+  facts = {name: [{key: shot[key] for key in ('step', 'modes', 'high_quality')} for shot in row]
+           for name, row in zip(('plain', 'cured'), rows.values(), strict=True)}
+  return Explained(render(figure), facts | {'samples': SAMPLES, 'seed': SEED, 'r1': CURE['penalty.r1'],
+                                            'of': len(next(iter(rows.values()))[0]['truth'].modes)})
+
+
+def _scatter(axes: Any, shot: dict[str, Any]) -> None:
+  """Generated points over the modes, which are drawn larger than they are: 3 sigma would be a speck in so small a box."""
+  modes = shot['truth'].modes
+  diameters = np.full(len(modes), 0.24)
+  axes.add_collection(EllipseCollection(
+      diameters, diameters, np.zeros(len(modes)), units='xy', offsets=modes, offset_transform=axes.transData,
+      facecolors='white', edgecolors=DATA, linewidths=1.1, zorder=1))
+  axes.scatter(*shot['points'].T, s=5, color=GEN, alpha=0.35, linewidths=0, zorder=2)
+  axes.set(xlim=(-HALF, HALF), ylim=(-HALF, HALF), xticks=[], yticks=[], facecolor=PANEL)
+  axes.spines[:].set_color(GRID)

@@ -1,0 +1,217 @@
+"""Verdicts: each rule and its negation on rows made by hand, what comes first, and drills that really run."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.health.drills import DRILLS, run, verdicts
+from gan import health
+from gan.health import ADVICE, CHECKS, Verdict, judge
+
+STEPS = 40
+# Whole curves of a run that is well: [rows] or one value for all.
+HEALTHY = {'disc/accuracy': 0.6, 'disc/loss': 1.3, 'gen/loss': 0.8, 'gen/grad_norm': 5.0, 'disc/grad_norm': 2.0,
+           'gen/update_norm': 0.04, 'disc/update_norm': 0.05, 'gen/weight_norm': 10.0, 'disc/weight_norm': 10.0,
+           'eval/reverse_kl': 0.01, 'eval/scale': 1.0}
+SWINGS = 0.5 + 0.4 * np.sin(np.arange(STEPS))
+FADING = np.geomspace(5.0, 0.001, STEPS)
+FAILURES = {
+    'diverged': {'gen/loss': 5e3},
+    'discriminator saturated': {'disc/accuracy': 1.0, 'gen/grad_norm': FADING},
+    'generator stalled': {'disc/accuracy': 0.99, 'gen/update_norm': 1e-5},
+    'oscillating': {'disc/accuracy': SWINGS},
+    'mode collapse': {'eval/reverse_kl': math.log(8)},
+}
+
+
+def rows_of(curves: dict, count: int = STEPS) -> list[dict]:
+  """Rows of every 10th step; evaluations at every 5th of them."""
+  return [{'step': 10 * i} | {name: float(np.broadcast_to(curve, STEPS)[i]) for name, curve in curves.items()
+                              if i % 5 == 4 or not name.startswith('eval/')} for i in range(count)]
+
+
+def kind_of(**changes) -> str:
+  """The verdict on healthy curves with some changes; `gen__loss` is gen/loss, None drops a curve."""
+  curves = HEALTHY | {name.replace('__', '/'): curve for name, curve in changes.items()}
+  return judge(rows_of({name: curve for name, curve in curves.items() if curve is not None})).kind
+
+
+def test_a_check_for_every_failure_and_advice_in_one_sentence():
+  assert {*FAILURES, 'healthy'} == set(ADVICE)
+  assert len(CHECKS) == len(FAILURES)
+  for text in ADVICE.values():
+    assert text.endswith('.')
+    assert '. ' not in text
+
+
+@pytest.mark.parametrize('kind', FAILURES)
+def test_each_failure(kind):
+  verdict = judge(rows_of(HEALTHY | FAILURES[kind]))
+  assert verdict.kind == kind
+  assert verdict.failed
+  assert verdict.step == 10 * (STEPS - 1)
+  assert verdict.advice == ADVICE[kind]
+  above = verdict.metric in ('gen/loss', 'eval/reverse_kl')
+  assert (verdict.value > verdict.threshold) == above
+  assert ('above' if above else 'below') in verdict.evidence
+  assert verdict.metric in verdict.evidence
+
+
+def test_healthy_and_too_young():
+  assert judge([])[:3] == ('healthy', 0, '')
+  assert kind_of() == 'healthy'
+  assert judge([{'step': 3}]).step == 3
+  for kind, changes in FAILURES.items():
+    for count in range(health.MIN_ROWS):
+      assert judge(rows_of(HEALTHY | changes, count)).kind == 'healthy', kind
+
+
+def test_missing_scalars_say_nothing():
+  for name in HEALTHY:
+    assert kind_of(**{name.replace('/', '__'): None}) == 'healthy'
+  assert kind_of(disc__accuracy=None, gen__grad_norm=FADING, gen__update_norm=0.0) == 'healthy'
+  assert judge([{'step': i, 'eval/fid': 3.0} for i in range(99)]).kind == 'healthy'
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize('name', ['disc/loss', 'gen/grad_norm', 'eval/scale', 'penalty/r1'])
+def test_what_is_not_finite_has_diverged_at_once(name, value):
+  verdict = judge([{'step': 7, name: value}])
+  assert (verdict.kind, verdict.step, verdict.metric) == ('diverged', 7, name)
+  assert verdict.evidence == f'{name} = {value:.3g}, not a finite number'
+  rows = [{'step': 6, name: value}, {'step': 7, name: 1.0}]
+  assert judge(rows).kind == 'healthy'  # Only the newest row tells: others are history.
+
+
+def test_diverged_without_a_nan():
+  first = np.eye(1, STEPS)[0]
+  assert kind_of(gen__update_norm=0.04 + 60.0 * first, gen__weight_norm=60.0) == 'diverged'
+  assert kind_of(disc__update_norm=0.05 + 60.0 * first, disc__weight_norm=60.0) == 'diverged'
+  assert kind_of(gen__update_norm=0.04 + 4.0 * first) == 'healthy'      # Of 10.
+  assert kind_of(gen__update_norm=60.0) == 'diverged'
+  assert kind_of(gen__update_norm=60.0, gen__weight_norm=None) == 'healthy'   # Of how many, nobody knows.
+  # The one weight of a Dirac-GAN passes through 0.
+  assert kind_of(gen__weight_norm=np.abs(np.cos(np.arange(STEPS))), gen__update_norm=0.2) == 'healthy'
+  assert kind_of(disc__loss=-2e3) == 'diverged'
+  assert kind_of(disc__loss=2e3 * first) == 'healthy'                   # Once, long ago.
+  assert kind_of(eval__scale=50.0) == 'diverged'
+
+
+def test_saturated_needs_both():
+  assert kind_of(disc__accuracy=1.0) == 'healthy'
+  assert kind_of(gen__grad_norm=FADING) == 'healthy'                    # Converged, as with a gradient penalty.
+  assert kind_of(gen__grad_norm=1e-6, disc__accuracy=1.0) == 'healthy'  # Small by no measure of its own.
+  late = np.where(np.arange(STEPS) < 25, 5.0, 1e-3)
+  assert kind_of(gen__grad_norm=late, disc__accuracy=np.where(late > 1, 0.6, 1.0)) == 'discriminator saturated'
+  back = np.where(np.arange(STEPS) < 25, 1e-3, 5.0)
+  assert kind_of(gen__grad_norm=back, disc__accuracy=1.0) == 'healthy'  # It recovered.
+
+
+def test_stalled_is_measured_by_the_opponent():
+  assert kind_of(disc__accuracy=1.0, gen__update_norm=1e-3) == 'healthy'   # A 50th.
+  assert kind_of(disc__accuracy=0.6, gen__update_norm=1e-5) == 'healthy'   # Nobody minds.
+  assert kind_of(disc__accuracy=1.0, gen__update_norm=1e-5, disc__update_norm=1e-5) == 'healthy'  # Both rest.
+  assert kind_of(disc__accuracy=1.0, gen__update_norm=0.0) == 'generator stalled'
+
+
+@pytest.mark.parametrize('batch', [16, 64])
+def test_noise_does_not_oscillate(batch):
+  """Accuracies of a discriminator that guesses, from batches of so many real and so many generated samples."""
+  rng = np.random.default_rng(0)
+  curves = rng.binomial(2 * batch, 0.5, (200, STEPS)) / (2 * batch)
+  wrong = sum(judge(rows_of({'disc/accuracy': curve})).failed for curve in curves)
+  assert wrong <= 2
+
+
+def test_oscillating():
+  assert kind_of(disc__accuracy=0.0) == 'healthy'                       # Always wrong: it does not swing.
+  assert kind_of(disc__accuracy=0.7 + 0.3 * np.sin(np.arange(STEPS))) == 'healthy'  # Never deceived.
+  early = np.where(np.arange(STEPS) < STEPS // 2, SWINGS, 0.55)
+  assert kind_of(disc__accuracy=early) == 'healthy'
+  assert kind_of(disc__accuracy=np.where(np.arange(STEPS) % 4 < 2, 0.0, 0.5)) == 'oscillating'  # A Dirac-GAN.
+  assert judge(rows_of({'disc/accuracy': SWINGS}, health.MIN_SWINGS - 1)).kind == 'healthy'
+
+
+def test_collapse_of_mixtures_and_of_images():
+  assert kind_of(eval__reverse_kl=0.6) == 'healthy'                     # 55% of the modes.
+  assert kind_of(eval__reverse_kl=0.8) == 'mode collapse'
+  images = {'eval__reverse_kl': None, 'eval__scale': None}
+  assert kind_of(**images, eval__diversity=0.9) == 'healthy'
+  assert kind_of(**images, eval__diversity=0.2) == 'mode collapse'
+  assert kind_of(**images, eval__diversity=np.linspace(0.01, 0.45, STEPS)) == 'healthy'  # On its way.
+  once = np.where(np.arange(STEPS) > STEPS - 3, 0.1, 0.9)
+  assert kind_of(**images, eval__diversity=once) == 'healthy'           # The last evaluation alone.
+  few = rows_of({'eval/diversity': 0.1}, 5 * (health.MIN_EVALS - 1))
+  assert judge(few).kind == 'healthy'
+  assert judge(few + rows_of({'eval/diversity': 0.1}, 5)).kind == 'mode collapse'
+
+
+@pytest.mark.parametrize('i', range(len(FAILURES)))
+def test_the_first_check_that_holds_decides(i):
+  """Saturated, stalled, oscillating and collapsed runs have few modes too."""
+  order = list(FAILURES)[i:]
+  curves = HEALTHY.copy()
+  for kind in reversed(order):
+    curves |= FAILURES[kind]
+  if order[0] == 'discriminator saturated':
+    curves['disc/accuracy'] = 1.0
+  assert judge(rows_of(curves)).kind == order[0]
+
+
+def test_verdicts_in_the_log_are_not_evidence():
+  """Judged again, a log with its verdicts says the same; they may hold infinities."""
+  rows = rows_of(HEALTHY)
+  old = {'step': 1} | Verdict('diverged', 1, 'gen/loss', math.nan, math.inf).row()
+  assert judge([*rows, old]).kind == 'healthy'
+  bad = [*rows, {'step': 999, 'gen/loss': math.nan}]
+  assert judge([*bad, {'step': 999} | judge(bad).row()]).kind == 'diverged'
+
+
+def test_rows_and_back():
+  verdict = judge(rows_of(HEALTHY | FAILURES['mode collapse']))
+  assert health.last_verdict([{'step': 1}, {'step': verdict.step} | verdict.row(), {'step': 999}]) == verdict
+  assert health.last_verdict([{'step': 1, 'gen/loss': 1.0}]) is None
+  json.dumps(verdict.row())
+
+
+def test_failures_in_a_row():
+  kinds = ['mode collapse', 'healthy', 'oscillating', 'diverged']
+  rows = [{'step': i, 'health/verdict': kind} for i, kind in enumerate(kinds)]
+  assert [health.failures_in_a_row(rows[:i]) for i in range(5)] == [0, 1, 0, 1, 2]
+
+
+NAMES = [*HEALTHY, 'eval/diversity', 'eval/w1', 'time/elapsed_sec']
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), NUMBERS | st.sampled_from([0.0, 0.5, 1.0])), max_size=50))
+def test_any_rows_have_a_verdict_with_its_evidence(rows):
+  rows = [{'step': i} | row for i, row in enumerate(rows)]
+  verdict = judge(rows)
+  assert verdict.kind in ADVICE
+  assert verdict.failed == bool(verdict.metric)
+  assert verdict.step == max(len(rows) - 1, 0)
+  if verdict.failed:
+    assert any(verdict.metric in row for row in rows)
+    assert math.isfinite(verdict.value)
+    assert verdict.value != verdict.threshold
+
+
+def test_a_learning_rate_of_one():
+  drill = DRILLS['learning rate 1']
+  drill = drill._replace(overrides=drill.overrides | {'train.num_steps': 50, 'model.gen.width': 16,
+                                                      'model.disc.width': 16})
+  assert verdicts(next(run(drill.config, [0])))[-1] == 'diverged'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', DRILLS)
+def test_nine_of_ten(name):
+  """On seeds that the thresholds were not set with."""
+  said = [verdicts(rows)[-1] for rows in run(DRILLS[name].config, range(100, 110))]
+  assert said.count(DRILLS[name].kind) >= 9, said

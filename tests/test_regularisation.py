@@ -1,0 +1,355 @@
+"""What each regulariser adds to the losses of a game, with which weight and where; and what the discriminator keeps."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan import augment, randomness
+from gan.games import Turn
+from gan.games.generation import Nets, Rules, make_game
+from gan.games.view import View, packed
+from gan.losses import LOSSES
+from gan.models import spectral
+from gan.optimizers import make_optimizer
+from gan.rules import Moves, Txs
+from gan.state import create_state
+from gan.step import make_train_step
+
+B, Z_DIM, SHAPE, WEIGHT = 6, 3, (4, 4, 1), 0.7
+PLAIN = Rules(joint=True)
+NUMBERS = {'lr': 0.05, 'b1': 0.5, 'b2': 0.9, 'eps': 1e-8}
+HPARAMS = {'train.ema_decay': 0.5} | {f'optimizer.{p}.{k}': v for p in ('gen', 'disc') for k, v in NUMBERS.items()}
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (B, *SHAPE)).astype(np.float32)
+Z = np.random.default_rng(1).normal(size=(B, Z_DIM)).astype(np.float32)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quick_compilation():
+  """Tiny programs that run once: compiling them is all the cost."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+class Gen(nn.Module):
+  @nn.compact
+  def __call__(self, z, *, train):
+    return jnp.tanh(nn.Dense(16)(z)).reshape(-1, *SHAPE)
+
+
+class Disc(nn.Module):
+  linear: bool = False
+
+  @nn.compact
+  def __call__(self, x, *, train):
+    x = x.reshape(x.shape[0], -1)
+    return nn.Dense(1)(x if self.linear else jnp.tanh(nn.Dense(4, name='hidden')(x)))[:, 0]
+
+
+@functools.cache
+def game_of(rules=PLAIN, linear=False, loss='nonsaturating'):
+  return make_game(Nets(Gen(), Disc(linear)), LOSSES[loss], Z_DIM, SHAPE, rules)
+
+
+@functools.cache
+def initial(rules=PLAIN, linear=False):
+  tx = make_optimizer('sgd')(NUMBERS, 0)
+  gen, disc = jax.jit(game_of(rules, linear).init)(jax.random.key(1))
+  return create_state(randomness.root_key(0), gen, disc, (tx, tx))
+
+
+def turn_of(state):
+  return Turn({'images': IMAGES}, Z, state.rng, state.step, 0)
+
+
+def disc_loss(hparams, rules=PLAIN, state=None, linear=False):
+  """The discriminator's loss, its new stats, and the scalars."""
+  state = initial(rules, linear) if state is None else state
+  value, (stats, scalars) = game_of(rules, linear).disc_loss(state.disc.params, state, turn_of(state), hparams)
+  return value, stats, scalars
+
+
+def judge(x, disc=None):
+  return Disc().apply({'params': (disc or initial().disc.params)}, x, train=True)
+
+
+def generate(z):
+  return Gen().apply({'params': initial().gen.params}, z, train=True)
+
+
+def mean_square(*arrays):
+  return np.mean(np.square(np.subtract(*arrays) if len(arrays) == 2 else arrays[0]))
+
+
+def norms(x):
+  slopes = jax.vmap(jax.grad(lambda sample: judge(sample[None])[0]))(x)
+  return np.sqrt(np.sum(np.square(slopes), axis=(1, 2, 3)))
+
+
+def key_of(purpose):
+  return turn_of(initial()).key(purpose)
+
+
+def sub_keys(purpose, number):
+  return jax.random.split(jax.random.fold_in(key_of(purpose), number))
+
+
+def between():
+  u = np.asarray(jax.random.uniform(sub_keys('penalty', 2)[0], (B,))).reshape(-1, 1, 1, 1)
+  return u * IMAGES + (1 - u) * generate(Z)
+
+
+def nearby():
+  return Z + 0.2 * jax.random.normal(jax.random.fold_in(key_of('consistency'), 2), Z.shape)
+
+
+def transformed(x, which):
+  uniforms = jax.random.uniform(sub_keys('consistency', 1)[which], (B, augment.FLIP_AND_SHIFT_UNIFORMS))
+  return augment.flip_and_shift(x, uniforms)
+
+
+def differences(x, which):
+  noise = np.asarray(jax.random.normal(sub_keys('penalty', 1)[which], (B * 16,))).reshape(x.shape)
+  return mean_square(judge(x + 0.1 * noise), judge(x)) / 0.1**2
+
+
+def angles(params):
+  grams = [np.asarray(leaf).T @ np.asarray(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
+  return sum(np.sum(np.square(gram - np.diag(np.diag(gram)))) for gram in grams)
+
+
+# name -> (other settings, factor on the weight, the penalty).
+DISC_TERMS = {
+    'r1': ({}, 0.5, lambda: mean_square(norms(IMAGES))),
+    'r2': ({}, 0.5, lambda: mean_square(norms(generate(Z)))),
+    'r1 by differences': ({'difference_std': 0.1}, 0.5, lambda: differences(IMAGES, 0)),
+    'r2 by differences': ({'difference_std': 0.1}, 0.5, lambda: differences(generate(Z), 1)),
+    'gp': ({'target': 1.0}, 1.0, lambda: mean_square(norms(between()) - 1)),
+    'gp without target': ({}, 1.0, lambda: mean_square(norms(between()))),
+    'dragan': ({'target': 0.5, 'dragan_std': 0.3}, 1.0, lambda: mean_square(norms(IMAGES + 0.3 * np.asarray(
+        jax.random.normal(sub_keys('penalty', 2)[1], (B * 16,))).reshape(IMAGES.shape)) - 0.5)),
+    'zero_gp': ({}, 1.0, lambda: mean_square(norms(between()))),
+    'cr_real': ({}, 1.0, lambda: mean_square(judge(IMAGES), judge(transformed(IMAGES, 0)))),
+    'cr_fake': ({}, 1.0, lambda: mean_square(judge(generate(Z)), judge(transformed(generate(Z), 1)))),
+    'zcr_disc': ({'zcr_std': 0.2}, 1.0, lambda: mean_square(judge(generate(Z)), judge(generate(nearby())))),
+    'orthogonal': ({}, 1.0, lambda: angles(initial().disc.params)),
+}
+
+
+@pytest.mark.parametrize('case', DISC_TERMS)
+def test_terms_of_the_discriminator(case):
+  """Weight times penalty on top of the plain loss: gamma / 2 for R1 and R2, lambda without a half for all others."""
+  settings, factor, expected = DISC_TERMS[case]
+  name, penalty = case.partition(' ')[0], expected()
+  plain, _, _ = disc_loss({})
+  hparams = {f'penalty.{name}': WEIGHT} | {f'penalty.{key}': value for key, value in settings.items()}
+  value, _, scalars = disc_loss(hparams)
+  assert penalty > 1e-3
+  assert scalars[f'penalty/{name}'] == pytest.approx(penalty, rel=1e-4)
+  assert value - plain == pytest.approx(factor * WEIGHT * penalty, rel=1e-3)
+  assert scalars['disc/loss'] == plain  # The objective alone is what is logged under this name.
+
+
+@pytest.mark.parametrize(('name', 'sign', 'expected'), [
+    ('zcr_gen', -1.0, lambda: mean_square(generate(Z), generate(nearby()))),
+    ('gen_orthogonal', 1.0, lambda: angles(initial().gen.params))])
+def test_terms_of_the_generator(name, sign, expected):
+  """ZCR rewards samples that differ at nearby latents: the one term with a minus."""
+  state = initial()
+
+  def gen_loss(hparams):
+    value, (_, scalars) = game_of().gen_loss(state.gen.params, state, turn_of(state), hparams)
+    return value, scalars
+
+  hparams = {f'penalty.{name}': WEIGHT, 'penalty.zcr_std': 0.2}
+  (plain, _), (value, scalars) = gen_loss({}), gen_loss(hparams)
+  assert scalars[f'penalty/{name}'] == pytest.approx(expected(), rel=1e-4)
+  assert value - plain == pytest.approx(sign * WEIGHT * expected(), rel=1e-3)
+  assert disc_loss(hparams)[0] == disc_loss({})[0]
+
+
+def test_without_weights_there_is_the_objective_alone():
+  """Settings of penalties that are absent change no bit; clipping is no part of a loss."""
+  real, fake = np.asarray(judge(IMAGES), np.float64), np.asarray(judge(generate(Z)), np.float64)
+  plain, stats, scalars = disc_loss({})
+  assert plain == pytest.approx(np.mean(np.log1p(np.exp(-real))) + np.mean(np.log1p(np.exp(fake))), rel=1e-5)
+  assert stats == {}
+  assert not any(name.startswith('penalty/') for name in scalars)
+  unused = {f'penalty.{name}': 0.3 for name in ('clip', 'target', 'difference_std', 'dragan_std', 'zcr_std')}
+  assert disc_loss(unused)[0] == plain
+
+
+@pytest.mark.parametrize('names', [('r1', 'r2'), ('r1',)])
+def test_one_pass_with_both_slopes_equals_two(names):
+  hparams = {f'penalty.{name}': WEIGHT for name in names}
+  state = initial()
+  one, two = (jax.value_and_grad(game_of(Rules(joint)).disc_loss, has_aux=True)(
+      state.disc.params, state, turn_of(state), hparams) for joint in (True, False))
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), one, two)
+
+
+def test_lazy_gradients_sum_to_those_of_every_step():
+  """At fixed parameters: k losses without R1 and R2, and k times these once, are k whole losses."""
+  lazy, every, state = game_of(Rules(joint=True, lazy_every=4)), game_of(), initial()
+  hparams = {'penalty.r1': WEIGHT, 'penalty.r2': 0.3, 'penalty.cr_real': 0.2}
+
+  def gradient(loss):
+    return jax.grad(lambda params: loss(params, state, turn_of(state), hparams)[0])(state.disc.params)
+
+  without, heavy, whole = (gradient(loss) for loss in (lazy.disc_loss, lazy.lazy_penalty, every.disc_loss))
+  jax.tree.map(lambda a, b, c: np.testing.assert_allclose(4 * a + b, 4 * c, rtol=1e-3, atol=1e-5),
+               without, heavy, whole)
+  assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(heavy)) > 1e-2
+  assert (every.lazy_penalty, every.lazy_every) == (None, 1)
+
+
+def test_lazy_penalty_comes_in_every_kth_step():
+  """In the others its weight is nothing to the result, and with it there is one update more."""
+  rules = Rules(joint=True, lazy_every=4)
+  step = jax.jit(make_train_step(game_of(rules), Txs(make_optimizer('sgd'), make_optimizer('sgd')), batch_size=B,
+                                 z_dim=Z_DIM, z='normal'))
+  for number in (0, 1, 3, 4, 8):
+    state = initial(rules).replace(step=jnp.int32(number))
+    light, heavy = (step(state, {'images': IMAGES[None]}, HPARAMS | {'penalty.r1': weight})[0].disc.params
+                    for weight in (0.0, 5.0))
+    assert jax.tree.all(jax.tree.map(np.array_equal, light, heavy)) == (number % 4 != 0)
+
+
+def test_lazy_regularisation_rescales_the_numbers_of_the_optimizer():
+  """Where k steps have rate and decays to the power of k / (k + 1) (StyleGAN2, arXiv:1912.04958, appendix B)."""
+  found = {}
+
+  def spy(name):
+    return lambda numbers, step: found.update({name: numbers})
+
+  for every, share in ((4, 0.8), (1, 1.0)):
+    moves = Moves(game_of(Rules(joint=True, lazy_every=every)), Txs(spy('gen'), spy('disc')), HPARAMS, None, None)
+    for name in ('gen', 'disc'):
+      moves.optimizer(initial(), name)
+    assert found['gen'] == NUMBERS
+    assert found['disc'] == pytest.approx(
+        NUMBERS | {'lr': 0.05 * share, 'b1': 0.5**share, 'b2': 0.9**share}, rel=1e-6)
+
+
+def test_flipped_labels_swap_the_roles():
+  """All of them: real for fake. A share of them: that share of pairs, on average."""
+  real, fake = judge(IMAGES), judge(generate(Z))
+  value, _, scalars = disc_loss({'loss.label_flip': 1.0})
+  assert value == pytest.approx(float(LOSSES['nonsaturating'].disc(fake, real)[0]), rel=1e-5)
+  assert scalars['disc/logit_gap'] == pytest.approx(float(jnp.mean(real) - jnp.mean(fake)), rel=1e-4)
+  assert disc_loss({'loss.label_flip': 0.0})[0] == disc_loss({})[0]
+  state = initial()
+  some = [float(game_of().disc_loss(state.disc.params, state, turn_of(state)._replace(update=i),
+                                    {'loss.label_flip': 0.5})[0]) for i in range(8)]
+  assert len(set(some)) > 3
+
+
+def test_instance_noise_falls_to_exactly_nothing():
+  hparams, state = {'augment.noise': 0.5, 'augment.noise_steps': 10}, initial()
+  at = [[float(disc_loss(h, state=state.replace(step=jnp.int32(t)))[0]) for h in (hparams, {})] for t in (0, 5, 10, 99)]
+  assert at[0][0] != at[0][1]
+  assert at[1][0] != at[1][1]
+  assert at[2][0] == at[2][1]
+  assert at[3][0] == at[3][1]
+  draws = [np.asarray(jax.random.normal(key, (B * 16,))).reshape(IMAGES.shape)
+           for key in jax.random.split(key_of('noise'))]
+  real, fake = judge(IMAGES + 0.5 * draws[0]), judge(generate(Z) + 0.5 * draws[1])
+  assert at[0][0] == pytest.approx(float(LOSSES['nonsaturating'].disc(real, fake)[0]), rel=1e-5)
+
+
+def with_stats(state, **stats):
+  return state.replace(disc=state.disc.replace(stats={**state.disc.stats, **stats}))
+
+
+def test_lecam_and_its_means():
+  """The penalty sees the means as they were; then they move by 1 - decay towards those of the batch."""
+  rules = Rules(joint=True, lecam=True)
+  state = with_stats(initial(rules), lecam={'real': jnp.float32(0.3), 'fake': jnp.float32(-0.2)})
+  value, stats, _ = disc_loss({'penalty.lecam': WEIGHT, 'penalty.lecam_decay': 0.9}, rules, state)
+  real, fake = np.asarray(judge(IMAGES)), np.asarray(judge(generate(Z)))
+  penalty = np.mean((real + 0.2) ** 2) + np.mean((fake - 0.3) ** 2)
+  assert value - disc_loss({})[0] == pytest.approx(WEIGHT * penalty, rel=1e-3)
+  assert stats['lecam']['real'] == pytest.approx(0.9 * 0.3 + 0.1 * real.mean(), abs=1e-6)
+  assert stats['lecam']['fake'] == pytest.approx(-0.9 * 0.2 + 0.1 * fake.mean(), abs=1e-6)
+  _, stats, _ = disc_loss({'penalty.lecam': WEIGHT}, rules, state)  # A decay of 0 is not among the numbers of a run.
+  assert stats['lecam']['real'] == pytest.approx(real.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(('target', 'direction'), [(-0.9, 1), (0.99, -1), (None, None)])
+def test_ada_moves_its_probability(target, direction):
+  """By B / images, up where the mean sign of real logits is above the target."""
+  rules = Rules(joint=True, view=View(adaptive=True))
+  state = with_stats(initial(rules), ada={'probability': jnp.float32(0.25)})
+  hparams = {'augment.ada_images': 60.0} | ({} if target is None else {'augment.ada_target': target})
+  _, stats, scalars = disc_loss(hparams, rules, state)
+  if direction is None:  # A target of 0 is not among the numbers of a run.
+    uniforms = jax.random.uniform(jax.random.split(key_of('view'))[0], (B, augment.ADA_UNIFORMS))
+    direction = np.sign(np.mean(np.sign(judge(augment.ada_augment(IMAGES, uniforms, 0.25)))))
+  assert stats['ada']['probability'] == pytest.approx(0.25 + direction * B / 60, abs=1e-6)
+  assert scalars['disc/augment_probability'] == stats['ada']['probability']
+
+
+def test_only_the_discriminators_update_changes_what_it_keeps():
+  """LeCam's means, ADA's probability and the singular vectors of a step are those of its first player's turn."""
+  rules = Rules(joint=True, view=View(adaptive=True), spectral_norm=True, lecam=True)
+  state, game = initial(rules), game_of(rules)
+  hparams = HPARAMS | {'augment.ada_images': 60.0, 'augment.ada_target': 0.99, 'penalty.lecam': 0.1}
+  state = with_stats(state, ada={'probability': jnp.float32(0.5)})
+  step = jax.jit(make_train_step(game, Txs(make_optimizer('sgd'), make_optimizer('sgd')), batch_size=B, z_dim=Z_DIM,
+                                 z='normal', deal=lambda batch, state, update: turn_of(state)))
+  after, _ = step(state, {'images': IMAGES[None]}, hparams)
+  _, stats, _ = disc_loss(hparams, rules, state)
+  assert set(stats) == {'ada', 'lecam', 'spectral_norm'}
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), after.disc.stats, stats)
+  changed = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), stats, state.disc.stats)
+  # The last kernel has one column: its vector, a sign, stays.
+  assert sorted(jax.tree.leaves(changed))[1] > 1e-3
+  _, (gen_stats, _) = game.gen_loss(state.gen.params, state, turn_of(state), hparams)
+  assert gen_stats == after.gen.stats == {}
+  assert float(after.disc.stats['ada']['probability']) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize('linear', [True, False])
+def test_spectral_norm_bounds_the_slope(linear):
+  """By 1, once the vectors have converged; a linear discriminator has it everywhere."""
+  rules = Rules(joint=True, spectral_norm=True)
+  state = initial(rules, linear)
+  params = jax.tree.map(lambda p: 5.0 * p, state.disc.params)
+  _, vectors = spectral.normalize(params, state.disc.stats['spectral_norm'], update=True, iterations=500)
+  state = with_stats(state.replace(disc=state.disc.replace(params=params)), spectral_norm=vectors)
+  slopes = game_of(rules, linear).slopes(state, turn_of(state), {})
+  assert slopes['disc/real_slope'] <= 1 + 1e-4
+  assert (slopes['disc/real_slope'] > 0.999) == linear
+  for _ in range(3):  # Of the stored vectors one more iteration is taken in each update, and kept.
+    _, stats, _ = disc_loss({}, rules, state, linear)
+    state = state.replace(disc=state.disc.replace(stats=stats))
+  jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-4), stats['spectral_norm'], vectors)
+
+
+def test_packs_are_neighbours_side_by_side():
+  """Samples 2k and 2k + 1 make pack k, channels of the first before those of the second."""
+  x = np.arange(4 * 2 * 2 * 3, dtype=np.float32).reshape(4, 2, 2, 3)
+  packs = packed(x, 2)
+  assert packs.shape == (2, 2, 2, 6)
+  for k in range(2):
+    np.testing.assert_array_equal(packs[k], np.concatenate([x[2 * k], x[2 * k + 1]], axis=-1))
+  points = packed(np.arange(12, dtype=np.float32).reshape(6, 2), 3)
+  np.testing.assert_array_equal(points, np.arange(12).reshape(2, 6))
+  assert packed(x, 1) is x
+
+
+def test_a_packed_discriminator_gives_one_logit_for_each_pack():
+  """Its loss, and R1 as the slopes of all samples of a pack."""
+  rules = Rules(joint=True, view=View(pack=3))
+  state = initial(rules)
+  params = state.disc.params
+  assert params['hidden']['kernel'].shape == (3 * 16, 4)
+  groups = np.concatenate([IMAGES.reshape(2, 3, *SHAPE)[:, i] for i in range(3)], axis=-1)
+  slopes = jax.vmap(jax.grad(lambda x: judge(x[None], params)[0]))(groups)
+  value, _, scalars = disc_loss({'penalty.r1': WEIGHT}, rules)
+  assert scalars['penalty/r1'] == pytest.approx(np.mean(np.sum(np.square(slopes), axis=(1, 2, 3))), rel=1e-4)
+  assert value - disc_loss({}, rules)[0] == pytest.approx(0.5 * WEIGHT * float(scalars['penalty/r1']), rel=1e-3)
