@@ -182,6 +182,8 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   finally:
     report.close()
   _write_page(run_dir)
+  if verdict := health.last_verdict(report.rows):
+    print(f'Verdict: {verdict.kind}{f" ({verdict.evidence})" if verdict.evidence else ""}. {verdict.advice}')
   print(f'Finished {num_steps} steps. Look at {run_dir / "report.html"}'
         f' and at the newest picture in {run_dir / "samples"}.')
   return 0

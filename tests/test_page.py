@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from gan import images, page
+from gan.health import Verdict
 from gan.report import MetricsFile
 
-SCALARS = ('disc/loss', 'gen/loss', 'disc/real_prob', 'disc/fake_prob', 'gen/fake_prob', 'disc/accuracy',
-           'disc/grad_norm', 'gen/grad_norm', 'disc/update_norm', 'gen/update_norm', 'eval/modes')
+SCALARS = (*(line.key for plot in page.PLOTS for line in plot.lines), 'eval/modes')
 CONFIG = {'model.gen.name': 'mlp', 'loss.name': 'hinge', 'data.name': '<script>alert("ring")</script>',
           'train.num_steps': 100, 'seed': 0}
 ENVIRONMENT = {'versions': {'jax': '9.8.7'}, 'device_kind': 'abacus', 'device_count': 3, 'git_commit': 'a1' * 20,
@@ -56,6 +56,22 @@ def make_run(workdir, steps=(10, 50, 100), value=0.7, samples=True):
       images.save_png(images.frame_path(workdir, step), np.full((8, 8, 1), level, np.uint8))
     images.animate(workdir)
   return workdir
+
+
+@pytest.mark.parametrize(('verdict', 'words'), [
+    (Verdict('healthy', 100), ('healthy', 'Verdict at step 100')),
+    (Verdict('mode collapse', 100, 'eval/reverse_kl', 1.75, 0.69),
+     ('mode collapse', 'eval/reverse_kl = 1.75, above 0.69', 'model.disc.pack=2'))])
+def test_page_says_the_last_verdict(tmp_path, verdict, words):
+  make_run(tmp_path)
+  metrics = MetricsFile(tmp_path)
+  for each in (Verdict('oscillating', 50, 'disc/accuracy', 0.1, 0.3), verdict):
+    metrics.write(each.step, each.row())
+  metrics.close()
+  text = Fetches(render(tmp_path)).text
+  assert 'oscillating' not in text
+  for wanted in words:
+    assert wanted in text, wanted
 
 
 def render(workdir, **kwargs):

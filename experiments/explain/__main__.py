@@ -29,7 +29,10 @@ def main(argv: list[str]) -> int:
     if name not in PICTURES:
       raise ConfigError(f'--only={name}: no such picture{nearest(name, PICTURES)}')
   out, begin = Path(OUT.value), time.perf_counter()
-  workdir.check_writable(out)
+  try:
+    workdir.check_writable(out)
+  except workdir.WorkdirError:  # Speaks of a flag that is not here.
+    raise ConfigError(f'--out={out}: cannot be written to; name another directory') from None
   for name in ONLY.value or PICTURES:
     start = time.perf_counter()
     print(f'{out / name}.png ...', end=' ', flush=True)

@@ -13,9 +13,8 @@ STOPS = [500, 1500, 3000, 4500]
 SAMPLES = 2000
 HALF = 1.5                     # Of the plane shown.
 # Momentum makes a plain GAN chase its own tail: the usual b1 of 0.9, where toy.py has 0.5.
-PLAIN = {'train.batch_size': 128, 'model.gen.width': 64, 'model.disc.width': 64, 'optimizer.gen.b1': 0.9,
-         'optimizer.disc.b1': 0.9}
-CURE = {'penalty.r1': 0.1}
+PLAIN = {'train.batch_size': 128, 'optimizer.gen.b1': 0.9, 'optimizer.disc.b1': 0.9}
+CURE = {'penalty.r1': 0.03}
 SEED = 0
 
 
@@ -61,7 +60,7 @@ def draw(stops: list[int] | None = None, overrides: dict[str, Any] | None = None
 
 
 def _scatter(axes: Any, shot: dict[str, Any]) -> None:
-  """Generated points over the modes, which are drawn larger than they are: 3 sigma would be a speck in so small a box."""
+  """Generated points over the modes, which are drawn larger than 3 sigma: that would be a speck here."""
   modes = shot['truth'].modes
   diameters = np.full(len(modes), 0.24)
   axes.add_collection(EllipseCollection(

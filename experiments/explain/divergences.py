@@ -75,11 +75,14 @@ def divergence(key: str, mean: float, spread: float) -> float:
 
 
 def library_bound(key: str, mean: float, spread: float) -> float:
-  """What the library's discriminator gains with the optimal T = f'(p / q): minus its loss, integrated over x."""
+  """What the library's discriminator gains with the optimal T = f'(p / q): minus its loss, integrated over x.
+
+  A bound from below with any T, so logits may be kept within what float32 can hold.
+  """
   p, q = log_p(X), norm.logpdf(X, mean, spread)
   seen = np.maximum(p, q) > -40  # Elsewhere neither has mass, and p / q leaves float32.
-  logits = jnp.asarray(DIVERGENCES[key].optimal_logit((p - q)[seen]), jnp.float32)
-  parts = jax.vmap(lambda logit: LOSSES[key].disc(logit[None], logit[None])[1])(logits)
+  logits = jnp.asarray(np.maximum(DIVERGENCES[key].optimal_logit((p - q)[seen]), -80.0), jnp.float32)
+  parts = jax.jit(jax.vmap(lambda logit: LOSSES[key].disc(logit[None], logit[None])[1]))(logits)
   on_real, on_fake = (np.asarray(parts[name], np.float64) for name in ('on_real', 'on_fake'))
   return float(-np.sum(np.exp(p[seen]) * on_real + np.exp(q[seen]) * on_fake) * STEP)
 
@@ -126,8 +129,8 @@ def draw(shifts: int = 121) -> Explained:
   means = np.linspace(-8, 8, shifts)
   for key, entry in DIVERGENCES.items():
     values = np.array([divergence(key, mean, Q[1]) for mean in means])
-    axes.plot(means, np.where(np.isfinite(values), values, np.nan), color=entry.color, linestyle=entry.dashes, linewidth=2.0,
-              label=entry.name)
+    axes.plot(means, np.where(np.isfinite(values), values, np.nan), color=entry.color, linestyle=entry.dashes,
+              linewidth=2.0, label=entry.name)
   plain(axes, f'What each divergence says while q slides (spread {Q[1]:g})', 'mean of q', 'divergence, logarithmic')
   axes.set(xlim=(-8, 8), ylim=(0.3, 90), yscale='log')
   axes.set_yticks([0.5, 1, 2, 5, 10, 20], ['0.5', '1', '2', '5', '10', '20'])
@@ -146,8 +149,8 @@ def draw(shifts: int = 121) -> Explained:
     axes.set_title('covers both humps' if covered == 2 else 'settles on one hump', loc='right', fontsize=9.5,
                    color=INK, pad=9)
     axes.set(xlim=(-4.5, 5), ylim=(0, 1.02), yticks=[])
-    axes.text(0.975, 0.93, f'mean {mean:.2f}, spread {spread:.2f}'.replace('-', '−'), transform=axes.transAxes, ha='right',
-              va='top', fontsize=9, color=INK)
+    axes.text(0.975, 0.93, f'mean {mean:.2f}, spread {spread:.2f}'.replace('-', '−'), transform=axes.transAxes,
+              ha='right', va='top', fontsize=9, color=INK)
     best[key] = {'name': entry.name, 'mean': mean, 'spread': spread, 'value': value, 'humps': covered}
     checks[key] = {'divergence': divergence(key, *Q), 'library': library_bound(key, *Q)}
   figure.text(0.06, 0.505, 'The one Gaussian that each divergence likes best (blue) for the same data (grey)',

@@ -25,7 +25,7 @@ def curves(name: str, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """
   def loss(logit: jax.Array) -> jax.Array:
     return LOSSES[name].gen(jnp.zeros(1), logit[None])[0]
-  values, slopes = jax.vmap(jax.value_and_grad(loss))(jnp.asarray(logits, jnp.float32))
+  values, slopes = jax.jit(jax.vmap(jax.value_and_grad(loss)))(jnp.asarray(logits, jnp.float32))
   return np.asarray(values), np.asarray(slopes)
 
 
