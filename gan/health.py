@@ -20,8 +20,8 @@ LAST_EVALS = 3         # one may catch a bad moment.
 # Diverged. An update as large as this share of all weights overwrites what was learnt; common are 0.001 to 0.01.
 MAX_UPDATE = 0.5
 # Beyond these nothing is learnt: a logistic loss of 1000 is a probability of exp(-1000), a critic with slopes up to 1
-# cannot part images of 64 pixels by more than 222; samples ten times as far out as the data are on their way.
-MAX_LOSS, MAX_SCALE = 1e3, 10.0
+# cannot part images of 64 pixels by more than 222; samples 100 times as far out as the data have left them.
+MAX_LOSS, MAX_SCALE = 1e3, 100.0
 # Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
 # vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
 HIGH_ACCURACY, VANISHED = 0.95, 0.05

@@ -1,5 +1,6 @@
 """Verdicts: each rule and its negation on rows made by hand, what comes first, and drills that really run."""
 
+import html
 import json
 import math
 
@@ -8,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.health.drills import DRILLS, run, verdicts
-from gan import health
+from configs import toy
+from experiments.health.drills import DRILLS, SMALL, run, verdicts
+from gan import health, train
+from gan.config import apply_overrides
 from gan.health import ADVICE, CHECKS, Verdict, judge
+from gan.report import read_metrics
 
 STEPS = 40
 # Whole curves of a run that is well: [rows] or one value for all.
@@ -98,7 +102,7 @@ def test_diverged_without_a_nan():
   assert kind_of(gen__weight_norm=np.abs(np.cos(np.arange(STEPS))), gen__update_norm=0.2) == 'healthy'
   assert kind_of(disc__loss=-2e3) == 'diverged'
   assert kind_of(disc__loss=2e3 * first) == 'healthy'                   # Once, long ago.
-  assert kind_of(eval__scale=50.0) == 'diverged'
+  assert kind_of(eval__scale=500.0) == 'diverged'
 
 
 def test_saturated_needs_both():
@@ -207,6 +211,36 @@ def test_a_learning_rate_of_one():
   drill = drill._replace(overrides=drill.overrides | {'train.num_steps': 50, 'model.gen.width': 16,
                                                       'model.disc.width': 16})
   assert verdicts(next(run(drill.config, [0])))[-1] == 'diverged'
+
+
+def verdict_rows(workdir):
+  return [row for row in read_metrics(workdir / 'metrics.jsonl') if 'health/verdict' in row]
+
+
+def test_a_failing_run_stops_after_its_patience_and_can_go_on(tmp_path, capsys):
+  """A generator that stands still, whose fakes near 0 are soon told from the grid; two such verdicts are enough."""
+  config = toy.get_config('grid')
+  apply_overrides(config, SMALL | {
+      'model.gen.width': 16, 'model.disc.width': 16, 'optimizer.gen.lr': 1e-7, 'optimizer.disc.lr': 1e-2,
+      'train.num_steps': 500, 'train.log_every': 10, 'train.eval_every': 100, 'train.save_every': 500,
+      'train.sample_every': 500, 'train.dynamics': False, 'train.on_failure': 'stop', 'train.patience': 1})
+  with pytest.raises(train.FailedError, match=r'--config\.train\.on_failure=continue'):
+    train.run(config, tmp_path, ['test'])
+  rows = verdict_rows(tmp_path)
+  kinds = [row['health/verdict'] for row in rows]
+  assert kinds[-2:] == ['generator stalled'] * 2
+  assert set(kinds[:-2]) <= {'healthy'}
+  evidence = rows[-1]
+  assert evidence['health/value'] < evidence['health/threshold']
+  assert f'Verdict at step {evidence["step"]}: generator stalled (gen/update_norm = ' in capsys.readouterr().out
+  page = (tmp_path / 'report.html').read_text()
+  assert 'generator stalled' in page
+  assert 'gen/update_norm' in page
+  assert html.escape(ADVICE['generator stalled']).replace('&#x27;', "'") in page.replace('&#39;', "'")
+
+  config.train.on_failure, config.train.patience = 'continue', 0
+  assert train.run(config, tmp_path, ['test']) == 0
+  assert [row['step'] for row in verdict_rows(tmp_path)] == list(range(100, 600, 100))
 
 
 @pytest.mark.slow

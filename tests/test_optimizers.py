@@ -87,3 +87,55 @@ def test_numbers_may_be_traced_and_differ_between_members(name):
 def test_unknown_names(args, message):
   with pytest.raises(ValueError, match=message):
     make_optimizer(*args)
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_weight_decay_is_decoupled_from_the_gradient(name):
+  """Each update gains - lr * factor * decay * p, whatever the moments say (Loshchilov & Hutter 2019, 1711.05101)."""
+  build, numbers, params = make_optimizer(name, 'linear', decay_steps=4), NUMBERS | {'weight_decay': 0.3}, jnp.ones(2)
+  opt_state = build(numbers, 0).init(params)
+  for t, (grad, direction) in enumerate(zip(GRADS, by_hand(name, NUMBERS, GRADS), strict=True)):
+    update, opt_state = build(numbers, t).update(jnp.asarray(grad, jnp.float32), opt_state, params)
+    np.testing.assert_allclose(update, (1 - t / 4) * (direction - 0.1 * 0.3 * np.asarray(params)), rtol=1e-5)
+    params = optax.apply_updates(params, update)
+
+
+def test_adam_with_weight_decay_is_adamw():
+  params, tx = jnp.array([1.5, -2.0]), optax.adamw(0.1, b1=0.9, b2=0.99, eps=1e-8, weight_decay=0.3)
+  build, numbers = make_optimizer('adam'), NUMBERS | {'weight_decay': 0.3}
+  ours = theirs = params
+  our_state, their_state = build(numbers, 0).init(params), tx.init(params)
+  for t, grad in enumerate(GRADS):
+    grad = jnp.asarray(grad, jnp.float32)
+    update, our_state = build(numbers, t).update(grad, our_state, ours)
+    expected, their_state = tx.update(grad, their_state, theirs)
+    ours, theirs = optax.apply_updates(ours, update), optax.apply_updates(theirs, expected)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_optimistic_corrects_each_direction_by_the_last(name):
+  """2 d_t - d_{t-1} of the optimizer's directions d; the first as it is; weight decay is not corrected."""
+  grads = (*GRADS, np.array([0.3, 0.7]))
+  plain = list(by_hand(name, NUMBERS, grads))
+  expected = [plain[0], 2 * plain[1] - plain[0], 2 * plain[2] - plain[1]]
+  for found, wanted in zip(updates(make_optimizer(name, optimistic=True), NUMBERS, grads), expected, strict=True):
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+  build, numbers = make_optimizer(name, optimistic=True), NUMBERS | {'weight_decay': 0.3}
+  params = jnp.ones(2)
+  opt_state = build(numbers, 0).init(params)
+  for grad, wanted in zip(grads, expected, strict=True):
+    update, opt_state = build(numbers, 0).update(jnp.asarray(grad, jnp.float32), opt_state, params)
+    np.testing.assert_allclose(update, wanted - 0.1 * 0.3, rtol=1e-4, atol=1e-6)
+
+
+def test_a_differentiable_root_is_finite_at_zero():
+  """With eps_root, as unrolling asks for it; without, the slope of Adam's root at a zero gradient is not."""
+  build = make_optimizer('adam')
+
+  def moved(grad, **extra):
+    tx = build(NUMBERS | extra, 0)
+    return jnp.sum(tx.update(grad, tx.init(jnp.zeros(2)), jnp.zeros(2))[0])
+
+  assert np.isfinite(jax.grad(moved)(jnp.zeros(2), eps_root=1e-16)).all()
+  assert not np.isfinite(jax.grad(moved)(jnp.zeros(2))).all()

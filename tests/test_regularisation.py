@@ -220,7 +220,7 @@ def test_lazy_penalty_comes_in_every_kth_step():
 
 
 def test_lazy_regularisation_rescales_the_numbers_of_the_optimizer():
-  """Where k steps have rate and decays to the power of k / (k + 1) (StyleGAN2, arXiv:1912.04958, appendix B)."""
+  """A rate times k / (k + 1), and decays to that power, for k + 1 updates in k steps (arXiv:1912.04958, B)."""
   found = {}
 
   def spy(name):

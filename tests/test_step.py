@@ -13,8 +13,8 @@ from gan.config import base_config
 from gan.games import Game, Turn
 from gan.games.generation import Nets, Rules, make_game
 from gan.optimizers import make_optimizer
-from gan.state import create_state
 from gan.rules import Txs
+from gan.state import create_state
 from gan.step import draw_latents, make_loop, make_train_step, warmed_up
 
 BATCH, Z_DIM, DISC_STEPS = 6, 3, 2
@@ -305,11 +305,11 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   assert build.build(config, shape).joint == joint
 
 
-GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/logit_gap': -0.07523924, 'disc/loss': 1.42624, 'disc/on_fake': 0.7256912,
-          'disc/on_real': 0.7005489, 'disc/real_prob': 0.4969755, 'disc/update_cosine': 0.3761559, 'disc/update_norm': 0.04263552,
-          'gen/fake_prob': 0.5196792, 'gen/grad_norm': 0.2661581, 'gen/loss': 0.6550977, 'gen/on_fake': 0.6550977,
-          'gen/on_real': 0.0, 'gen/update_cosine': 0.7405522,
-          'gen/update_norm': 0.0522697, 'ema': 13.73088}
+GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/logit_gap': -0.07523924,
+          'disc/loss': 1.42624, 'disc/on_fake': 0.7256912, 'disc/on_real': 0.7005489, 'disc/real_prob': 0.4969755,
+          'disc/update_cosine': 0.3761559, 'disc/update_norm': 0.04263552, 'gen/fake_prob': 0.5196792,
+          'gen/grad_norm': 0.2661581, 'gen/loss': 0.6550977, 'gen/on_fake': 0.6550977, 'gen/on_real': 0.0,
+          'gen/update_cosine': 0.7405522, 'gen/update_norm': 0.0522697, 'ema': 13.73088}
 
 
 def test_golden_numbers():

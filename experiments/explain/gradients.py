@@ -64,13 +64,15 @@ def record(form: str, steps: int = STEPS, every: int = EVERY, overrides: dict[st
   return found | {'modes': np.array(run.scores(points)['modes'])}
 
 
-def draw(steps: int = STEPS, every: int = EVERY, overrides: dict[str, Any] | None = None) -> Explained:
+def draw(steps: int = STEPS, every: int = EVERY, overrides: dict[str, Any] | None = None,
+         record: Callable[..., dict[str, np.ndarray]] = record) -> Explained:
   """Both gradient norms and D(G(z)) over two trainings against a strong discriminator.
 
   Args:
     steps: of each training.
     every: steps between two measurements.
     overrides: of the configuration, beyond STRONG.
+    record: (form, steps, every, overrides) -> what was measured.
   """
   runs = {form: record(form, steps, every, overrides) for form in FORMS}
   figure = new_figure(11.6, 6.6)

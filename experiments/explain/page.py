@@ -22,7 +22,8 @@ SECTIONS = {
     'dirac': ('The smallest GAN: who comes to rest, who goes in circles',
               'python -m gan.main --config=configs/dirac.py:rule=extragradient'),
     'collapse': ('Mode collapse, and a cure',
-                 'python -m gan.main --config=configs/toy.py:ring --config.model.disc.pack=2'),
+                 'python -m gan.main --config=configs/toy.py:ring --config.update.gen_steps=2 '
+                 '--config.optimizer.gen.b1=0.9 --config.optimizer.disc.b1=0.9 --config.model.disc.pack=2'),
 }
 
 

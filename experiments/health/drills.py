@@ -69,7 +69,8 @@ DRILLS = {
     'learning rate 1, SGD': Drill('diverged', 'toy', 'ring', both(lr=1.0, name='sgd')),
     'learning rate 1, digits': Drill('diverged', 'vanilla', 'digits', both(lr=1.0)),
     'too fast D': Drill('discriminator saturated', 'vanilla', 'digits,loss=saturating', TOO_FAST),
-    'tiny G on grid': Drill('mode collapse', 'toy', 'grid', {'model.gen.width': 2}),
+    'tiny G on grid': Drill('mode collapse', 'toy', 'grid', {'model.gen.width': 1}),
+    'too fast G': Drill('mode collapse', 'vanilla', 'digits', {'optimizer.gen.lr': 2e-3, 'update.gen_steps': 5}),
     'idle G': Drill('generator stalled', 'toy', 'ring', {'optimizer.gen.lr': 1e-7}),
     'WGAN, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | {'loss.name': 'wasserstein', 'penalty.clip': 0.1}),
     'SGD, momentum': Drill('oscillating', 'toy', 'ring', both(b1=0.9, lr=0.005, name='sgd') | {

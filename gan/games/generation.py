@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan import augment, penalties
-from gan.games import Game, Turn, regularisation
+from gan import penalties
+from gan.games import Game, Turn, memory, regularisation
 from gan.games.regularisation import Judge, Scored
 from gan.games.view import View, draw, look, packed
 from gan.losses import LossPair
@@ -18,7 +18,6 @@ from gan.models import spectral
 from gan.state import GanState, PyTree
 
 SPECTRAL = 'spectral_norm'
-MEMORY = ('lecam', 'ada')      # Of the discriminator, in its stats beside those of its network.
 
 
 class Nets(NamedTuple):
@@ -58,7 +57,7 @@ def apply(net: nn.Module, params: PyTree, stats: PyTree, x: Array, *, train: boo
   updated = {}
   if SPECTRAL in stats:
     params, updated[SPECTRAL] = spectral.normalize(params, stats[SPECTRAL], update=train)
-  collections = {name: stats[name] for name in stats if name not in (SPECTRAL, *MEMORY)}
+  collections = {name: stats[name] for name in stats if name not in (SPECTRAL, *memory.NAMES)}
   if train and collections:
     output, changed = net.apply({'params': params, **collections}, x, train=True, mutable=list(collections))
     return output, {**stats, **updated, **changed}
@@ -88,11 +87,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     params = disc.pop('params')
     if rules.spectral_norm:  # 2: the split above has the keys 0 and 1.
       disc[SPECTRAL] = spectral.init_vectors(jax.random.fold_in(rng, 2), params)
-    if rules.lecam:
-      disc['lecam'] = {'real': jnp.zeros(()), 'fake': jnp.zeros(())}
-    if rules.view.adaptive:
-      disc['ada'] = {'probability': jnp.zeros(())}
-    return (gen.pop('params'), gen), (params, disc)
+    return (gen.pop('params'), gen), (params, disc | memory.initial(rules.lecam, rules.view.adaptive))
 
   def bind(hparams: dict[str, Array]) -> LossPair:
     return loss.bind({name: hparams[f'loss.{name}'] for name in loss.settings if f'loss.{name}' in hparams})
@@ -102,7 +97,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     """Both batches through the discriminator; with |grad_x D|^2 of the real and of the generated one if asked."""
     reals = turn.batch['images']
     real_draws, fake_draws = draw(rules.view, turn, reals.shape, hparams, draw_global)
-    probability = state.disc.stats['ada']['probability'] if rules.view.adaptive else None
+    probability = memory.probability(state.disc.stats)
 
     def see(samples: Array, draws: dict[str, Array]) -> Array:
       return look(rules.view, samples, draws, probability, state.step, hparams)
@@ -159,19 +154,13 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
       terms['zcr_disc'] = hparams['penalty.zcr_disc'], penalties.consistency(scored.fake_logits, judge.fake(others))
     if 'penalty.orthogonal' in hparams:
       terms['orthogonal'] = hparams['penalty.orthogonal'], penalties.orthogonal(disc_params)
-    if rules.lecam:
-      means = stats['lecam']
+    if 'penalty.lecam' in hparams:
+      means = stats[memory.LECAM]
       terms['lecam'] = hparams['penalty.lecam'], penalties.lecam(real_logits, fake_logits, means['real'], means['fake'])
-      latest = {'real': jnp.mean(real_logits), 'fake': jnp.mean(fake_logits)}
-      decay = hparams.get('penalty.lecam_decay', 0.0)
-      means = jax.tree.map(lambda old, new: decay * old + (1 - decay) * jax.lax.stop_gradient(new), means, latest)
-      stats = {**stats, 'lecam': means}
+    num_samples = real_logits.shape[0] * rules.view.pack
+    stats = memory.remember(stats, real_logits, fake_logits, real_prob, num_samples, hparams)
     if rules.view.adaptive:
-      overfitting = jnp.mean(jnp.sign(real_prob - 0.5))
-      probability = augment.ada_step(stats['ada']['probability'], overfitting, hparams.get('augment.ada_target', 0.0),
-                                     real_logits.shape[0] * rules.view.pack, hparams['augment.ada_images'])
-      stats = {**stats, 'ada': {'probability': jax.lax.stop_gradient(probability)}}
-      scalars['disc/augment_probability'] = probability
+      scalars['disc/augment_probability'] = memory.probability(stats)
     penalty, penalty_scalars = regularisation.total(terms)
     return value + penalty, stats, scalars | penalty_scalars
 

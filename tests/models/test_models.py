@@ -136,7 +136,7 @@ def test_without_batch_norm_samples_are_judged_one_by_one():
 
 
 def test_unknown_names_and_sizes():
-  with pytest.raises(ValueError, match=r"model 'dcgann' is unknown; known: dcgan, dirac, linear_quadratic, mlp, vanilla"):
+  with pytest.raises(ValueError, match=r"'dcgann' is unknown; known: dcgan, dirac, linear_quadratic, mlp, vanilla"):
     get_model('gen', 'dcgann', (16, 16, 1))
   for player, x in (('gen', (2, 7)), ('disc', (2, 28, 28, 1))):
     with pytest.raises(ValueError, match=r'image_size=28: DCGAN is built for 16, 32, 64 pixels'):
