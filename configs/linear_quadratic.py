@@ -29,8 +29,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config['update'].rule = arg.rule
   for player in (config.optimizer.gen, config.optimizer.disc):
     player.name, player.lr, player.b1 = 'sgd', 0.02, 0.0
-  if arg.loss == 'wasserstein':
-    config.penalty.clip = 10.0             # Far out: the game is meant to be seen as it is.
   config.train.batch_size = 512
   config.train.num_steps = 1_000
   config.train.ema_decay = 0.9

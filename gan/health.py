@@ -31,7 +31,7 @@ EASY_ACCURACY, STANDSTILL = 0.9, 0.01
 # deviations away at a batch of 16), in a tenth of all batches it is not: the players overshoot each other.
 DECEIVED, OFTEN = 0.3, 0.1
 # Collapsed. Half of the data's variety: exp(-KL) is the share of modes that are evenly used, whatever their precision.
-# A run that gains this much from the first to the last of the evaluations is young, not collapsed.
+# A run whose newest evaluation is this much above all but the last ones is young, not collapsed.
 MIN_VARIETY, GAINING = 0.5, 1.25
 
 ADVICE = {
@@ -173,9 +173,10 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
   """Samples have less than half of the data's variety, and it does not grow."""
   for name in ('eval/reverse_kl', 'eval/diversity'):
     values = _values(rows, name)
-    last = values[-LAST_EVALS:] if name == 'eval/diversity' else np.exp(-np.maximum(values[-LAST_EVALS:], 0.0))
-    if len(values) >= MIN_EVALS and last.max() < MIN_VARIETY and last[-1] <= GAINING * last[0]:
-      threshold = -math.log(MIN_VARIETY) if name == 'eval/reverse_kl' else MIN_VARIETY
+    variety = values if name == 'eval/diversity' else np.exp(-np.maximum(values, 0.0))
+    before, last = variety[:-LAST_EVALS], variety[-LAST_EVALS:]
+    if len(values) >= MIN_EVALS and last.max() < MIN_VARIETY and last[-1] <= GAINING * before.max():
+      threshold = MIN_VARIETY if name == 'eval/diversity' else -math.log(MIN_VARIETY)
       return Verdict('mode collapse', step, name, float(values[-1]), threshold)
   return None
 

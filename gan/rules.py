@@ -171,7 +171,7 @@ def extragradient(state: GanState, moves: Moves) -> Result:
   both are taken on one batch (the same-sample form of Mishchenko et al. 2020, arXiv:1905.11373).
   """
   ahead, _ = simultaneous(state, moves)
-  grads, stats, scalars = moves.field(ahead)
+  grads, stats, scalars = moves.field(with_params(state, params_of(ahead)))  # Stats see the batch once.
   state, norms = moves.descend_both(with_params(ahead, params_of(state)), grads, stats)
   return state, scalars | norms
 

@@ -115,7 +115,8 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     elif loss.c == loss.a:
       yield f'loss.c={loss.c} equals loss.a: the generator would aim at being rejected; try c=b={loss.b}'
   bounds = [config.penalty[field] for field in ('clip', 'gp', 'dragan', 'zero_gp', 'r1', 'r2')]
-  if loss.name == 'wasserstein' and not any(bounds) and not config.model.disc.spectral_norm:
+  paper = MODELS[config.model.disc.name].sample_dim is not None  # A game to be seen as it is on paper, unbounded.
+  if loss.name == 'wasserstein' and not (any(bounds) or config.model.disc.spectral_norm or paper):
     yield 'loss.name=wasserstein needs a Lipschitz critic: without a bound its loss has no minimum; ' \
           'add --config.penalty.gp=10 or --config.penalty.clip=0.01'
 
@@ -185,6 +186,8 @@ def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   points, policy, defaults = config.data.name in toy.MIXTURES, config.augment.policy, base_config().augment
   if policy not in ('none', 'ada'):
+    if len(set(policy.split('+'))) < len(policy.split('+')):
+      yield f'augment.policy={policy!r} names a transformation twice; name each once'
     for name in policy.split('+'):
       if name in ('none', 'ada'):
         yield f'augment.policy={policy!r}: {name} stands alone; use {name}, or {"+".join(DIFF_AUGMENT)}'

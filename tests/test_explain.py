@@ -82,8 +82,8 @@ def test_dirac_paths_end_where_theory_says(overrides, verdict):
 @pytest.mark.slow
 def test_all_dirac_paths_end_where_theory_says():
   expected = {'alternating': 'circles', 'simultaneous': 'leaves', 'LeCam': 'nears', 'non-saturating loss': 'nears',
-              'DRAGAN': 'circles', 'Wasserstein, no bound': 'circles', 'Wasserstein, WGAN-GP': 'circles',
-              'Wasserstein, clipping': 'circles'}
+              'DRAGAN': 'circles', 'Wasserstein unbounded': 'circles', 'Wasserstein + WGAN-GP': 'circles',
+              'Wasserstein + clipping': 'circles'}
   for group in dirac.games().values():
     for name, overrides in group.items():
       assert dirac.follow(overrides).verdict == expected.get(name, 'rests'), name

@@ -31,12 +31,13 @@ class Quartic:
   disc: d A d / 2 + d B g + a d,   gen: g C g / 2 + g E d + c g.
   """
 
-  def __init__(self, seed=0):
+  def __init__(self, seed=0, scale=1.0):
     rng = np.random.default_rng(seed)
     self.A, self.C = (m + m.T for m in (rng.normal(size=(DISC_DIM, DISC_DIM)), rng.normal(size=(GEN_DIM, GEN_DIM))))
     self.B, self.E = rng.normal(size=(DISC_DIM, GEN_DIM)), rng.normal(size=(GEN_DIM, DISC_DIM))
     self.a, self.c = rng.normal(size=DISC_DIM), rng.normal(size=GEN_DIM)
     self.g, self.d = rng.normal(size=GEN_DIM), rng.normal(size=DISC_DIM)
+    self.__dict__ = {name: scale * value for name, value in self.__dict__.items()}
 
   def disc(self, g, d):
     return 0.5 * d @ self.A @ d + d @ self.B @ g + self.a @ d + (d**4).sum() / 4
@@ -148,10 +149,10 @@ def test_consensus_descends_the_squared_field_too():
 
 
 def test_symplectic_adjusts_by_the_rotation_with_the_sign_of_the_paper():
-  """Over enough games that both signs occur; each far enough from a tie for float32."""
+  """Over enough games that both signs occur, also where the small constant decides; far from a tie for float32."""
   signs = set()
-  for seed in range(6):
-    game = Quartic(seed)
+  for seed, scale in ((0, 1), (1, 1), (2, 1), (3, 1), (0, 0.3), (1, 0.3)):
+    game = Quartic(seed, scale)
     x, v, J = start_of(game), game.field(game.g, game.d), game.jacobian(game.g, game.d)
     adjustment = 0.5 * (J.T - J) @ v
     aligned = (v @ J.T @ v) * (adjustment @ J.T @ v) / len(x) + 0.1
@@ -270,7 +271,9 @@ def test_each_update_has_a_deal_of_its_own():
   step = make_train_step(game, Txs(builder, builder), batch_size=batch_size, z_dim=3, z='normal', first='gen',
                          disc_steps=2, gen_steps=2)
   for _ in range(2):
-    state, _ = step(state, {'images': np.arange(2, dtype=np.float32)[:, None]}, hparams_of())
+    state, scalars = step(state, {'images': np.arange(2, dtype=np.float32)[:, None]}, hparams_of())
+    # Players of one parameter each say where they are now.
+    assert (scalars['gen/parameter'], scalars['disc/parameter']) == (state.gen.params, state.disc.params)
   assert [call[:2] + call[3:] for call in calls] == [
       (name, row, t) for t in (0, 1) for name, row in (('gen', 1.0), ('gen', 1.0), ('disc', 0.0), ('disc', 1.0))]
   latents = np.stack([call[2] for call in calls])

@@ -14,7 +14,8 @@ STOPS = [500, 1500, 3000, 4500]
 SAMPLES = 2000
 HALF = 1.5                     # Of the plane shown.
 # A generator that moves twice while D moves once, and momentum (the usual b1 of 0.9, where toy.py has 0.5): so it runs
-# to wherever D is fooled before D can answer. Collapsed with seeds 0 and 1 at every look; either change alone did not.
+# to wherever D is fooled before D can answer. It collapsed at every look with seeds 0 and 1; with momentum alone it did
+# so with seed 0 only.
 PLAIN = {'train.batch_size': 128, 'model.gen.width': 64, 'model.disc.width': 64, 'update.gen_steps': 2,
          'optimizer.gen.b1': 0.9, 'optimizer.disc.b1': 0.9}
 CURE = {'penalty.r1': 0.03}
@@ -45,12 +46,12 @@ def draw(stops: list[int] | None = None, overrides: dict[str, Any] | None = None
   rows = {'plain GAN': snapshots(overrides or {}, stops), 'with R1, all else equal': snapshots(
       (overrides or {}) | CURE, stops)}
   columns = max(len(row) for row in rows.values())
-  cell, head, width = 2.75, 0.95, 0.15 + columns * 2.85
+  cell, head, width = 2.75, 0.75, 0.15 + columns * 2.85
   height = len(rows) * (cell + head) + 0.1
   figure = new_figure(width, height)
   for i, (title, row) in enumerate(rows.items()):
     top = height - i * (cell + head)
-    figure.text(0.15 / width, (top - 0.32) / height, title, fontsize=13, weight='bold', color=INK)
+    figure.text(0.15 / width, (top - 0.33) / height, title, fontsize=13, weight='bold', color=INK)
     for j, shot in enumerate(row):
       axes = figure.add_axes(((0.15 + j * 2.85) / width, (top - head - cell + 0.1) / height, 2.7 / width,
                               2.7 / height))

@@ -25,16 +25,16 @@ WASSERSTEIN = {'loss.name': 'wasserstein', 'optimizer.gen.lr': 0.2, 'optimizer.d
 REGULARISERS = {
     'R1': {'penalty.r1': 1.0},
     'R2': {'penalty.r2': 1.0},
-    'zero-centred, between': {'penalty.zero_gp': 0.5},
+    'zero-centred': {'penalty.zero_gp': 0.5},
     'instance noise': {'augment.noise': 0.7},
     'LeCam': {'penalty.lecam': 0.3},
     'weight decay of D': {'optimizer.disc.weight_decay': 0.1},
     'DRAGAN': {'penalty.dragan': 0.3},
     'non-saturating loss': {'loss.name': 'nonsaturating'},
-    'Wasserstein, no bound': WASSERSTEIN,
-    'Wasserstein, WGAN-GP': WASSERSTEIN | {'penalty.gp': 0.3},
-    'Wasserstein, clipping': WASSERSTEIN | {'penalty.clip': 0.5},
-    'Wasserstein, R1': WASSERSTEIN | {'penalty.r1': 1.0},
+    'Wasserstein unbounded': WASSERSTEIN,
+    'Wasserstein + WGAN-GP': WASSERSTEIN | {'penalty.gp': 0.3},
+    'Wasserstein + clipping': WASSERSTEIN | {'penalty.clip': 0.5},
+    'Wasserstein + R1': WASSERSTEIN | {'penalty.r1': 1.0},
 }
 WORDS = {'rests': 'comes to rest', 'nears': 'slowly nearer', 'circles': 'keeps circling', 'leaves': 'runs away'}
 
@@ -142,7 +142,7 @@ def draw(steps: int = STEPS, follow: Callable[..., Path] = follow) -> Explained:
   headings = {'rules': 'Update rules, each on the plain minimax game',
               'regularisers': 'Regularisers and losses, each under alternating updates'}
   for group, entries in groups.items():
-    figure.text(0.055, (top - 0.36) / height, headings[group], fontsize=13, weight='bold', color=INK)
+    figure.text(0.055, (top - 0.42) / height, headings[group], fontsize=13, weight='bold', color=INK)
     top -= head
     for i, (name, overrides) in enumerate(entries.items()):
       row, column = divmod(i, COLUMNS)

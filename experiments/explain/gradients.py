@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from matplotlib.ticker import FuncFormatter
 
 from experiments.explain.ring import Ring, ring
 from experiments.explain.style import DISC, GEN, INK, SATURATING, Explained, new_figure, plain
@@ -90,13 +91,16 @@ def draw(steps: int = STEPS, every: int = EVERY, overrides: dict[str, Any] | Non
     left = column == 0
     plain(upper, f'Trained with the {LOOKS[form][2]} loss', ylabel='norm of the gradient' if left else '')
     plain(lower, xlabel='steps', ylabel='D(G(z))' if left else '')
-    upper.legend(loc='lower left', frameon=True, facecolor='white', edgecolor='none', framealpha=0.9, fontsize=9.5,
-                 labelcolor=INK, handlelength=2.8)
+    upper.legend(loc='lower right', frameon=False, fontsize=9.5, labelcolor=INK, handlelength=2.8)
     late = run['step'] > run['step'][-1] / 2
     facts[form] = {name: float(np.median(run[name][late])) for name in (*FORMS, 'fake_prob')} | {
         'modes': int(run['modes'])}
     facts[form]['times'] = facts[form]['nonsaturating'] / facts[form]['saturating']
-  panels[0, 0].set_yscale('log')
+  lowest = min(run[name].min() for run in runs.values() for name in FORMS)
+  panels[0, 0].set(yscale='log', ylim=(lowest / 6, None))  # Room for the legend.
+  panels[0, 0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+  panels[1, 0].text(0.99, 0.53, '1/2: cannot tell', transform=panels[1, 0].get_yaxis_transform(), ha='right', fontsize=9,
+                    color=INK)
   panels[1, 0].set(ylim=(-0.02, 1.0), yticks=(0, 0.5, 1))
   panels[1, 0].set_xlim(0, steps)
   return Explained(render(figure), {'runs': facts, 'steps': steps, 'disc_steps': STRONG['train.disc_steps']})

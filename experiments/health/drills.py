@@ -93,7 +93,7 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
       start = rows[-1]['step'] if rows else 0
       state, scalars, last = loop(state, batches.feed(start, stop - start), built.hparams, np.int32(stop - start))
       row = {'step': int(last[0])} | {name: float(value) for name, value in jax.device_get(scalars).items()}
-      for player in ('gen', 'disc'):
+      for player in ('gen', 'disc'):  # Where the step does not log them itself.
         row.setdefault(f'{player}/weight_norm', float(optax.tree.norm(getattr(state, player).params)))
       rows.append(row)
       finite = bool(last[1])

@@ -1,0 +1,134 @@
+"""What a discriminator keeps besides parameters (means, a probability, vectors), who changes it; and packs."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan import augment
+from gan.games.generation import Rules
+from gan.games.view import View, packed
+from gan.models import spectral
+from gan.optimizers import make_optimizer
+from gan.rules import Txs
+from gan.step import make_train_step
+from tests.test_regularisation import (
+  HPARAMS,
+  IMAGES,
+  SHAPE,
+  WEIGHT,
+  Z_DIM,
+  B,
+  Z,
+  disc_loss,
+  game_of,
+  generate,
+  initial,
+  judge,
+  key_of,
+  turn_of,
+)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quick_compilation():
+  """Tiny programs that run once: compiling them is all the cost."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+def with_stats(state, **stats):
+  return state.replace(disc=state.disc.replace(stats={**state.disc.stats, **stats}))
+
+
+def test_lecam_and_its_means():
+  """The penalty sees the means as they were; then they move by 1 - decay towards those of the batch."""
+  rules = Rules(joint=True, lecam=True)
+  state = with_stats(initial(rules), lecam={'real': jnp.float32(0.3), 'fake': jnp.float32(-0.2)})
+  value, stats, _ = disc_loss({'penalty.lecam': WEIGHT, 'penalty.lecam_decay': 0.9}, rules, state)
+  real, fake = np.asarray(judge(IMAGES)), np.asarray(judge(generate(Z)))
+  penalty = np.mean((real + 0.2) ** 2) + np.mean((fake - 0.3) ** 2)
+  assert value - disc_loss({})[0] == pytest.approx(WEIGHT * penalty, rel=1e-3)
+  assert stats['lecam']['real'] == pytest.approx(0.9 * 0.3 + 0.1 * real.mean(), abs=1e-6)
+  assert stats['lecam']['fake'] == pytest.approx(-0.9 * 0.2 + 0.1 * fake.mean(), abs=1e-6)
+  _, stats, _ = disc_loss({'penalty.lecam': WEIGHT}, rules, state)  # A decay of 0 is not among the numbers of a run.
+  assert stats['lecam']['real'] == pytest.approx(real.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(('target', 'direction'), [(-0.9, 1), (0.99, -1), (None, None)])
+def test_ada_moves_its_probability(target, direction):
+  """By B / images, up where the mean sign of real logits is above the target."""
+  rules = Rules(joint=True, view=View(adaptive=True))
+  state = with_stats(initial(rules), ada={'probability': jnp.float32(0.25)})
+  hparams = {'augment.ada_images': 60.0} | ({} if target is None else {'augment.ada_target': target})
+  _, stats, scalars = disc_loss(hparams, rules, state)
+  if direction is None:  # A target of 0 is not among the numbers of a run.
+    uniforms = jax.random.uniform(jax.random.split(key_of('view'))[0], (B, augment.ADA_UNIFORMS))
+    direction = np.sign(np.mean(np.sign(judge(augment.ada_augment(IMAGES, uniforms, 0.25)))))
+  assert stats['ada']['probability'] == pytest.approx(0.25 + direction * B / 60, abs=1e-6)
+  assert scalars['disc/augment_probability'] == stats['ada']['probability']
+
+
+def test_only_the_discriminators_update_changes_what_it_keeps():
+  """LeCam's means, ADA's probability and the singular vectors of a step are those of its first player's turn."""
+  rules = Rules(joint=True, view=View(adaptive=True), spectral_norm=True, lecam=True)
+  state, game = initial(rules), game_of(rules)
+  hparams = HPARAMS | {'augment.ada_images': 60.0, 'augment.ada_target': 0.99, 'penalty.lecam': 0.1}
+  state = with_stats(state, ada={'probability': jnp.float32(0.5)})
+  step = jax.jit(make_train_step(game, Txs(make_optimizer('sgd'), make_optimizer('sgd')), batch_size=B, z_dim=Z_DIM,
+                                 z='normal', deal=lambda batch, state, update: turn_of(state)))
+  after, _ = step(state, {'images': IMAGES[None]}, hparams)
+  _, stats, _ = disc_loss(hparams, rules, state)
+  assert set(stats) == {'ada', 'lecam', 'spectral_norm'}
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), after.disc.stats, stats)
+  changed = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), stats, state.disc.stats)
+  # The last kernel has one column: its vector, a sign, stays.
+  assert sorted(jax.tree.leaves(changed))[1] > 1e-3
+  _, (gen_stats, _) = game.gen_loss(state.gen.params, state, turn_of(state), hparams)
+  assert gen_stats == after.gen.stats == {}
+  assert float(after.disc.stats['ada']['probability']) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize('linear', [True, False])
+def test_spectral_norm_bounds_the_slope(linear):
+  """By 1, once the vectors have converged; a linear discriminator has it everywhere."""
+  rules = Rules(joint=True, spectral_norm=True)
+  state = initial(rules, linear)
+  params = jax.tree.map(lambda p: 5.0 * p, state.disc.params)
+  _, vectors = spectral.normalize(params, state.disc.stats['spectral_norm'], update=True, iterations=500)
+  state = with_stats(state.replace(disc=state.disc.replace(params=params)), spectral_norm=vectors)
+  slopes = game_of(rules, linear).slopes(state, turn_of(state), {})
+  assert slopes['disc/real_slope'] <= 1 + 1e-4
+  assert (slopes['disc/real_slope'] > 0.999) == linear
+  for _ in range(3):  # Of the stored vectors one more iteration is taken in each update, and kept.
+    _, stats, _ = disc_loss({}, rules, state, linear)
+    state = state.replace(disc=state.disc.replace(stats=stats))
+  jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-4), stats['spectral_norm'], vectors)
+
+
+def test_packs_are_neighbours_side_by_side():
+  """Samples 2k and 2k + 1 make pack k, channels of the first before those of the second."""
+  x = np.arange(4 * 2 * 2 * 3, dtype=np.float32).reshape(4, 2, 2, 3)
+  packs = packed(x, 2)
+  assert packs.shape == (2, 2, 2, 6)
+  for k in range(2):
+    np.testing.assert_array_equal(packs[k], np.concatenate([x[2 * k], x[2 * k + 1]], axis=-1))
+  points = packed(np.arange(12, dtype=np.float32).reshape(6, 2), 3)
+  np.testing.assert_array_equal(points, np.arange(12).reshape(2, 6))
+  assert packed(x, 1) is x
+
+
+def test_a_packed_discriminator_gives_one_logit_for_each_pack():
+  """Its loss, and R1 as the slopes of all samples of a pack."""
+  rules = Rules(joint=True, view=View(pack=3))
+  state = initial(rules)
+  params = state.disc.params
+  assert params['hidden']['kernel'].shape == (3 * 16, 4)
+  groups = np.concatenate([IMAGES.reshape(2, 3, *SHAPE)[:, i] for i in range(3)], axis=-1)
+  slopes = jax.vmap(jax.grad(lambda x: judge(x[None], params)[0]))(groups)
+  value, _, scalars = disc_loss({'penalty.r1': WEIGHT}, rules)
+  assert scalars['penalty/r1'] == pytest.approx(np.mean(np.sum(np.square(slopes), axis=(1, 2, 3))), rel=1e-4)
+  assert value - disc_loss({}, rules)[0] == pytest.approx(0.5 * WEIGHT * float(scalars['penalty/r1']), rel=1e-3)
