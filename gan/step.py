@@ -78,6 +78,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, batch_si
     before = state
     state, scalars = move(state, Moves(game, txs, hparams, functools.partial(deal, batch), mean))
     scalars |= position(state)
+    scalars |= {f'{name}/weight_norm': optax.tree.norm(params) for name, params in params_of(state).items()}
     if 'moved' in state.memory:
       moved = jax.tree.map(jnp.subtract, params_of(state), params_of(before))
       scalars |= {f'{name}/update_cosine': cosine(moved[name], before.memory['moved'][name]) for name in PLAYERS}

@@ -1,5 +1,6 @@
 """A run, from top to bottom: open the data, build, restore, loop, evaluate, save, report."""
 
+import math
 import signal
 import time
 from pathlib import Path
@@ -134,7 +135,8 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
     try:
       return evaluate(state.ema, state.rng)
     except NonFiniteSamplesError as error:  # The last update overflowed; its loss, taken before it, did not.
-      finish(pending, {})
+      finish(pending, {'eval/scale': math.inf})
+      report.verdict(health.judge(report.rows))
       raise NonFiniteError(f'step {step}: {error}') from None
 
   try:

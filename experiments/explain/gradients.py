@@ -99,8 +99,8 @@ def draw(steps: int = STEPS, every: int = EVERY, overrides: dict[str, Any] | Non
   lowest = min(run[name].min() for run in runs.values() for name in FORMS)
   panels[0, 0].set(yscale='log', ylim=(lowest / 6, None))  # Room for the legend.
   panels[0, 0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
-  panels[1, 0].text(0.99, 0.53, '1/2: cannot tell', transform=panels[1, 0].get_yaxis_transform(), ha='right', fontsize=9,
-                    color=INK)
+  panels[1, 0].text(0.99, 0.53, '1/2: cannot tell', transform=panels[1, 0].get_yaxis_transform(), ha='right',
+                    fontsize=9, color=INK)
   panels[1, 0].set(ylim=(-0.02, 1.0), yticks=(0, 0.5, 1))
   panels[1, 0].set_xlim(0, steps)
   return Explained(render(figure), {'runs': facts, 'steps': steps, 'disc_steps': STRONG['train.disc_steps']})

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import ml_collections
 import numpy as np
-import optax
 
 from configs import dcgan, linear_quadratic, toy, vanilla
 from gan import build
@@ -93,8 +92,6 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
       start = rows[-1]['step'] if rows else 0
       state, scalars, last = loop(state, batches.feed(start, stop - start), built.hparams, np.int32(stop - start))
       row = {'step': int(last[0])} | {name: float(value) for name, value in jax.device_get(scalars).items()}
-      for player in ('gen', 'disc'):  # Where the step does not log them itself.
-        row.setdefault(f'{player}/weight_norm', float(optax.tree.norm(getattr(state, player).params)))
       rows.append(row)
       finite = bool(last[1])
       if finite and stop % settings.eval_every == 0:
