@@ -307,9 +307,9 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
 
 GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/logit_gap': -0.07523924,
           'disc/loss': 1.42624, 'disc/on_fake': 0.7256912, 'disc/on_real': 0.7005489, 'disc/real_prob': 0.4969755,
-          'disc/update_cosine': 0.3761559, 'disc/update_norm': 0.04263552, 'disc/weight_norm': 3.22679, 'gen/fake_prob': 0.5196792,
-          'gen/grad_norm': 0.2661581, 'gen/loss': 0.6550977, 'gen/on_fake': 0.6550977, 'gen/on_real': 0.0,
-          'gen/update_cosine': 0.7405522, 'gen/update_norm': 0.0522697, 'gen/weight_norm': 2.997449,
+          'disc/update_cosine': 0.3761559, 'disc/update_norm': 0.04263552, 'disc/weight_norm': 3.22679,
+          'gen/fake_prob': 0.5196792, 'gen/grad_norm': 0.2661581, 'gen/loss': 0.6550977, 'gen/on_fake': 0.6550977,
+          'gen/on_real': 0.0, 'gen/update_cosine': 0.7405522, 'gen/update_norm': 0.0522697, 'gen/weight_norm': 2.997449,
           'ema': 13.73088}
 
 
