@@ -120,9 +120,8 @@ def failures_in_a_row(rows: Rows) -> int:
 
 def _diverged(rows: Rows, step: int) -> Verdict | None:
   """Some scalar is not finite, weights were overwritten by an update, or losses or samples are absurdly large."""
-  newest = next((row for row in reversed(rows) if 'health/verdict' not in row), {})
-  for name, value in newest.items():
-    if isinstance(value, float) and not math.isfinite(value):
+  for name, value in rows[-1].items() if rows else ():
+    if isinstance(value, float) and not math.isfinite(value) and not name.startswith('health/'):
       return Verdict('diverged', step, name, value, math.inf)
   for player in ('gen', 'disc'):
     largest = 0.0  # A single weight that passes through 0 is smaller than its updates.

@@ -213,27 +213,27 @@ class Report:
     images.cut_frames(workdir, start_step)
     self._progress = Progress(num_steps, start_step)
 
-  def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-    """Record scalars of `step` everywhere; several calls per step make several rows."""
+  def scalars(self, step: int, scalars: Mapping[str, float], verdict: Verdict | None = None) -> None:
+    """Record scalars of `step` everywhere; several calls per step make several rows.
+
+    Args:
+      step: Generator updates finished.
+      scalars: Values by name.
+      verdict: What is to be said of the run so far. The console hears of failures, and of what ends them.
+    """
     if not self._enabled:
       return
-    self._metrics.write(step, scalars)
-    self.rows.append({'step': step, **scalars})
+    row = {**scalars, **(verdict.row() if verdict else {})}
+    self._metrics.write(step, row)
+    self.rows.append({'step': step, **row})
     if self._tensorboard is not None:
       self._tensorboard.scalars(step, scalars)
     self._progress.update(step, scalars)
-
-  def verdict(self, verdict: Verdict) -> None:
-    """Record a verdict; on the console only failures, and what ends them, are said."""
-    if not self._enabled:
-      return
-    self._metrics.write(verdict.step, verdict.row())
-    self.rows.append({'step': verdict.step, **verdict.row()})
-    if verdict.failed:
-      self._progress.message(f'Verdict at step {verdict.step}: {verdict.kind} ({verdict.evidence}). {verdict.advice}')
-    elif self._failing:
-      self._progress.message(f'Verdict at step {verdict.step}: {verdict.kind} again.')
-    self._failing = verdict.failed
+    if verdict and verdict.failed:
+      self._progress.message(f'Verdict at step {step}: {verdict.kind} ({verdict.evidence}). {verdict.advice}')
+    elif verdict and self._failing:
+      self._progress.message(f'Verdict at step {step}: {verdict.kind} again.')
+    self._failing = verdict.failed if verdict else self._failing
 
   def samples(self, step: int, image: np.ndarray) -> None:
     """Save the picture of `step`, uint8 [H, W, 1 or 3], as samples/step_<step>.png."""

@@ -123,9 +123,10 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
     if finite and not (extra or is_logged(dispatched)):
       return
     values = {name: float(value) for name, value in jax.device_get(scalars).items()}
-    report.scalars(reached, values | extra | clock.read(reached))
+    row = values | extra | clock.read(reached)
+    verdict = health.judge([*report.rows, {'step': reached, **row}]) if extra or not finite else None
+    report.scalars(reached, row, verdict)
     if not finite:
-      report.verdict(health.judge(report.rows))
       bad = ', '.join(name for name, value in values.items() if not np.isfinite(value))
       raise NonFiniteError(f'step {reached}: not finite: {bad}. Training stopped; the checkpoint of step '
                            f'{(checkpoints.steps() or [0])[-1]} is the last good one. Lower the learning rates, or '
@@ -136,7 +137,6 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
       return evaluate(state.ema, state.rng)
     except NonFiniteSamplesError as error:  # The last update overflowed; its loss, taken before it, did not.
       finish(pending, {'eval/scale': math.inf})
-      report.verdict(health.judge(report.rows))
       raise NonFiniteError(f'step {step}: {error}') from None
 
   try:
@@ -159,7 +159,6 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
           finish(pending, scores(step) if due['eval'] and bool(last[1]) else {})
           pending = None
         if due['eval']:
-          report.verdict(health.judge(report.rows))
           failed = settings.on_failure == 'stop' and health.failures_in_a_row(report.rows) > settings.patience
         if due['sample']:
           report.samples(step, draw_frame(state, step, report.rows))

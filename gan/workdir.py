@@ -96,15 +96,24 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
   Raises:
     WorkdirError: if there is no run.
   """
+  _require_run(workdir)
+  return configs.unflatten(_read(workdir / CONFIG))
+
+
+def _require_run(workdir: Path) -> None:
   if not (workdir / CONFIG).exists():
     known = sorted(str(path.parent) for path in Path('runs').glob(f'*/{CONFIG}'))
     raise WorkdirError(f'no run in {workdir}' + (f'; known: {", ".join(known)}' if known else
                                                  '; train one first: python -m gan.main --config=configs/dcgan.py'))
-  return configs.unflatten(_read(workdir / CONFIG))
 
 
 def load_data_info(workdir: Path) -> DataInfo:
-  """What a run was trained on."""
+  """What a run was trained on.
+
+  Raises:
+    WorkdirError: if there is no run.
+  """
+  _require_run(workdir)
   fields = _read(workdir / DATA)
   if set(fields) != set(DataInfo._fields):
     raise WorkdirError(f'{workdir / DATA} must have the fields {", ".join(DataInfo._fields)}; it has {sorted(fields)}')

@@ -14,11 +14,12 @@ STOPS = [500, 1500, 3000, 4500]
 SAMPLES = 2000
 HALF = 1.5                     # Of the plane shown.
 # A generator that moves twice while D moves once, and momentum (the usual b1 of 0.9, where toy.py has 0.5): so it runs
-# to wherever D is fooled before D can answer. It collapsed at every look with seeds 0 and 1; with momentum alone it did
-# so with seed 0 only.
+# to wherever D is fooled before D can answer. Modes covered after 3,000 and 4,500 steps, measured with seeds 0 to 4 on
+# a CPU: plain 0, 0, 0, 1, 0 and 0, 1, 1, 0, 0; with R1 7, 8, 8, 8, 8 and 8, 8, 7, 8, 5. A weaker R1 (0.03, 0.1, 0.3)
+# cured some of the seeds only; momentum without the second update collapsed with seed 0 and not with seed 1.
 PLAIN = {'train.batch_size': 128, 'model.gen.width': 64, 'model.disc.width': 64, 'update.gen_steps': 2,
          'optimizer.gen.b1': 0.9, 'optimizer.disc.b1': 0.9}
-CURE = {'penalty.r1': 0.03}
+CURE = {'penalty.r1': 1.0}
 SEED = 0
 
 
