@@ -23,10 +23,11 @@ def describe(config: ml_collections.ConfigDict) -> str:
   state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
   latents = jax.ShapeDtypeStruct((config.train.batch_size, config.model.z_dim), 'float32')
   fakes = jax.eval_shape(built.game.sample, state.ema, latents)
+  num_logits = fakes.shape[0] // config.model.disc.pack
   lines = ['Configuration', *(f'  {field} = {value}' for field, value in flatten(config).items()),
            'Data', f'  {info.name}: {info.num_examples or "endless"} examples {list(info.sample_shape)}, '
                    f'{len(info.class_names)} classes',
-           'Shapes', f'  latents {list(latents.shape)} -> fakes {list(fakes.shape)} -> logits [{fakes.shape[0]}]',
+           'Shapes', f'  latents {list(latents.shape)} -> fakes {list(fakes.shape)} -> logits [{num_logits}]',
            f'  discriminator sees real and fake {"in one joint pass" if built.joint else "as separate batches"}',
            *_parameters('Generator', state.gen.params), *_parameters('Discriminator', state.disc.params),
            f'State: {_bytes(state) / 2**20:.1f} MiB on each of {jax.device_count()} '

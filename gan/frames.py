@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 
 from gan import images, plots, randomness
-from gan.build import Build, make_deal, make_initial_state
+from gan.build import build, make_deal, make_initial_state
 from gan.data import toy
 from gan.dynamics.field import make_field
 from gan.state import GanState
@@ -20,17 +20,16 @@ SMALL_GAMES = {'dirac': ('theta: where generated samples are', 'psi: slope of th
 DrawFrame = Callable[[GanState, int, list[dict[str, float]]], np.ndarray]
 
 
-def make_draw_frame(config: ml_collections.ConfigDict, built: Build, data: Any, sample: Callable) -> DrawFrame:
+def make_draw_frame(config: ml_collections.ConfigDict, data: Any, sample: Callable) -> DrawFrame:
   """Builds draw_frame(state, step, rows) -> uint8 [H, W, C], rows being those logged so far.
 
   Args:
     config: of the run.
-    built: its game.
     data: what it learns.
     sample: made by `evaluate.make_sampler`; pictures show the averaged generator, from fixed latents.
   """
   if config.model.gen.name in SMALL_GAMES and config.model.disc.name in SMALL_GAMES:
-    return _path_frame(config, built, data)
+    return _path_frame(config, data)
 
   def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
     del rows
@@ -45,8 +44,11 @@ def make_draw_frame(config: ml_collections.ConfigDict, built: Build, data: Any, 
   return draw_frame
 
 
-def _path_frame(config: ml_collections.ConfigDict, built: Build, data: toy.Mixture) -> DrawFrame:
-  """For a game of one parameter each: the path so far over the field."""
+def _path_frame(config: ml_collections.ConfigDict, data: toy.Mixture) -> DrawFrame:
+  """For a game of one parameter each: the path so far over the field, which this host computes for itself."""
+  config = config.copy_and_resolve_references()
+  config.parallel.strategy = 'jit'
+  built = build(config, data.modes.shape[1:], jax.local_devices()[:1])
   deal = make_deal(config, built.parallel)
   names = SMALL_GAMES[config.model.gen.name][0], SMALL_GAMES[config.model.disc.name][1]
   initial = make_initial_state(built, config.seed)
@@ -65,7 +67,8 @@ def _path_frame(config: ml_collections.ConfigDict, built: Build, data: toy.Mixtu
     gen, disc = np.meshgrid(side, side)
     # Flat parameters are in the order of the players' names: the discriminator's come first.
     points = np.stack([disc.ravel(), gen.ravel()], axis=1).astype(np.float32)
-    flow = np.asarray(field_at(state, points)).reshape(ARROWS, ARROWS, 2)[..., ::-1]
+    here = initial.replace(step=np.asarray(state.step))  # Players come from `points`; these games have no stats.
+    flow = np.asarray(field_at(here, points)).reshape(ARROWS, ARROWS, 2)[..., ::-1]
     return plots.trajectory(path, flow, half, f'step {step}', names)
 
   return draw_frame

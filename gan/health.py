@@ -126,6 +126,8 @@ def _diverged(rows: Rows, step: int) -> Verdict | None:
   for player in ('gen', 'disc'):
     largest = 0.0  # A single weight that passes through 0 is smaller than its updates.
     for row in rows:
+      if f'{player}/parameter' in row:  # A game on paper: its only weight may well start at 0.
+        break
       update, weights = (row.get(f'{player}/{name}', 0.0) for name in ('update_norm', 'weight_norm'))
       largest = max(largest, weights)
       if largest and update > MAX_UPDATE * largest:

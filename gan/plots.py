@@ -30,6 +30,7 @@ def draw_path(axes, path: np.ndarray, field: np.ndarray, half: float, labels: tu
     labels: of the two axes, drawn as they are.
   """
   side = np.linspace(-half, half, field.shape[0])
+  field = np.where(np.isfinite(field).all(axis=-1, keepdims=True), field, 0.0)  # Far out exponentials overflow.
   lengths = np.linalg.norm(field, axis=-1)
   largest = lengths.max()
   arrows = field / np.where(lengths > 0, lengths, 1.0)[..., None]
@@ -104,7 +105,7 @@ def eigenvalues(values: np.ndarray, title: str = '', note: str = '') -> np.ndarr
   """Plots eigenvalues of a Jacobian in the complex plane; those right of the imaginary axis drive the players away.
 
   Args:
-    values: complex [K], K >= 1.
+    values: complex [K].
     title: text above the plot.
     note: text below it.
 
@@ -113,9 +114,9 @@ def eigenvalues(values: np.ndarray, title: str = '', note: str = '') -> np.ndarr
   """
   figure = Figure(figsize=(5.6, 5.0), dpi=110, facecolor='white')
   axes = figure.add_axes((0.13, 0.16, 0.84, 0.745))
-  size = max(np.abs(values).max(), 1e-12)
+  size = max(np.abs(values).max(initial=0.0), 1e-12)
   # Linear near zero, logarithmic outside: a discriminator's spectrum spans decades.
-  threshold = max(np.percentile(np.abs(values), 25), 1e-3 * size, 1e-12)
+  threshold = max(np.percentile(np.abs(values), 25) if len(values) else 0.0, 1e-3 * size, 1e-12)
   axes.set_xscale('symlog', linthresh=threshold)
   axes.set_yscale('symlog', linthresh=threshold)
   axes.axvspan(0, 3 * size, color=OUTSIDE, alpha=0.07, linewidth=0)

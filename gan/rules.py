@@ -24,7 +24,7 @@ Scalars = dict[str, Array]
 Result = tuple[GanState, Scalars]
 PLAYERS = ('gen', 'disc')
 ALIGNMENT = 0.1   # Keeps the sign of symplectic adjustment positive where there is nothing to choose (Balduzzi et al.).
-EPS_ROOT = 1e-16  # Inside Adam's root when it is differentiated: its slope at a zero gradient is infinite otherwise.
+EPS_ROOT = 1e-16  # Inside the optimizer's root when it is differentiated: its slope at a zero gradient is infinite.
 
 
 class Txs(NamedTuple):
@@ -232,7 +232,7 @@ def unrolled(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: 
 
     (disc_params, _), _ = jax.lax.scan(foresee, (state.disc.params, state.disc.opt_state), length=unroll_steps)
     (_, value), (stats, scalars) = moves.game.losses({'gen': gen_params, 'disc': disc_params}, state, turn, hparams)
-    return value, (stats['gen'], {name: scalar for name, scalar in scalars.items() if name.startswith('gen/')})
+    return value, (stats['gen'], {name: scalar for name, scalar in scalars.items() if 'gen' in name})
 
   return alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps, gen_loss=gen_loss)
 

@@ -102,8 +102,8 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   hparams = built.parallel.place(built.hparams)
   sample = make_sampler(built.game, config.model.z_dim, config.model.z)
   evaluate = make_evaluator(data, sample, settings.eval_samples)
-  draw_frame = make_draw_frame(config, built, data, sample)
-  probe = make_probe(config, built, batches) if settings.dynamics else None
+  draw_frame = make_draw_frame(config, data, sample)
+  probe = make_probe(config, built, batches) if settings.dynamics and built.game.slopes else None
 
   report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer())
   report.message(f'{"Resuming" if step else "Training"} {run_dir} at step {step} of {num_steps} on '

@@ -50,7 +50,9 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     if flat[field] in table:
       continue
     base, _, form = str(flat[field]).rpartition('_')
-    if field == 'loss.name' and form in FORMS and base in LOSSES:
+    if field == 'loss.name' and f'{base}_alternative' in LOSSES and form == 'nonsaturating':
+      yield f'loss.name={flat[field]!r}: {LOSSES[base].paper} calls that form alternative; use {base}_alternative'
+    elif field == 'loss.name' and form in FORMS and base in LOSSES:
       yield f'loss.name={flat[field]!r}: {LOSSES[base].paper} defines no {form} form of {base}; use {base}'
     else:
       yield f'{field}={flat[field]!r} is unknown{nearest(flat[field], [name for name in table if name])}'
@@ -131,6 +133,10 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     if architecture.sample_dim not in (None, dim):
       yield f'model.{player}.name={name} is for samples of {architecture.sample_dim} number, which ' \
             f'data.name={config.data.name} has not; use data.name=dirac or gaussian, or model.{player}.name=mlp'
+    elif architecture.sample_dim and player == 'disc' and config.model.disc.pack > 1:
+      yield f'model.disc.pack={config.model.disc.pack}: model.disc.name={name} judges one number; use 1'
+    elif name == 'linear_quadratic' and player == 'gen' and config.model.z_dim != 1:
+      yield f'model.z_dim={config.model.z_dim}: model.gen.name={name} scales one latent; use 1'
     elif architecture.images == two_dimensional:
       fitting = [key for key, other in MODELS.items() if other.images != two_dimensional]
       yield f'model.{player}.name={name} does not fit the {"points" if two_dimensional else "images"} of ' \

@@ -11,3 +11,10 @@ import jax
 
 jax.config.update('jax_num_cpu_devices', 2)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+# The longest files first, so that two workers end together; within a file the order stays.
+LONGEST = ('test_resume', 'test_multihost', 'test_dirac', 'test_mixing', 'test_parallel', 'test_main', 'test_step')
+
+
+def pytest_collection_modifyitems(items):
+  items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))

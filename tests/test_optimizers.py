@@ -22,7 +22,7 @@ def by_hand(name, numbers, grads):
       yield -lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
     elif name == 'rmsprop':
       v = b2 * v + (1 - b2) * g**2
-      yield -lr * g / np.sqrt(v + eps)
+      yield -lr * g / (np.sqrt(v) + eps)
     else:
       m = g + b1 * m
       yield -lr * m

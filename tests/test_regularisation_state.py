@@ -132,3 +132,14 @@ def test_a_packed_discriminator_gives_one_logit_for_each_pack():
   value, _, scalars = disc_loss({'penalty.r1': WEIGHT}, rules)
   assert scalars['penalty/r1'] == pytest.approx(np.mean(np.sum(np.square(slopes), axis=(1, 2, 3))), rel=1e-4)
   assert value - disc_loss({}, rules)[0] == pytest.approx(0.5 * WEIGHT * float(scalars['penalty/r1']), rel=1e-3)
+
+
+def test_penalties_see_the_spectrally_normed_discriminator_of_the_objective():
+  """Another power iteration would make it another function, and finite differences divide the gap by std^2."""
+  rules = Rules(joint=True, spectral_norm=True)
+  exact = disc_loss({'penalty.r1': 1.0}, rules)[2]['penalty/r1']
+  near = [float(disc_loss({'penalty.r1': 1.0, 'penalty.difference_std': std}, rules)[2]['penalty/r1'])
+          for std in (0.1, 0.01)]
+  assert max(near) < 5 * exact  # A few noises: rough, but not thousands.
+  still = disc_loss({'penalty.zcr_disc': 1.0, 'penalty.zcr_std': 0.0}, rules)[2]['penalty/zcr_disc']
+  assert float(still) == pytest.approx(0.0, abs=1e-12)

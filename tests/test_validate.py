@@ -105,3 +105,18 @@ def test_pack_must_divide_what_each_device_has():
   assert problems(valid(model__disc__pack=4, train__batch_size=24), 4) == [
       '  * model.disc.pack=4 must divide the 6 samples of each device']
   validate(valid(model__disc__pack=3, train__batch_size=24), 4)
+
+
+def test_the_other_form_may_have_another_name():
+  [line] = problems(valid(loss__name='fgan_kl_nonsaturating'))
+  assert line.endswith('use fgan_kl_alternative')
+
+
+@pytest.mark.parametrize(('overrides', 'message'), [
+    ({'data__name': 'dirac', 'model__disc__name': 'dirac', 'model__disc__pack': 2}, 'judges one number; use 1'),
+    ({'data__name': 'gaussian', 'model__disc__name': 'linear_quadratic'}, 'scales one latent; use 1')])
+def test_players_of_one_parameter(overrides, message):
+  config = valid(**overrides, model__gen__name=overrides['model__disc__name'])
+  config.model.gen.width = config.model.disc.width = None
+  [line] = problems(config)
+  assert message in line

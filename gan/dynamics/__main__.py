@@ -41,8 +41,9 @@ def main(argv: list[str]) -> int:
   field = make_field(built.game, state, turn, built.hparams)
   spectrum = leading_eigenvalues(field, COUNT.value)
   found = {f'{name}/field_norm': norm for name, norm in player_norms(field).items()}
-  slopes = jax.jit(lambda context: built.game.slopes(context[0], context[1]._replace(update=0), context[2]))
-  found |= {name: float(value) for name, value in slopes(field.context).items()}
+  if built.game.slopes:
+    slopes = jax.jit(lambda context: built.game.slopes(context[0], context[1]._replace(update=0), context[2]))
+    found |= {name: float(value) for name, value in slopes(field.context).items()}
   found['rotation'] = rotation(field)
   # Last: the next step of training, taken to measure it and then forgotten, gives away the state's buffers.
   _, scalars, _ = make_loop(config, built, batches)(state, fed, built.hparams, np.int32(1))

@@ -1,5 +1,6 @@
 """Eigenvalues of the field's Jacobian, and how much of it rotates: exact for small games, by products for networks."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from gan.dynamics.field import Field
 
 MAX_EXACT = 512      # Parameters up to which the whole Jacobian is formed.
 BASIS = 5            # Krylov vectors of Arnoldi's iteration for each eigenvalue that is asked for,
+MIN_BASIS = 20
 RESTARTS = 6         # and its restarts: they bound the products, which are all of the cost.
 
 
@@ -27,8 +29,8 @@ class Spectrum(NamedTuple):
 
   @property
   def growth(self) -> float:
-    """Largest real part found: positive where the players are driven away."""
-    return float(self.values.real.max())
+    """Largest real part found: positive where the players are driven away; nan if none was found."""
+    return float(self.values.real.max()) if len(self.values) else math.nan
 
   @property
   def largest_step(self) -> float:
@@ -53,6 +55,8 @@ def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance:
   if size <= MAX_EXACT:
     values = np.linalg.eigvals(np.asarray(field.jacobian(), np.float64))
     return Spectrum(_sorted(values), exact=True)
+  count = min(count, size - 2)
+  basis = min(max(BASIS * count, MIN_BASIS), size)
   product = field.jvp()
   operator = scipy.sparse.linalg.LinearOperator(
       (size, size), matvec=lambda v: np.asarray(product(v.ravel().astype(field.x.dtype)), np.float64), dtype=np.float64)
@@ -60,10 +64,10 @@ def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance:
   found, converged = [], True
   for which in ('LM', 'LR'):
     try:
-      values = scipy.sparse.linalg.eigs(operator, k=count, which=which, v0=start, tol=tolerance, ncv=BASIS * count,
+      values = scipy.sparse.linalg.eigs(operator, k=count, which=which, v0=start, tol=tolerance, ncv=basis,
                                         maxiter=RESTARTS, return_eigenvectors=False)
-    except scipy.sparse.linalg.ArpackNoConvergence as error:
-      values, converged = error.eigenvalues, False
+    except scipy.sparse.linalg.ArpackError as error:  # Not all have converged, or J is zero.
+      values, converged = getattr(error, 'eigenvalues', np.zeros(0)), False
     found.append(values)
   return Spectrum(_distinct(_sorted(np.concatenate(found)), tolerance), exact=False, converged=converged)
 

@@ -110,18 +110,22 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
         return penalties.with_squared_slope(functools.partial(score, draws=draws, stats=stats), samples)
       return *score(samples, draws, stats), None
 
-    stats = state.disc.stats
+    stats = before = state.disc.stats
     if joint and slopes[0] == slopes[1]:
       both, draws = jax.tree.map(lambda *pair: jnp.concatenate(pair), (reals, real_draws), (fakes, fake_draws))
+      before_fake = before
       logits, stats, slope = run(both, draws, stats, slopes[0])
       real_logits, fake_logits = jnp.split(logits, 2)
       real_slope, fake_slope = (None, None) if slope is None else jnp.split(slope, 2)
     else:
       real_logits, stats, real_slope = run(reals, real_draws, stats, slopes[0])
+      before_fake = stats
       fake_logits, stats, fake_slope = run(fakes, fake_draws, stats, slopes[1])
-    judge = Judge(real=lambda x: score(x, real_draws, stats)[0], fake=lambda x: score(x, fake_draws, stats)[0],
+    # From the stats that each pass began with: spectral norm would otherwise be an iteration further, another function.
+    judge = Judge(real=lambda x: score(x, real_draws, before)[0],
+                  fake=lambda x: score(x, fake_draws, before_fake)[0],
                   see_real=lambda x: see(x, real_draws), see_fake=lambda x: see(x, fake_draws),
-                  seen=lambda x: apply(nets.disc, disc_params, stats, x, train=True)[0])
+                  seen=lambda x: apply(nets.disc, disc_params, before, x, train=True)[0])
     return Scored(reals, fakes, real_logits, fake_logits, real_slope, fake_slope), judge, stats
 
   def exact_slopes(hparams: dict[str, Array]) -> tuple[bool, bool]:
@@ -129,8 +133,8 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     return exact and 'penalty.r1' in hparams, exact and 'penalty.r2' in hparams
 
   def disc_value(disc_params: PyTree, gen_params: PyTree, scored: Scored, judge: Judge, stats: PyTree, state: GanState,
-                 turn: Turn, hparams: dict[str, Array]) -> tuple[Array, PyTree, dict[str, Array]]:
-    """The discriminator's objective and penalties, its new stats, and scalars."""
+                 turn: Turn, hparams: dict[str, Array], lazy: bool) -> tuple[Array, PyTree, dict[str, Array]]:
+    """The discriminator's objective and penalties, its new stats, and scalars; R1 and R2 are not there if `lazy`."""
     bound, real_logits, fake_logits = bind(hparams), gather(scored.real_logits), gather(scored.fake_logits)
     as_real, as_fake = real_logits, fake_logits
     if 'loss.label_flip' in hparams:
@@ -146,7 +150,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
 
     terms = regularisation.interpolated_terms(scored, judge, turn, hparams, rules.one_sided, draw_global)
     terms |= regularisation.consistency_terms(scored, judge, turn, hparams, draw_global)
-    if rules.lazy_every == 1:
+    if not lazy:
       terms |= regularisation.slope_terms(scored, judge, turn, hparams, draw_global)
     if 'penalty.zcr_disc' in hparams:
       nearby = regularisation.nearby_latents(turn, hparams, draw_global)
@@ -185,9 +189,10 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     """Discriminator loss at `disc_params`, with the generator held fixed."""
     frozen = jax.lax.stop_gradient(state.gen.params)
     fakes = jax.lax.stop_gradient(apply(nets.gen, frozen, state.gen.stats, turn.z, train=True)[0])
-    slopes = exact_slopes(hparams) if rules.lazy_every == 1 else (False, False)
+    lazy = rules.lazy_every > 1
+    slopes = (False, False) if lazy else exact_slopes(hparams)
     scored, judge, stats = score_both(disc_params, fakes, state, turn, hparams, rules.joint, slopes)
-    value, stats, scalars = disc_value(disc_params, frozen, scored, judge, stats, state, turn, hparams)
+    value, stats, scalars = disc_value(disc_params, frozen, scored, judge, stats, state, turn, hparams, lazy)
     return value, (stats, scalars)
 
   def gen_loss(gen_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
@@ -203,7 +208,8 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     """Both losses at {'gen', 'disc'} parameters from one forward pass; each depends on both players."""
     fakes, gen_stats = apply(nets.gen, params['gen'], state.gen.stats, turn.z, train=True)
     scored, judge, stats = score_both(params['disc'], fakes, state, turn, hparams, rules.joint, exact_slopes(hparams))
-    disc, disc_stats, scalars = disc_value(params['disc'], params['gen'], scored, judge, stats, state, turn, hparams)
+    disc, disc_stats, scalars = disc_value(params['disc'], params['gen'], scored, judge, stats, state, turn, hparams,
+                                           lazy=False)
     gen, gen_scalars = gen_value(params['gen'], scored, state, turn, hparams)
     return (disc, gen), ({'gen': gen_stats, 'disc': disc_stats}, scalars | gen_scalars)
 
@@ -215,7 +221,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     return rules.lazy_every * value, (state.disc.stats, scalars)
 
   def slopes(state: GanState, turn: Turn, hparams: dict[str, Array]) -> dict[str, Array]:
-    """Mean |grad_x D| at real and at generated samples."""
+    """Mean |grad_x D| at real and at generated samples, of a discriminator that judges them one by one."""
     fakes, _ = apply(nets.gen, state.gen.params, state.gen.stats, turn.z, train=True)
     scored, _, _ = score_both(state.disc.params, fakes, state, turn, hparams, rules.joint, slopes=(True, True))
     return {'disc/real_slope': jnp.mean(jnp.sqrt(scored.real_slope)),
@@ -225,4 +231,4 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     return apply(nets.gen, gen['params'], gen['stats'], z, train=False)[0]
 
   return Game(init, disc_loss, gen_loss, losses, sample, lazy_penalty if rules.lazy_every > 1 else None,
-              rules.lazy_every, slopes)
+              rules.lazy_every, slopes if rules.joint else None)
