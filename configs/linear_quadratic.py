@@ -8,7 +8,7 @@ r"""The linear-quadratic game (Nagarajan & Kolter 2017, arXiv:1706.04156): D(x) 
 The discriminator can tell variances and nothing else. The pictures show the path of (a, w) over the vector field that
 the players follow; a = 1 and a = -1 are equally good.
 
-Cost: not measured.
+Measured on two CPU cores (AMD EPYC) beside other work: 12 seconds, nearly all of it compilation.
 """
 
 import ml_collections

@@ -64,25 +64,25 @@ def setting(batch_norm=True, names=KINDS):
   return game, jax.jit(game.init)(jax.random.key(1))
 
 
-def initial(rule, builder, batch_norm=True):
-  _, (gen, disc) = setting(batch_norm)
+def initial(rule, builder, batch_norm=True, names=KINDS):
+  _, (gen, disc) = setting(batch_norm, names)
   tx = builder({k: HPARAMS[f'optimizer.gen.{k}'] for k in ('lr', 'b1')}, 0)
   return create_state(randomness.root_key(0), gen, disc, (tx, tx),
                       initial_memory(rule, {'gen': gen[0], 'disc': disc[0]}, angles=False))
 
 
 @functools.cache
-def lanes(rule):
+def lanes(rule, names):
   """One step with each kind of objective: as it is, with learning rate 0 of the generator, and of the discriminator."""
   builder = make_optimizer('sgd', optimistic=rule == 'optimistic')
-  state = initial(rule, builder)
+  state = initial(rule, builder, names=names)
   settings = {'unrolled': {'unroll_steps': 1}, 'lookahead': {'lookahead_steps': 2}}.get(rule, {})
-  step = make_train_step(setting()[0], Txs(builder, builder), rule, batch_size=BATCH, z_dim=Z_DIM, z='normal',
+  step = make_train_step(setting(names=names)[0], Txs(builder, builder), rule, batch_size=BATCH, z_dim=Z_DIM, z='normal',
                          **settings)
 
   run, batch = jax.jit(step, compiler_options=QUICK), {'images': IMAGES}
   of_loss = []
-  for weights in np.eye(len(KINDS), dtype=np.float32):
+  for weights in np.eye(len(names), dtype=np.float32):
     hparams = HPARAMS | {'loss.weights': weights}
     rates = ({}, {'optimizer.gen.lr': np.float32(0.0)}, {'optimizer.disc.lr': np.float32(0.0)})
     stepped = [run(state, batch, hparams | rate) for rate in rates]
@@ -97,10 +97,12 @@ def same(one, other):
 
 
 @pytest.mark.parametrize('rule', RULES)
-def test_a_player_that_does_not_move_is_not_touched(rule):
+@pytest.mark.parametrize('names', [pytest.param(KINDS, id='kinds'),
+                                   pytest.param(tuple(LOSSES), id='all', marks=pytest.mark.slow)])
+def test_a_player_that_does_not_move_is_not_touched(rule, names):
   """And the one that does move hears of the other only where the rule says so."""
-  state, of_loss = lanes(rule)
-  for name, (both, gen_stands, disc_stands) in zip(KINDS, of_loss, strict=True):
+  state, of_loss = lanes(rule, names)
+  for name, (both, gen_stands, disc_stands) in zip(names, of_loss, strict=True):
     message = f'{rule}, {name}'
     assert same(gen_stands[0].params, state.gen.params), message
     assert same(disc_stands[1].params, state.disc.params), message
