@@ -77,8 +77,8 @@ def lanes(rule, names):
   builder = make_optimizer('sgd', optimistic=rule == 'optimistic')
   state = initial(rule, builder, names=names)
   settings = {'unrolled': {'unroll_steps': 1}, 'lookahead': {'lookahead_steps': 2}}.get(rule, {})
-  step = make_train_step(setting(names=names)[0], Txs(builder, builder), rule, batch_size=BATCH, z_dim=Z_DIM, z='normal',
-                         **settings)
+  step = make_train_step(setting(names=names)[0], Txs(builder, builder), rule, batch_size=BATCH, z_dim=Z_DIM,
+                         z='normal', **settings)
 
   run, batch = jax.jit(step, compiler_options=QUICK), {'images': IMAGES}
   of_loss = []
