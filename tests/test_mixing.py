@@ -40,15 +40,8 @@ CASES = {
     'unrolled': FIELD | {'update.rule': 'unrolled', 'update.unroll_steps': 2},
 }
 UNDER_JIT_TOO = ('means and vectors', 'partition sum and packs')  # Global by construction there: two cases will do.
+SLOW = ('symplectic', 'extragradient', 'unrolled')  # Consensus has all that they have: products through the field.
 STEPS = 3
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick_compilation():
-  """Tiny programs, three steps each: compiling them is all the cost."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 def config_of(case, strategy='jit'):
@@ -84,7 +77,7 @@ def train(config, num_devices):
   return first, jax.device_get((state.gen, state.disc)), jax.device_get(scalars)
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', [pytest.param(case, marks=pytest.mark.slow if case in SLOW else ()) for case in CASES])
 def test_two_devices_equal_one(case):
   first, expected, scalars = train(config_of(case), 1)
   for strategy in ('jit', 'pmap') if case in UNDER_JIT_TOO else ('pmap',):

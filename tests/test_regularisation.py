@@ -25,14 +25,6 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (B, *SHAPE)).astype(np.float32)
 Z = np.random.default_rng(1).normal(size=(B, Z_DIM)).astype(np.float32)
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _quick_compilation():
-  """Tiny programs that run once: compiling them is all the cost."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 class Gen(nn.Module):
   @nn.compact
   def __call__(self, z, *, train):

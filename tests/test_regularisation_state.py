@@ -32,14 +32,6 @@ from tests.test_regularisation import (
 )
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _quick_compilation():
-  """Tiny programs that run once: compiling them is all the cost."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 def with_stats(state, **stats):
   return state.replace(disc=state.disc.replace(stats={**state.disc.stats, **stats}))
 
