@@ -38,7 +38,8 @@ def one_device():
 
 
 @pytest.mark.parametrize(('strategy', 'num_devices', 'resident_bytes'),
-                         [('jit', 2, 2**31), ('pmap', 2, 2**31), ('jit', 2, 0), ('pmap', 2, 0)])
+                         [('jit', 2, 2**31), ('pmap', 2, 0), pytest.param('pmap', 2, 2**31, marks=pytest.mark.slow),
+                          pytest.param('jit', 2, 0, marks=pytest.mark.slow)])
 def test_devices_and_strategies_agree(one_device, strategy, num_devices, resident_bytes):
   state, scalars = train(small_config(strategy, resident_bytes), num_devices)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5), state, one_device[0])
