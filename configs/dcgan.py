@@ -19,7 +19,7 @@ The full 25 epochs, and GPU or TPU: not measured.
 
 import ml_collections
 
-from gan.config import RUNLOCAL, WASSERSTEIN, apply_overrides, base_config, parse_arg
+from gan.config import RUNLOCAL_IMAGES, WASSERSTEIN, apply_overrides, base_config, parse_arg
 
 EXAMPLES = {'mnist': 60_000, 'fashion_mnist': 60_000, 'cifar10': 50_000}
 
@@ -47,6 +47,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     config.train.save_every, config.train.eval_every = 500, 250
     config.train.ema_decay = 0.995
   if arg.runlocal:
-    apply_overrides(config, RUNLOCAL)
+    apply_overrides(config, RUNLOCAL_IMAGES)
     config.train.batch_size, config.model.gen.width, config.model.disc.width = 16, 8, 8
   return config

@@ -38,7 +38,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.train.steps_per_call = 10
   config.train.log_every = 2
   config.train.save_every = config.train.eval_every = config.train.sample_every = 100
-  config.train.eval_samples = 64
+  config.eval.num_samples = 64
   if arg.runlocal:
     apply_overrides(config, RUNLOCAL)
   return config

@@ -35,7 +35,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.train.steps_per_call = 10
   config.train.log_every = 4
   config.train.save_every = config.train.eval_every = config.train.sample_every = 200
-  config.train.eval_samples = 2_500
+  config.eval.num_samples = 2_500
   if arg.runlocal:
     apply_overrides(config, RUNLOCAL)
   return config

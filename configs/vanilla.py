@@ -12,7 +12,7 @@ as they do without convolutions. The embedded digits: not measured.
 
 import ml_collections
 
-from gan.config import RUNLOCAL, WASSERSTEIN, apply_overrides, base_config, parse_arg
+from gan.config import RUNLOCAL_IMAGES, WASSERSTEIN, apply_overrides, base_config, parse_arg
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -35,6 +35,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.train.sample_every = config.train.eval_every = 500 if digits else 2_000
   config.train.steps_per_call = 50
   if arg.runlocal:
-    apply_overrides(config, RUNLOCAL)
+    apply_overrides(config, RUNLOCAL_IMAGES)
     config.train.batch_size, config.model.gen.width, config.model.disc.width = 16, 16, 16
   return config

@@ -62,8 +62,7 @@ def open_data(config: ml_collections.ConfigDict) -> ImageSource | toy.Mixture:
 def describe_data(data: ImageSource | toy.Mixture) -> DataInfo:
   """What to remember of a data set."""
   if isinstance(data, toy.Mixture):
-    fingerprint = f'{data.name}: {len(data.modes)} modes, sigma {data.sigma}'
-    return DataInfo(data.name, data.modes.shape[1:], None, (), fingerprint)
+    return DataInfo(data.name, data.modes.shape[1:], None, (), data.fingerprint())
   return DataInfo(data.name, data.shape, data.num_examples, data.class_names, data.fingerprint())
 
 

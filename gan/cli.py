@@ -9,10 +9,14 @@ from absl import app, flags, logging
 from gan.checkpoint import CheckpointError
 from gan.config import ConfigError, base_config, flatten, nearest
 from gan.data.source import DataError
+from gan.features.weights import WeightsError
+from gan.metrics import NonFiniteSamplesError
 from gan.report import MetricsError
+from gan.scoring.records import RecordsError
 from gan.workdir import WorkdirError
 
-USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError, MetricsError)
+USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError, MetricsError, RecordsError,
+               WeightsError, NonFiniteSamplesError)
 
 
 def run(main: Callable[[list[str]], int], *, positional: bool = False) -> None:

@@ -13,16 +13,18 @@ from ml_collections import config_dict
 
 # How long a run goes on and what it reports: may differ when it is resumed, and does not name its directory.
 FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.eval_every', 'train.sample_every',
-               'train.on_failure', 'train.patience')
+               'train.on_failure', 'train.patience', 'eval.metrics', 'eval.features', 'eval.num_samples',
+               'eval.data_split', 'eval.nearest_k', 'eval.resizing', 'eval.inception_weights', 'eval.inception_sha256')
 # The same samples, the same updates (to rounding), another way of computing or keeping them.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
-                     'train.eval_samples', 'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
+                     'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
 
 # Of `model.disc`: done to any network from outside, so that none of them knows it.
 AROUND_NETWORK = ('spectral_norm', 'pack')
 
 RUNLOCAL = {'train.num_steps': 20, 'train.log_every': 5, 'train.save_every': 10, 'train.eval_every': 10,
-            'train.sample_every': 10, 'train.eval_samples': 256, 'train.steps_per_call': 5}
+            'train.sample_every': 10, 'train.steps_per_call': 5, 'eval.num_samples': 256}
+RUNLOCAL_IMAGES = RUNLOCAL | {'eval.metrics': 'diversity'}   # No classifier is trained for it.
 
 # The settings of the Wasserstein GAN for images (arXiv:1701.07875).
 WASSERSTEIN = {'loss.name': 'wasserstein', 'penalty.clip': 0.01, 'train.disc_steps': 5} | {
@@ -138,12 +140,21 @@ def base_config() -> ml_collections.ConfigDict:
   config.train.eval_every = 1_000
   config.train.sample_every = 500
   config.train.keep = 3                    # Checkpoints kept, the newest ones.
-  config.train.num_samples = 64            # In a grid of images; a scatter plot shows eval_samples.
-  config.train.eval_samples = 2_500        # Generated samples scored at each evaluation.
+  config.train.num_samples = 64            # In a grid of images; a scatter plot shows eval.num_samples.
   config.train.tensorboard = False         # Needs the package tensorboardX.
   config.train.dynamics = True             # Log angles between steps (the last one is kept in the state) and slopes.
   config.train.on_failure = 'continue'     # When the verdict is a failure: continue, or stop
   config.train.patience = 0                # after so many more failing evaluations in a row.
+
+  config.eval = ml_collections.ConfigDict()
+  config.eval.metrics = ''                 # Scores, comma-separated (README.md); '': the usual ones.
+  config.eval.features = ''                # classifier, inception, pixels, random, module:function; '': the usual ones.
+  config.eval.num_samples = 2_500          # Generated samples scored at each evaluation.
+  config.eval.data_split = 'train'         # What they are compared with: train or test.
+  config.eval.nearest_k = 5                # Neighbours of precision, recall, density and coverage.
+  config.eval.resizing = 'tensorflow'      # inception: how images get to 299 pixels, tensorflow or clean.
+  config.eval.inception_weights = ''       # inception: weight file; '': the published one, downloaded once.
+  config.eval.inception_sha256 = ''        # inception: of a weight file that is not the published one.
 
   config['update'] = ml_collections.ConfigDict()
   config.update.rule = 'alternating'       # Key of gan.rules.RULES.

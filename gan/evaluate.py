@@ -1,85 +1,93 @@
-"""Scores of a generator while it trains: mode coverage of mixtures, diversity of images."""
+r"""Scores a trained run, its own data, or a file of samples.
 
-from collections.abc import Callable
+  python -m gan.evaluate --workdir=runs/dcgan                                   # the usual scores, newest checkpoint
+  python -m gan.evaluate --workdir=runs/dcgan --metrics=fid,kid,prdc --step=all
+  python -m gan.evaluate --workdir=runs/dcgan --samples=train --data_split=test # the data themselves: the floor
+  python -m gan.evaluate --workdir=runs/dcgan --samples=theirs.npz              # those of another code base
+
+Every score is a line of <workdir>/evaluation.jsonl.
+"""
+
+from pathlib import Path
 
 import jax
 import numpy as np
+from absl import flags
 
-from gan import randomness, step
+from gan import cli, images, page, workdir
+from gan.build import open_data
 from gan.data import toy
-from gan.data.source import DataError, ImageSource
-from gan.games import Game
-from gan.metrics.diversity import mean_distance
-from gan.metrics.mixture import line_scores, mixture_scores
-from gan.state import PyTree
+from gan.parallel import make_parallel
+from gan.restore import checkpoint_steps, restore
+from gan.scoring import records, samples
+from gan.scoring.evaluator import Evaluator, make_evaluator
+from gan.scoring.plan import FEATURES
+from gan.validate import validate
 
-CHUNK = 256               # Samples drawn at a time: memory does not grow with their number.
-DIVERSITY_SAMPLES = 256   # Pairwise distances grow with the square.
-
-
-def make_sampler(game: Game, z_dim: int, z: str) -> Callable[[PyTree, jax.Array, int], np.ndarray]:
-  """Builds sample(gen, rng, num) -> float32 [num, ...] on the host.
-
-  Sample i depends on (rng, i) alone, so asking for more leaves the first ones as they were.
-  """
-  @jax.jit
-  def chunk(gen: PyTree, rng: jax.Array, index: jax.Array) -> jax.Array:
-    return game.sample(gen, step.draw_latents(jax.random.fold_in(rng, index), CHUNK, z_dim, z))
-
-  def sample(gen: PyTree, rng: jax.Array, num: int) -> np.ndarray:
-    chunks = [np.asarray(chunk(gen, rng, np.int32(i))) for i in range(-(-num // CHUNK))]
-    return np.concatenate(chunks)[:num]
-
-  return sample
-
-
-def make_evaluator(data: ImageSource | toy.Mixture, sample: Callable, num: int):
-  """Builds evaluate(gen, root) -> {'eval/...': float}, with the same latents at every evaluation.
-
-  Args:
-    data: what the samples are compared with.
-    sample: made by `make_sampler`.
-    num: generated samples of a mixture that are scored.
-  """
-  if isinstance(data, toy.Mixture) and data.modes.shape[1] == 1:
-    truth = np.asarray(data.draw(jax.random.key(0), num))
-
-    def scores(samples: np.ndarray) -> dict[str, float]:
-      return line_scores(samples, truth)
-  elif isinstance(data, toy.Mixture):
-    def scores(samples: np.ndarray) -> dict[str, float]:
-      return mixture_scores(samples, data.modes, data.sigma)
-  else:
-    num = min(num, DIVERSITY_SAMPLES)
-    chosen = np.linspace(0, data.num_examples - 1, min(num, data.num_examples)).astype(int)
-    real = mean_distance(data.read(chosen)[0] / 127.5 - 1.0)
-    if real == 0:
-      raise DataError(f'{num} images of {data.name} are all the same: there is nothing to learn from them')
-
-    def scores(samples: np.ndarray) -> dict[str, float]:
-      return {'diversity': mean_distance(samples) / real}
-
-  def evaluate(gen: PyTree, root: jax.Array) -> dict[str, float]:
-    samples = sample(gen, randomness.purpose_key(root, 'evaluation'), num)
-    return {f'eval/{name}': value for name, value in scores(samples).items()}
-
-  return evaluate
+WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+METRICS = flags.DEFINE_string('metrics', None, 'Comma-separated: fid, kid, is, fid_infinity (Inception features); fd, '
+                              'kd, cs, fd_infinity, prdc, copying, classes, ms_ssim, diversity; default: the usual.')
+FEATURES_ = flags.DEFINE_string('features', None, f'{", ".join(FEATURES)}, or module:function; by default a classifier '
+                                'of the data.')
+NUM_SAMPLES = flags.DEFINE_integer('num_samples', 50_000, 'Generated samples.', lower_bound=2)
+STEP = flags.DEFINE_string('step', None, 'Checkpoint, or all; the newest by default.')
+SPLIT = flags.DEFINE_enum('data_split', None, ('train', 'test'), 'What samples are compared with.')
+SAMPLES = flags.DEFINE_string('samples', 'ema', 'What is scored: ema (averaged generator), raw (as it is), train or '
+                              'test (the data themselves), or a file .npz with an array `samples`.')
+SEED = flags.DEFINE_integer('seed', None, "Seed of the latents; by default the run's own.", lower_bound=0,
+                            upper_bound=2**32 - 1)
+NEIGHBOURS = flags.DEFINE_string('neighbours', None, 'PNG to write: samples, each beside its nearest training images.')
+ROWS, NEAREST = 10, 7   # Of that picture.
+OTHERS = {name: flags.DEFINE_string(name, None, text) for name, text in {
+    'nearest_k': 'Neighbours of precision, recall, density and coverage; 5 by default.',
+    'resizing': 'How images get to the 299 pixels of Inception: tensorflow (as FID is published) or clean.',
+    'inception_weights': 'Weight file; by default the published one, downloaded once.',
+    'inception_sha256': 'SHA-256 of a weight file that is not the published one.'}.items()}
 
 
-def interpolate(game: Game, gen: PyTree, rng: jax.Array, rows: int, length: int, z_dim: int, z: str) -> np.ndarray:
-  """Walks between pairs of latents: float32 [rows * length, ...], row by row.
+def main(argv: list[str]) -> int:
+  """Scores, prints a table, and adds to evaluation.jsonl; returns the exit code."""
+  del argv
+  run_dir = Path(WORKDIR.value)
+  config = workdir.load_config(run_dir)
+  given = {'metrics': METRICS.value, 'features': FEATURES_.value, 'data_split': SPLIT.value,
+           'num_samples': NUM_SAMPLES.value} | {name: flag.value for name, flag in OTHERS.items()}
+  config.eval.metrics = config.eval.features = ''  # Those of training are not meant here.
+  for name, value in given.items():
+    if value is not None:
+      config.eval[name] = type(config.eval[name])(value)
+  validate(config)
+  workdir.check_writable(run_dir)
+  if NEIGHBOURS.value and (not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES):
+    return cli.fail(f'--neighbours={NEIGHBOURS.value} is a picture of images: name a file .png, for a run on images')
+  data = open_data(config)
+  evaluator = make_evaluator(config, data, make_parallel('jit', jax.local_devices()), training=False,
+                             title='Reference')
+  lines = []
+  generated = SAMPLES.value in samples.GENERATORS
+  for step in checkpoint_steps(run_dir, STEP.value) if generated else [None]:
+    restored = restore(run_dir, step, jax.local_devices()) if generated else None
+    drawn = samples.open_samples(SAMPLES.value, config, data, restored, SEED.value)
+    scores = evaluator.score(drawn.batches, drawn.num, f'Samples ({drawn.name})')
+    lines += records.lines_of(scores, evaluator.provenance | samples.provenance(drawn))
+    records.add(run_dir, lines)
+  if NEIGHBOURS.value:
+    drawn = samples.open_samples(SAMPLES.value, config, data, restored, SEED.value)  # The same ones again.
+    _draw_neighbours(evaluator, drawn, Path(NEIGHBOURS.value))
+  print(records.table(lines))
+  if len({line['step'] for line in lines}) > 1:
+    print(f'\n{records.summary_table(records.summarise(lines))}')
+  page.write_page(run_dir)
+  print(f'Added to {run_dir / records.FILE} and {run_dir / "report.html"}.')
+  return 0
 
-  Normal latents go along the great circle, where they keep a likely norm (White 2016, arXiv:1609.04468); uniform ones
-  along the straight line, which stays in their cube.
-  """
-  start, end = step.draw_latents(rng, 2 * rows, z_dim, z).reshape(2, rows, 1, z_dim)
-  start, end = np.asarray(start), np.asarray(end)
-  t = np.linspace(0.0, 1.0, length, dtype=np.float32)[None, :, None]
-  if z == 'normal':
-    norms = np.linalg.norm(start, axis=-1, keepdims=True) * np.linalg.norm(end, axis=-1, keepdims=True)
-    cosine = (start * end).sum(-1, keepdims=True) / norms
-    angle = np.arccos(np.clip(cosine, -0.9999, 0.9999))
-    walk = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
-  else:
-    walk = (1 - t) * start + t * end
-  return np.asarray(jax.jit(game.sample)(gen, walk.reshape(rows * length, z_dim)))
+
+def _draw_neighbours(evaluator: Evaluator, drawn: samples.Drawn, out: Path) -> None:
+  batch, count = next(iter(drawn.batches))
+  rows = evaluator.neighbours(np.asarray(batch)[:min(count, ROWS)], NEAREST)
+  images.save_png(out, images.grid(rows.reshape(-1, *rows.shape[2:]), columns=1 + NEAREST))
+  print(f'{len(rows)} samples (left), each beside the {NEAREST} nearest training images: {out}')
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -26,7 +26,7 @@ def make_draw_frame(config: ml_collections.ConfigDict, data: Any, sample: Callab
   Args:
     config: of the run.
     data: what it learns.
-    sample: made by `evaluate.make_sampler`; pictures show the averaged generator, from fixed latents.
+    sample: made by `sampling.make_sampler`; pictures show the averaged generator, from fixed latents.
   """
   if config.model.gen.name in SMALL_GAMES and config.model.disc.name in SMALL_GAMES:
     return _path_frame(config, data)
@@ -35,7 +35,7 @@ def make_draw_frame(config: ml_collections.ConfigDict, data: Any, sample: Callab
     del rows
     rng = randomness.purpose_key(state.rng, 'samples')
     if isinstance(data, toy.Mixture):
-      points = sample(state.ema, rng, config.train.eval_samples)
+      points = sample(state.ema, rng, config.eval.num_samples)
       if points.shape[1] == 1:
         return plots.histogram(points[:, 0], data.modes[:, 0], data.sigma, f'step {step}')
       return images.scatter(points, data.modes, data.sigma, f'step {step}')

@@ -25,6 +25,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullForm
 from gan import images
 from gan.health import last_verdict
 from gan.report import read_metrics
+from gan.scoring import records
 
 MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
 DISC, GEN, OTHER = '#e0752d', '#3d7bea', '#2a9d8f'   # Readable on white and on near-black.
@@ -121,6 +122,7 @@ def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
       animation=_data_uri(workdir / 'training.gif') if (workdir / 'training.gif').exists() else None,
       plots=[(plot, markupsafe.Markup(svg)) for plot in [*PLOTS, *_eval_plots(rows)] if (svg := draw(plot, rows))],
       num_rows=len(rows),
+      scores=_scores(workdir),
       config=_grouped(config),
       environment=[(key, _text(value)) for key, value in _flat(environment).items() if key != 'argv'],
       command=_command(environment),
@@ -222,6 +224,22 @@ def _style(axes: Any, last_step: float) -> None:
 def _eval_plots(rows: Rows) -> list[Plot]:
   keys = sorted({key for row in rows for key in row if key.startswith('eval/')})
   return [Plot(key, 'Measured on samples of the generator during evaluation.', (Line(key, '', GEN),)) for key in keys]
+
+
+def _scores(workdir: Path) -> list[dict[str, str]]:
+  """Return a row for each score of evaluation.jsonl: last, best and mean over the end of the run."""
+  rows = []
+  for s in records.summarise(records.read(workdir)):
+    setting = s.setting
+    error = f' ± {s.last[2]:.2g}' if math.isfinite(s.last[2]) else ''
+    step, best = (f' at {step:,}' if step >= 0 else '' for step in (s.last[0], s.best[0]))
+    rows.append({
+        'metric': s.metric, 'last': f'{s.last[1]:.5g}{error}{step}', 'best': f'{s.best[1]:.5g}{best}',
+        'tail': f'{s.tail_mean:.5g} (of {s.num_tail})',
+        'what': f'{setting["num_samples"]:,} {setting["samples"]}{", in training" * setting["during_training"]}',
+        'against': f'{setting["data"]} {setting["split"]}' + (
+            f', {setting["features"]} {setting["feature_weights"][:8]}' if setting['features'] else '')})
+  return rows
 
 
 def _default_title(config: dict[str, Any]) -> str:

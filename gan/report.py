@@ -1,4 +1,4 @@
-"""What a run tells while it runs: metrics.jsonl, the console, TensorBoard, sample frames.
+"""What a run tells while it runs: metrics.jsonl, evaluation.jsonl, the console, TensorBoard, sample frames.
 
 Only the writing process reports, and everything here runs on the host. The page made afterwards is in page.py.
 """
@@ -7,15 +7,16 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from tqdm import tqdm
 
 from gan import images
 from gan.health import Verdict
+from gan.scoring import records
 
 # Label on the console, name of the scalar, format.
 MAIN_SCALARS = (
@@ -211,6 +212,7 @@ class Report:
     self._metrics.cut(start_step if start_step > 0 else -1)  # From the start: row 0 will be written again.
     self.rows = read_metrics(self._metrics.path)
     images.cut_frames(workdir, start_step)
+    records.cut(workdir, start_step)
     self._progress = Progress(num_steps, start_step)
 
   def scalars(self, step: int, scalars: Mapping[str, float], verdict: Verdict | None = None) -> None:
@@ -234,6 +236,11 @@ class Report:
     elif verdict and self._failing:
       self._progress.message(f'Verdict at step {step}: {verdict.kind} again.')
     self._failing = verdict.failed if verdict else self._failing
+
+  def scores(self, lines: Sequence[dict[str, Any]]) -> None:
+    """Add lines of `records.lines_of` to evaluation.jsonl."""
+    if self._enabled:
+      records.add(self._workdir, lines)
 
   def samples(self, step: int, image: np.ndarray) -> None:
     """Save the picture of `step`, uint8 [H, W, 1 or 3], as samples/step_<step>.png."""

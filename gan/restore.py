@@ -1,5 +1,6 @@
 """A trained run, opened again: for samples, scores and analysis."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from gan.state import GanState
 
 
 class Restored(NamedTuple):
-  """A run at one of its checkpoints, on one device."""
+  """A run at one of its checkpoints."""
 
   config: ml_collections.ConfigDict
   data: DataInfo
@@ -22,8 +23,29 @@ class Restored(NamedTuple):
   state: GanState
 
 
-def restore(run_dir: Path, step: int | None = None) -> Restored:
-  """Opens the checkpoint of `step`, by default the newest that can be read.
+def checkpoint_steps(run_dir: Path, which: str | None) -> list[int | None]:
+  """The steps that `--step` names: a number, 'all', or None for the newest that can be read.
+
+  Raises:
+    CheckpointError: if it is neither, or there is no checkpoint.
+  """
+  if which is None:
+    return [None]
+  steps = Checkpoints(run_dir, read_only=True).steps()
+  if which == 'all' and steps:
+    return steps
+  if which.isdigit():
+    return [int(which)]
+  raise CheckpointError(f'--step={which}: must be all or a number; {run_dir} has checkpoints of steps {steps}')
+
+
+def restore(run_dir: Path, step: int | None = None, devices: Sequence[jax.Device] | None = None) -> Restored:
+  """Opens a checkpoint.
+
+  Args:
+    run_dir: the run's directory.
+    step: of the checkpoint; by default the newest that can be read.
+    devices: on which it is placed; by default the first of this process.
 
   Raises:
     WorkdirError: if there is no run in the directory.
@@ -31,7 +53,7 @@ def restore(run_dir: Path, step: int | None = None) -> Restored:
   """
   config, data = workdir.load_config(run_dir), workdir.load_data_info(run_dir)
   config.parallel.strategy = 'jit'  # The same numbers, and nothing has to be mapped over a single device.
-  built = build(config, data.sample_shape, devices=jax.local_devices()[:1])
+  built = build(config, data.sample_shape, devices=list(devices or jax.local_devices()[:1]))
   like = make_initial_state(built, config.seed)
   checkpoints = Checkpoints(run_dir, read_only=True)
   if step is None:

@@ -12,8 +12,8 @@ from absl import flags
 
 from gan import cli, images, randomness, workdir
 from gan.data import toy
-from gan.evaluate import interpolate, make_sampler
 from gan.restore import restore
+from gan.sampling import interpolate, make_sampler, make_stream
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 NUM = flags.DEFINE_integer('num', 64, 'Samples, or rows of an interpolation.', lower_bound=1)
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
   if INTERPOLATE.value:
     samples = interpolate(built.game, gen, rng, NUM.value, WALK, config.model.z_dim, config.model.z)
   else:
-    samples = make_sampler(built.game, config.model.z_dim, config.model.z)(gen, rng, NUM.value)
+    samples = make_sampler(make_stream(built.game, config.model.z_dim, config.model.z))(gen, rng, NUM.value)
 
   if NPZ.value:
     np.savez_compressed(out, samples=samples if two_dimensional else images.to_uint8(samples))

@@ -10,14 +10,17 @@ import jax
 import ml_collections
 import numpy as np
 
-from gan import environment, health, images, page, workdir
+from gan import environment, health, images, page, randomness, workdir
 from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, make_probe, open_data
 from gan.checkpoint import Checkpoints
-from gan.evaluate import make_evaluator, make_sampler
 from gan.frames import make_draw_frame
 from gan.metrics import NonFiniteSamplesError
 from gan.parallel import is_writer, on_any_host
 from gan.report import Report
+from gan.sampling import make_sampler, make_stream
+from gan.scoring import records
+from gan.scoring.evaluator import make_evaluator
+from gan.scoring.samples import VERSIONS
 from gan.validate import validate
 
 
@@ -80,7 +83,8 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   settings, num_steps = config.train, config.train.num_steps
   data = open_data(config)
   info = describe_data(data)
-  claim = workdir.claim(run_dir, config, info, environment.describe(argv, deterministic))
+  env = environment.describe(argv, deterministic)
+  claim = workdir.claim(run_dir, config, info, env)
   for warning in claim.warnings:
     print(f'Warning: {warning}', flush=True)
 
@@ -100,9 +104,9 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   batches = make_pipeline(config, data, built.parallel, state.rng)
   loop = make_loop(config, built, batches)
   hparams = built.parallel.place(built.hparams)
-  sample = make_sampler(built.game, config.model.z_dim, config.model.z)
-  evaluate = make_evaluator(data, sample, settings.eval_samples)
-  draw_frame = make_draw_frame(config, data, sample)
+  stream = make_stream(built.game, config.model.z_dim, config.model.z, built.parallel)
+  evaluator = make_evaluator(config, data, built.parallel, title='Reference' if is_writer() else '')
+  draw_frame = make_draw_frame(config, data, make_sampler(stream))
   probe = make_probe(config, built, batches) if settings.dynamics and built.game.slopes else None
 
   report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer())
@@ -133,11 +137,15 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
                            'look at the curves in report.html.')
 
   def scores(step: int) -> dict[str, float]:
+    num = config.eval.num_samples
     try:
-      return evaluate(state.ema, state.rng)
+      found = evaluator.score(stream(state.ema, randomness.purpose_key(state.rng, 'evaluation'), num), num, '')
     except NonFiniteSamplesError as error:  # The last update overflowed; its loss, taken before it, did not.
       finish(pending, {'eval/scale': math.inf})
       raise NonFiniteError(f'step {step}: {error}') from None
+    what = {'samples': 'ema', 'num_samples': num, 'step': step, 'seed': config.seed, 'during_training': True}
+    report.scores(records.lines_of(found, evaluator.provenance | what | {key: env[key] for key in VERSIONS}))
+    return {f'eval/{score.metric}': score.value for score in found}
 
   try:
     with Interrupted() as interrupted:

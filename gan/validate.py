@@ -11,12 +11,14 @@ import ml_collections
 from gan.augment import DIFF_AUGMENT
 from gan.config import AROUND_NETWORK, ConfigError, base_config, flatten, nearest
 from gan.data import toy
+from gan.features.resizing import RESIZINGS
 from gan.losses import LOSSES
 from gan.models import MODELS
 from gan.models.minibatch import MINIBATCH
 from gan.optimizers import OPTIMIZERS, SCHEDULES
 from gan.parallel import STRATEGIES
 from gan.rules import RULES, rule_settings
+from gan.scoring.plan import check_points, make_plan
 
 
 def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
@@ -30,7 +32,7 @@ def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
   if not names:  # Each combination is looked up by its names.
     said = {problem.partition('=')[0] for problem in problems}
     found = itertools.chain(*(check(config) for check in (_combination_problems, _penalty_problems, _augment_problems,
-                                                          _rule_problems)))
+                                                          _rule_problems, _eval_problems)))
     problems += [problem for problem in found if problem.partition('=')[0] not in said]
   if problems:
     raise ConfigError('\n'.join(f'  * {problem}' for problem in problems))
@@ -44,7 +46,8 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
             'optimizer.gen.name': OPTIMIZERS, 'optimizer.disc.name': OPTIMIZERS,
             'optimizer.gen.schedule': SCHEDULES, 'optimizer.disc.schedule': SCHEDULES,
             'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform'), 'update.first': ('disc', 'gen'),
-            'model.disc.minibatch': (*MINIBATCH, None), 'train.on_failure': ('continue', 'stop')}
+            'model.disc.minibatch': (*MINIBATCH, None), 'train.on_failure': ('continue', 'stop'),
+            'eval.data_split': ('train', 'test'), 'eval.resizing': tuple(RESIZINGS)}
   flat = flatten(config)
   for field, table in tables.items():
     if flat[field] in table:
@@ -62,7 +65,7 @@ _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_
              'train.disc_steps', 'train.steps_per_call', 'train.log_every', 'train.save_every', 'train.eval_every',
              'train.sample_every', 'train.keep', 'train.num_samples', 'loss.margin', 'loss.alpha_disc',
              'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'update.gen_steps',
-             'update.unroll_steps', 'update.lookahead_steps',
+             'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
 _NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'train.patience',
                  'augment.noise', 'augment.noise_steps', 'update.consensus', 'update.adjustment',
@@ -98,7 +101,7 @@ def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'{field}={value} must lie in (-1, 1): it is a mean of signs'
     elif field == 'update.lookahead' and not 0 < value <= 1:
       yield f'{field}={value} must lie in (0, 1]: the share of the way that is kept'
-    elif field == 'train.eval_samples' and value < 2:
+    elif field == 'eval.num_samples' and value < 2:
       yield f'{field}={value} must be at least 2: scores compare samples'
     elif field.startswith('train.num_steps') and value >= 2**31:
       yield f'{field}={value} must be below 2^31'
@@ -222,6 +225,25 @@ def _rule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
           'and another learning rate for each of them'
   if config.train.patience and config.train.on_failure == 'continue':
     yield f'train.patience={config.train.patience} does nothing with train.on_failure=continue; use stop'
+
+
+def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  settings, defaults = config.eval, base_config().eval
+  try:
+    if config.data.name in toy.MIXTURES:
+      check_points(settings.metrics, settings.features, toy.MIXTURES[config.data.name]())
+      return
+    # Whether the data have classes is known once they are opened.
+    plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)
+  except ConfigError as error:
+    yield f'eval.{error}'
+    return
+  for setting in ('resizing', 'inception_weights', 'inception_sha256'):
+    if settings[setting] != defaults[setting] and plan.features != 'inception':
+      yield f'eval.{setting}={settings[setting]} does nothing for eval.features={plan.features}'
+  if 'prdc' in plan.metrics and settings.num_samples <= settings.nearest_k:
+    yield f'eval.nearest_k={settings.nearest_k}: {settings.num_samples} samples have not so many neighbours each; ' \
+          'raise eval.num_samples'
 
 
 def _device_problems(config: ml_collections.ConfigDict, num_devices: int) -> Iterator[str]:

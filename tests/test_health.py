@@ -244,8 +244,10 @@ def test_a_failing_run_stops_after_its_patience_and_can_go_on(tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', DRILLS)
-def test_nine_of_ten(name):
-  """On seeds that the thresholds were not set with."""
-  said = [verdicts(rows)[-1] for rows in run(DRILLS[name].config, range(100, 110))]
-  assert said.count(DRILLS[name].kind) >= 9, said
+@pytest.mark.parametrize('kind', ADVICE)
+def test_nine_of_ten(kind):
+  """On seeds that neither thresholds nor drills were set with."""
+  said = {name: [verdicts(rows)[-1] for rows in run(drill.config, range(200, 210))]
+          for name, drill in DRILLS.items() if drill.kind == kind}
+  right = [verdict == kind for found in said.values() for verdict in found]
+  assert np.mean(right) >= 0.9, said

@@ -26,13 +26,25 @@ OURS = {
     'gan.data': ('gan.data', 'gan.randomness'), 'gan.data.prepare': ('gan.data', 'gan.cli'),
     'gan.parallel': ('gan.state',),
     'gan.checkpoint': ('gan.state', 'gan.parallel'),
-    'gan.report': ('gan.images', 'gan.health'),
-    'gan.page': ('gan.images', 'gan.report', 'gan.health'),
-    'gan.evaluate': ('gan.metrics', 'gan.data', 'gan.games', 'gan.state', 'gan.step', 'gan.randomness'),
+    'gan.report': ('gan.images', 'gan.health', 'gan.scoring.records'),
+    'gan.page': ('gan.images', 'gan.report', 'gan.health', 'gan.scoring.records'),
+    'gan.sampling': ('gan.step', 'gan.games', 'gan.parallel', 'gan.state'),
+    'gan.cache': (),
+    # Networks to look at images with. They know data sets, because some are trained on them; never a generator.
+    'gan.features': ('gan.features', 'gan.data', 'gan.models', 'gan.state', 'gan.randomness', 'gan.images'),
+    'gan.scoring': (), 'gan.scoring.collect': ('gan.features', 'gan.metrics', 'gan.parallel'),
+    'gan.scoring.records': ('gan.scoring', 'gan.images'),
+    'gan.scoring.reference': ('gan.scoring.collect', 'gan.features', 'gan.metrics', 'gan.data'),
+    'gan.scoring.table': ('gan.scoring', 'gan.scoring.collect', 'gan.scoring.reference', 'gan.metrics'),
+    'gan.scoring.plan': ('gan.scoring.table', 'gan.config', 'gan.metrics', 'gan.data.toy'),
+    'gan.scoring.evaluator': ('gan.scoring', 'gan.features', 'gan.metrics', 'gan.data', 'gan.parallel', 'gan.config',
+                              'gan.cache'),
+    'gan.scoring.samples': ('gan.scoring.collect', 'gan.data', 'gan.sampling', 'gan.restore', 'gan.randomness',
+                            'gan.environment'),
     # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
     'gan.config': (),
     'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.rules',
-                     'gan.augment', 'gan.data.toy'),
+                     'gan.augment', 'gan.data.toy', 'gan.features.resizing', 'gan.scoring.plan'),
 }
 # Mathematics: these packages only, beside the standard library.
 NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspect', 'collections', 'typing', 'types',
@@ -44,7 +56,7 @@ ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.p
                 'experiments.explain.__main__'}
 MAY_KNOW_CONFIGS = {'gan.config', 'gan.validate', 'gan.build', 'gan.train', 'gan.workdir',
                     'gan.dry_run', 'gan.main', 'gan.sample',
-                    'gan.evaluate', 'gan.frames', 'gan.restore'}
+                    'gan.evaluate', 'gan.frames', 'gan.restore', 'gan.scoring.evaluator', 'gan.scoring.samples'}
 
 
 def belongs(module, prefixes):

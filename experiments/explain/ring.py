@@ -12,8 +12,8 @@ from gan import build, randomness
 from gan.config import apply_overrides
 from gan.data.pipeline import Pipeline
 from gan.data.toy import Mixture
-from gan.evaluate import make_sampler
 from gan.metrics.mixture import mixture_scores
+from gan.sampling import make_sampler, make_stream
 from gan.state import GanState
 
 
@@ -46,7 +46,7 @@ class Ring(NamedTuple):
 
   def sampler(self):
     """Builds draw(state, num) -> [num, 2] of the generator as it is, not averaged: the player, not its memory."""
-    sample = make_sampler(self.built.game, self.config.model.z_dim, self.config.model.z)
+    sample = make_sampler(make_stream(self.built.game, self.config.model.z_dim, self.config.model.z))
 
     def draw(state: GanState, num: int) -> np.ndarray:
       gen = {'params': state.gen.params, 'stats': state.gen.stats}

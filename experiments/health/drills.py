@@ -11,16 +11,17 @@ import ml_collections
 import numpy as np
 
 from configs import dcgan, linear_quadratic, toy, vanilla
-from gan import build
+from gan import build, randomness
 from gan.config import apply_overrides
-from gan.evaluate import make_evaluator, make_sampler
 from gan.health import judge
 from gan.metrics import NonFiniteSamplesError
+from gan.sampling import make_stream
+from gan.scoring.evaluator import make_evaluator
 
 SMALL = {'model.gen.width': 64, 'model.disc.width': 64, 'train.batch_size': 64, 'train.num_steps': 2_000,
-         'train.log_every': 25, 'train.eval_every': 200, 'train.ema_decay': 0.99, 'train.eval_samples': 1_000}
+         'train.log_every': 25, 'train.eval_every': 200, 'train.ema_decay': 0.99, 'eval.num_samples': 1_000}
 TINY_IMAGES = {'model.gen.width': 16, 'model.disc.width': 16, 'train.batch_size': 32, 'train.num_steps': 400,
-               'train.log_every': 5, 'train.eval_every': 80, 'train.ema_decay': 0.95, 'train.eval_samples': 256}
+               'train.log_every': 5, 'train.eval_every': 80, 'train.ema_decay': 0.95, 'eval.num_samples': 256}
 # Configuration, and what makes it small.
 FILES = {'toy': (toy, SMALL), 'dcgan': (dcgan, TINY_IMAGES), 'vanilla': (vanilla, TINY_IMAGES),
          'linear_quadratic': (linear_quadratic, {})}
@@ -56,7 +57,7 @@ class Drill(NamedTuple):
 
 
 TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 5}  # Ten times the learning rate, five times as often.
-MOMENTUM = both(b1=0.9, lr=5e-3)
+MOMENTUM = {'update.rule': 'simultaneous'}  # And momentum: the textbook way to overshoot.
 DRILLS = {
     'ring': Drill('healthy', 'toy', 'ring', {}),
     'ring, hinge': Drill('healthy', 'toy', 'ring,loss=hinge', {}),
@@ -71,9 +72,9 @@ DRILLS = {
     'tiny G on grid': Drill('mode collapse', 'toy', 'grid', {'model.gen.width': 1}),
     'too fast G': Drill('mode collapse', 'vanilla', 'digits', {'optimizer.gen.lr': 2e-3, 'update.gen_steps': 5}),
     'idle G': Drill('generator stalled', 'toy', 'ring', {'optimizer.gen.lr': 1e-7}),
-    'WGAN, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | {'loss.name': 'wasserstein', 'penalty.clip': 0.1}),
-    'SGD, momentum': Drill('oscillating', 'toy', 'ring', both(b1=0.9, lr=0.005, name='sgd') | {
-        'update.rule': 'simultaneous'}),
+    'WGAN, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | both(b1=0.9, lr=2e-3) | {
+        'loss.name': 'wasserstein', 'penalty.clip': 0.1}),
+    'SGD, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | both(b1=0.9, lr=0.005, name='sgd')),
     'linear-quadratic': Drill('oscillating', 'linear_quadratic', '', {}),
 }
 
@@ -83,7 +84,8 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
   data = build.open_data(config)
   built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
   settings = config.train
-  evaluate = make_evaluator(data, make_sampler(built.game, config.model.z_dim, config.model.z), settings.eval_samples)
+  evaluator = make_evaluator(config, data)
+  stream, num = make_stream(built.game, config.model.z_dim, config.model.z), config.eval.num_samples
   batches = build.make_pipeline(config, data, built.parallel, jax.random.key(0))
   loop = build.make_loop(config, built, batches)
   for seed in seeds:
@@ -96,7 +98,8 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
       finite = bool(last[1])
       if finite and stop % settings.eval_every == 0:
         try:
-          row |= evaluate(state.ema, state.rng)
+          scores = evaluator.score(stream(state.ema, randomness.purpose_key(state.rng, 'evaluation'), num), num, '')
+          row |= {f'eval/{score.metric}': score.value for score in scores}
         except NonFiniteSamplesError:
           row['eval/scale'] = np.inf
           finite = False

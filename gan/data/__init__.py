@@ -10,7 +10,7 @@ def get_source(name: str, image_size: int, split: str = 'train', path: str | Non
   """Opens a set of images.
 
   Args:
-    name: 'digits', 'folder', or any TFDS image data set.
+    name: 'digits', 'folder', 'stacked_mnist', or any TFDS image data set.
     image_size: side in pixels after resizing; 0 keeps a TFDS set's own size.
     split: 'train' or 'test'.
     path: the folder, for 'folder'.
@@ -27,5 +27,8 @@ def get_source(name: str, image_size: int, split: str = 'train', path: str | Non
     if not path:
       raise DataError("data.name='folder' needs --config.data.path=<directory of images>")
     return folder.load(path, image_size, split)
+  if name == 'stacked_mnist':
+    from gan.data import stacked_mnist
+    return stacked_mnist.load(image_size, split)
   from gan.data import tfds
   return tfds.load(name, image_size, split)

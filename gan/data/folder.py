@@ -1,6 +1,7 @@
 """A person's own images: a folder of PNG, JPEG and WebP files, with one subfolder per class if there are classes."""
 
 import concurrent.futures
+import hashlib
 import os
 import pathlib
 
@@ -26,6 +27,11 @@ class FolderRecords:
   def __len__(self) -> int:
     """Number of images."""
     return len(self._paths)
+
+  def stamp(self) -> str:
+    """Hexadecimal digits that differ if a file was added, taken away, renamed or written to."""
+    files = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in self._paths]
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
   def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
     """Image [H, W, C] in uint8 and its class, 0 where there are no classes."""

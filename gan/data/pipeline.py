@@ -5,7 +5,6 @@ into the compiled loop, where `batch` makes the images of one step from it. Whic
 seed and the step alone (`order.py`), so streamed and resident runs are equal bit for bit, wherever they were resumed.
 """
 
-import concurrent.futures
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -17,12 +16,13 @@ import numpy as np
 from jax import Array
 
 from gan.data import order, toy
-from gan.data.source import ImageSource
+from gan.data.source import ImageSource, read_batches
 from gan.randomness import purpose_key, step_key
 
 Batch = dict[str, Array]
 LOADER_THREADS = 8
 PREFETCHED_STEPS = 16
+LOADED_AT_ONCE = 2048
 
 
 class Pipeline(Protocol):
@@ -123,9 +123,7 @@ class Streamed:
 
 def load_all(source: ImageSource) -> tuple[np.ndarray, np.ndarray]:
   """Every record of a source: uint8 [N, H, W, C] and int32 [N], in order."""
-  with concurrent.futures.ThreadPoolExecutor(LOADER_THREADS) as pool:
-    parts = pool.map(source.read, np.array_split(np.arange(source.num_examples), 4 * LOADER_THREADS))
-    images, labels = zip(*parts, strict=True)
+  images, labels = zip(*read_batches(source, np.arange(source.num_examples), LOADED_AT_ONCE), strict=True)
   return np.concatenate(images), np.concatenate(labels)
 
 

@@ -3,14 +3,17 @@
 The loaders (`digits`, `tfds`, `folder`) make an `ImageSource`; order, batches and augmentation are not decided here.
 """
 
+import collections
+import concurrent.futures
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 _NUM_SAMPLED = 64   # Records that enter the fingerprint: they show another resize rule or order, and decode quickly.
+READER_THREADS = 8
 _CHUNK = 1024       # Records fetched at a time: reading a whole set then needs no second copy of it.
 
 
@@ -22,7 +25,8 @@ class Records(Protocol):
   """Images in random access, safe to read from several threads at once.
 
   `__getitems__(indices) -> list` is optional: where reading many records at once is cheaper, a set offers it, and
-  `ImageSource.read` uses it.
+  `ImageSource.read` uses it. So is `stamp() -> str`: where records can change under the same name (files of a person),
+  it differs if they did, without reading them.
   """
 
   def __len__(self) -> int:
@@ -100,3 +104,22 @@ class ImageSource:
     digest.update(images.tobytes())
     digest.update(labels.astype('<i4').tobytes())
     return digest.hexdigest()[:16]
+
+  def exact_fingerprint(self) -> str:
+    """As `fingerprint`, and different too if any record changed on disk: the key of what is computed from all of them.
+
+    A copy of the same files may have another one; nothing depends on it but what is cached.
+    """
+    stamp = getattr(self.records, 'stamp', None)
+    return self.fingerprint() + (stamp() if stamp else '')
+
+
+def read_batches(source: ImageSource, indices: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Images and labels of `indices`, `size` at a time, read in threads a few batches ahead."""
+  parts = [indices[start:start + size] for start in range(0, len(indices), size)]
+  with concurrent.futures.ThreadPoolExecutor(READER_THREADS) as pool:
+    waiting = collections.deque(pool.submit(source.read, part) for part in parts[:2 * READER_THREADS])
+    for part in [*parts[2 * READER_THREADS:], *[None] * len(waiting)]:
+      yield waiting.popleft().result()
+      if part is not None:
+        waiting.append(pool.submit(source.read, part))

@@ -28,6 +28,10 @@ class Mixture(NamedTuple):
   modes: np.ndarray
   sigma: float
 
+  def fingerprint(self) -> str:
+    """What the mixture is, in words."""
+    return f'{self.name}: {len(self.modes)} modes, sigma {self.sigma}'
+
   def draw(self, key: Array, count: int) -> Array:
     """`count` independent samples [count, D], float32."""
     mode_key, noise_key = jax.random.split(key)

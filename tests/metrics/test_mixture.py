@@ -14,13 +14,19 @@ MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32)
 def test_perfect_samples():
   scores = mixture_scores(np.repeat(MODES, 5, axis=0), MODES, 0.01)
   assert scores == {'modes': 4.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(0.0, abs=1e-12),
+                    'total_variation': 0.0, 'covariance_ratio': 0.0,
+                    'sliced_wasserstein': pytest.approx(0.005, abs=0.005),
                     'scale': pytest.approx(math.sqrt(0.5 / 0.5002))}
 
 
 def test_collapse_to_one_mode():
   """KL of a point mass from the uniform distribution over K modes is log K."""
   scores = mixture_scores(np.full((50, 2), 1.0), MODES, 0.01)
+  directions = np.pi * (np.arange(64) + 0.5) / 64
+  apart = [np.abs((MODES - 1.0) @ [np.cos(angle), np.sin(angle)]).mean() for angle in directions]
   assert scores == {'modes': 1.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(math.log(4)),
+                    'total_variation': 0.75, 'covariance_ratio': 0.0,
+                    'sliced_wasserstein': pytest.approx(np.mean(apart), rel=0.03),
                     'scale': pytest.approx(1.0, abs=1e-3)}
 
 
@@ -49,6 +55,8 @@ def test_the_ring_itself_scores_as_theory_says():
   assert scores['high_quality'] == pytest.approx(1 - math.exp(-4.5), abs=0.002)
   assert 0.0 <= scores['reverse_kl'] < 0.001
   assert scores['scale'] == pytest.approx(1.0, abs=1e-4)
+  assert scores['covariance_ratio'] == pytest.approx(1.0, abs=0.01)
+  assert scores['sliced_wasserstein'] < 0.01
 
 
 def test_brute_force():

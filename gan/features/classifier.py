@@ -1,0 +1,122 @@
+"""A small image classifier whose last hidden layer serves as features: the network, and `Features` made of its weights.
+
+How it is trained is in training.py, where its weights are kept in cached.py.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan.features import Features
+from gan.models.layers import StridedConv, dense_init
+from gan.state import PyTree
+
+IMAGE_SIZES = (8, 16, 32, 64)
+NUM_FEATURES = 128
+WIDTH = 32
+
+
+class Classifier(nn.Module):
+  """images [B, S, S, C] in [-1, 1] -> (features [B, NUM_FEATURES], logits [B, num_classes]).
+
+  Convolutions that halve the image down to 4x4 (8 pixels: to 2x2), then a hidden layer, whose outputs are the features:
+  batch norm gives each about unit spread on the training data, the rectifier makes them non-negative. Halving ones
+  only, because XLA has a fast path for no other convolution on the CPU, least of all within a loop.
+
+  Attributes:
+    num_classes: logits.
+    width: channels after the first layer; doubled at each halving of the image.
+  """
+
+  num_classes: int
+  width: int = WIDTH
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> tuple[Array, Array]:
+    """Features and logits of a batch."""
+    def norm(x: Array) -> Array:
+      return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+
+    for i in range(max(2, x.shape[1].bit_length() - 3)):
+      x = nn.relu(norm(StridedConv(self.width * 2**i)(x)))
+    x = nn.Dense(NUM_FEATURES, use_bias=False, kernel_init=dense_init)(x.reshape(x.shape[0], -1))
+    features = nn.relu(norm(x))
+    return features, nn.Dense(self.num_classes, kernel_init=dense_init)(features)
+
+
+class ClassifierFeatures(NamedTuple):
+  """A trained classifier, and what is known of its mistakes.
+
+  Attributes:
+    features: with logits, one for each class.
+    accuracy: share of the test images [] that it is right about.
+    num_test: how many test images there were.
+    confusion: counts on the test images [K, K], rows true classes, columns predictions.
+    shares: share of each class in the training data [K].
+    class_names: names of the classes.
+  """
+
+  features: Features
+  accuracy: float
+  num_test: int
+  confusion: np.ndarray
+  shares: np.ndarray
+  class_names: tuple[str, ...]
+
+
+def to_unit(images: Array) -> Array:
+  """uint8 -> float32 in [-1, 1]."""
+  return images.astype(jnp.float32) / 127.5 - 1.0
+
+
+def make_features(weights: PyTree, digest: str) -> Features:
+  """Features of a trained network.
+
+  Args:
+    weights: Flax variables of a `Classifier`, {'params', 'batch_stats'}; their shapes tell its attributes.
+    digest: hexadecimal digits that tell the weights.
+  """
+  params = weights['params']
+  net = Classifier(params['Dense_1']['bias'].shape[0], params['StridedConv_0']['kernel'].shape[-1])
+
+  def extract(weights: PyTree, images: Array) -> dict[str, Array]:
+    with jax.default_matmul_precision('float32'):  # A score must not depend on what a GPU takes for a product.
+      features, logits = net.apply(weights, to_unit(images), train=False)
+    return {'features': features, 'logits': logits}
+
+  return Features('classifier', extract, weights, digest, 'none')
+
+
+def stacked(grey: ClassifierFeatures) -> ClassifierFeatures:
+  """The classifier of stacked MNIST: that of MNIST, applied to each of the three channels on its own.
+
+  Class 100a + 10b + c has the digits a, b, c in its channels. Its logit is the log of the product of the three digits'
+  probabilities. Channels are drawn independently, so what the classifier of MNIST does wrong tells what this one does:
+  accuracy, rates of confusion and shares are products, too.
+
+  Args:
+    grey: a classifier of K classes of images of one channel.
+
+  Returns:
+    Features [B, 3 * NUM_FEATURES], channel by channel, and logits [B, K^3]. `confusion` holds products of counts;
+    `num_test` is that of `grey`.
+  """
+  def extract(weights: PyTree, images: Array) -> dict[str, Array]:
+    batch, height, width, _ = images.shape
+    channels = jnp.moveaxis(images, 3, 0).reshape(3 * batch, height, width, 1)
+    found = grey.features.extract(weights, channels)
+    a, b, c = jax.nn.log_softmax(found['logits']).reshape(3, batch, -1)
+    logits = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]
+    features = jnp.moveaxis(found['features'].reshape(3, batch, -1), 0, 1)
+    return {'features': features.reshape(batch, -1), 'logits': logits.reshape(batch, -1)}
+
+  def product(x: np.ndarray) -> np.ndarray:
+    return np.kron(np.kron(x, x), x)
+
+  names = tuple(f'{a}{b}{c}' for a in grey.class_names for b in grey.class_names for c in grey.class_names)
+  return ClassifierFeatures(grey.features._replace(extract=extract), grey.accuracy**3, grey.num_test,
+                            product(grey.confusion), product(grey.shares), names)

@@ -1,0 +1,97 @@
+"""Where the weights of Inception come from: a file that is named, or the published one, downloaded once.
+
+Scores are compared between papers only because everyone uses the same weights, so a file is known by its hash and any
+other is refused. What is inside a file is the business of `torch_files`.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import urllib.request
+import uuid
+from pathlib import Path
+
+from tqdm import tqdm
+
+# TensorFlow's graph of 2015-12-05, converted by the authors of torch-fidelity; pytorch-fid publishes the same bytes.
+URL = ('https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/'
+       'weights-inception-2015-12-05-6726825d.pth')
+NUM_BYTES = 95_628_359
+SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'
+
+_TIMEOUT = 5.0     # Seconds for each answer of the network.
+_CHUNK = 1 << 20   # Bytes.
+_WAYS_OUT = ('give --inception_weights=<file>, the published file brought here by hand; or use --features=classifier, '
+             'which needs no download')
+
+
+class WeightsError(ValueError):
+  """A problem with weights that the person at the keyboard can solve: the message says how."""
+
+
+def find(path: str | None, cache: Path, sha256: str | None = None) -> tuple[Path, str]:
+  """Find a weight file and make sure that it is the one that is meant.
+
+  Args:
+    path: the file; None means the published one, which is downloaded to `cache` unless it is there.
+    cache: directory of downloaded files; made where it is missing.
+    sha256: hash of the file at `path` where it is not the published one: 64 hexadecimal digits.
+
+  Returns:
+    The file and its hash in lower case.
+
+  Raises:
+    WeightsError: if there is no such file, its hash is another, or the download fails.
+  """
+  expected = (sha256 or SHA256).lower()
+  if not re.fullmatch('[0-9a-f]{64}', expected):
+    raise WeightsError(f'--inception_sha256={sha256!r} must be 64 hexadecimal digits, as `sha256sum <file>` prints')
+  if path is None and expected != SHA256:
+    raise WeightsError(f'--inception_sha256={sha256} is not the hash of the published weights, and no other file is '
+                       'named: give --inception_weights=<file> too, or leave --inception_sha256 away')
+  file = Path(path).expanduser() if path is not None else cache / URL.rpartition('/')[2]
+  if path is not None and not file.is_file():
+    raise WeightsError(f'--inception_weights={path}: there is no such file. Leave the flag away to download the '
+                       'published weights, or use --features=classifier, which needs no download')
+  if not file.is_file():
+    _download(file)
+  try:
+    found = _hash(file)
+  except OSError as error:
+    raise WeightsError(f'{file} cannot be read ({error}); {_WAYS_OUT}') from error
+  if found != expected:
+    name = 'the published weights have' if expected == SHA256 else 'the file must have'
+    way_out = (f'delete {file}, and it will be downloaded again' if path is None else
+               f'leave --inception_weights away to download {URL}; or, if this file is meant, give '
+               f'--inception_sha256={found}: its scores compare with no published ones')
+    raise WeightsError(f'{file} has SHA-256 {found}; {name} {expected}. Ways out: {way_out}')
+  return file, found
+
+
+def _download(target: Path) -> None:
+  """Bring the published file to `target`, whole or not at all; several processes may do so at once."""
+  part = target.with_name(f'{target.name}.{uuid.uuid4().hex}.part')
+  try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with urllib.request.urlopen(URL, timeout=_TIMEOUT) as response, part.open('xb') as file, \
+         tqdm(total=NUM_BYTES, desc='Inception weights', unit='B', unit_scale=True) as bar:
+      while chunk := response.read(_CHUNK):
+        file.write(chunk)
+        bar.update(len(chunk))
+    found = _hash(part)
+    if found != SHA256:
+      raise WeightsError(f'{URL} sent {part.stat().st_size} bytes with SHA-256 {found}, not the published {NUM_BYTES} '
+                         f'bytes with {SHA256}. Ways out: try again; or {_WAYS_OUT}')
+    os.replace(part, target)
+  except (OSError, http.client.HTTPException) as error:   # URLError, time-outs and full disks are OSErrors.
+    raise WeightsError(f'{URL} cannot be downloaded to {target.parent} ({error}). Ways out: {_WAYS_OUT}') from error
+  finally:
+    with contextlib.suppress(OSError):   # Moved, or never made.
+      part.unlink()
+
+
+def _hash(path: Path) -> str:
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()

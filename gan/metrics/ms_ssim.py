@@ -1,0 +1,69 @@
+"""Structural similarity at several scales (MS-SSIM, Wang et al. 2003), and with it the diversity of samples."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+WINDOW, SIGMA = 11, 1.5
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)   # Of the scales, from the finest.
+LUMINANCE, CONTRAST = 0.01**2, 0.03**2               # Stabilisers, in squared units of the range.
+
+
+def num_scales(image_size: int) -> int:
+  """Scales at which an image of that side is no smaller than the window: five need 176 pixels.
+
+  Raises:
+    ValueError: if there are none.
+  """
+  if image_size < WINDOW:
+    raise ValueError(f'images of {image_size} pixels are smaller than the {WINDOW} pixels that MS-SSIM looks at')
+  return min(len(WEIGHTS), int(np.log2(image_size / WINDOW)) + 1)
+
+
+def ms_ssim(one: Array, other: Array) -> Array:
+  """Similarity [B] of pairs of images: 1 for equal ones, about 0 for unrelated ones.
+
+  Small images have fewer scales (`num_scales`), with the paper's weights scaled to sum to 1; values at different image
+  sizes do not compare.
+
+  Args:
+    one: [B, S, S, C] in [0, 255].
+    other: [B, S, S, C] in [0, 255].
+  """
+  scales = num_scales(one.shape[1])
+  weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
+  one, other = (x.astype(jnp.float32) / 255.0 for x in (one, other))
+  similarity = jnp.ones((one.shape[0], one.shape[-1]))
+  for scale, weight in enumerate(weights):
+    luminance, structure = _compare(one, other)
+    at_scale = jnp.mean(structure if scale < scales - 1 else luminance * structure, axis=(1, 2))
+    similarity *= jnp.maximum(at_scale, 0.0) ** weight  # Per channel.
+    one, other = _halved(one), _halved(other)
+  return jnp.mean(similarity, axis=1)
+
+
+def _compare(one: Array, other: Array) -> tuple[Array, Array]:
+  """Luminance and structure terms at each place [B, S', S', C]."""
+  mean_one, mean_other = _blur(one), _blur(other)
+  variance_one = _blur(one * one) - mean_one * mean_one
+  variance_other = _blur(other * other) - mean_other * mean_other
+  covariance = _blur(one * other) - mean_one * mean_other
+  luminance = (2 * mean_one * mean_other + LUMINANCE) / (mean_one**2 + mean_other**2 + LUMINANCE)
+  return luminance, (2 * covariance + CONTRAST) / (variance_one + variance_other + CONTRAST)
+
+
+def _blur(x: Array) -> Array:
+  """Gaussian window, where it fits: [B, S, S, C] -> [B, S - 10, S - 10, C], as two products with a banded matrix."""
+  taps = np.exp(-0.5 * (np.arange(WINDOW) - WINDOW // 2) ** 2 / SIGMA**2)
+  size = x.shape[1]
+  bands = np.zeros((size - WINDOW + 1, size), np.float32)
+  for i in range(len(bands)):
+    bands[i, i:i + WINDOW] = taps / taps.sum()
+  return jnp.einsum('ih,jw,bhwc->bijc', bands, bands, x, precision='highest')
+
+
+def _halved(x: Array) -> Array:
+  """Means of 2x2 blocks [B, S / 2, S / 2, C]; an odd row or column is left out."""
+  batch, height, width, channels = x.shape
+  x = x[:, :height // 2 * 2, :width // 2 * 2]
+  return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

@@ -1,0 +1,151 @@
+"""Scores from nearest neighbours in feature space: precision, recall, density, coverage, and copies of the data.
+
+Distances are computed a tile at a time: memory on the device does not grow with the number of samples.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from scipy.stats import mannwhitneyu
+
+from gan.metrics import require_finite
+
+TILE = 2048   # Rows and columns of the matrix of distances, at a time.
+
+
+class Tile(NamedTuple):
+  """A block of vectors, filled up to TILE with some that are infinitely far from everything."""
+
+  start: int
+  stop: int
+  vectors: np.ndarray   # [TILE, D].
+  squares: np.ndarray   # [TILE], |x|^2; inf for what fills up.
+
+
+def _tiles(features: np.ndarray) -> Iterator[Tile]:
+  for start in range(0, len(features), TILE):
+    part = features[start:start + TILE]
+    missing = TILE - len(part)
+    vectors = np.pad(part, ((0, missing), (0, 0)))
+    yield Tile(start, start + len(part), vectors,
+               np.pad(np.sum(np.square(part), axis=1), (0, missing), constant_values=np.inf))
+
+
+def _distances(rows: Array, row_squares: Array, columns: Array, column_squares: Array) -> Array:
+  product = jnp.matmul(rows, columns.T, precision=jax.lax.Precision.HIGHEST)
+  return jnp.sqrt(jnp.maximum(row_squares[:, None] + column_squares[None] - 2.0 * product, 0.0))
+
+
+@functools.partial(jax.jit, static_argnames='k')
+def _nearer(best: tuple[Array, Array], rows: Array, row_squares: Array, columns: Array, column_squares: Array,
+            first: Array, k: int) -> tuple[Array, Array]:
+  """The k nearest of those known, (distances, indices) [TILE, k], and of the columns."""
+  distances = _distances(rows, row_squares, columns, column_squares)
+  indices = jnp.broadcast_to(first + jnp.arange(TILE, dtype=jnp.int32)[None], distances.shape)
+  distances, indices = (jnp.concatenate(pair, axis=1) for pair in zip(best, (distances, indices), strict=True))
+  smallest, chosen = jax.lax.top_k(-distances, k)
+  return -smallest, jnp.take_along_axis(indices, chosen, axis=1)
+
+
+@jax.jit
+def _held(rows: Array, row_squares: Array, row_radii: Array, columns: Array, column_squares: Array,
+          column_radii: Array) -> tuple[Array, Array, Array]:
+  """Column balls that hold each row; whether each column lies in a row's ball; whether its own ball holds a row."""
+  distances = _distances(rows, row_squares, columns, column_squares)
+  in_column_ball = distances <= column_radii[None]
+  return (jnp.sum(in_column_ball, axis=1), jnp.any(distances <= row_radii[:, None], axis=0),
+          jnp.any(in_column_ball, axis=0))
+
+
+def nearest(features: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+  """The k nearest of `others` [M, D] for each of `features` [N, D], M >= k.
+
+  Returns:
+    Euclidean distances float32 [N, k], rising, and their indices int32 [N, k].
+  """
+  features, others = _centred(features, others)
+  distances, indices = [], []
+  for row in _tiles(features):
+    best = np.full((TILE, k), np.inf, np.float32), np.zeros((TILE, k), np.int32)
+    for column in _tiles(others):
+      best = _nearer(best, row.vectors, row.squares, column.vectors, column.squares, np.int32(column.start), k)
+    distances.append(np.asarray(best[0])[:row.stop - row.start])
+    indices.append(np.asarray(best[1])[:row.stop - row.start])
+  return np.concatenate(distances), np.concatenate(indices)
+
+
+def radii(features: np.ndarray, k: int) -> np.ndarray:
+  """Distance [N] from each of `features` [N, D], N > k, to its k-th nearest other one."""
+  return nearest(features, features, k + 1)[0][:, k]  # The nearest is itself.
+
+
+def prdc(reals: np.ndarray, fakes: np.ndarray, k: int = 5) -> dict[str, tuple[float, float]]:
+  """Precision and recall (Kynkaanniemi et al. 2019, 1904.06991), density and coverage (Naeem et al. 2020, 2002.09797).
+
+  A sample's ball reaches to its k-th nearest neighbour in its own set, border included. Precision: fakes in some real
+  ball; recall: reals in some fake ball; density: real balls that hold a fake, over k; coverage: reals whose ball holds
+  a fake. The first paper takes k = 3, the second 5; values for different k or numbers of samples do not compare.
+
+  Args:
+    reals: features [N, D], N > k.
+    fakes: features [M, D], M > k.
+    k: neighbours.
+
+  Returns:
+    Each with its standard error as a mean over samples, the balls being taken as given.
+
+  Raises:
+    ValueError: if there are too few samples.
+    NonFiniteSamplesError: if a feature is no number.
+  """
+  for name, features in (('real', reals), ('generated', fakes)):
+    require_finite(features)
+    if len(features) <= k:
+      raise ValueError(f'{len(features)} {name} samples have no {k} neighbours each; take at least {k + 1}, or fewer '
+                       'neighbours')
+  fakes, reals = _centred(fakes, reals)
+  fake_radii, real_radii = radii(fakes, k), radii(reals, k)
+  counts, in_fake_ball, holds_fake = np.zeros(len(fakes)), np.zeros(len(reals), bool), np.zeros(len(reals), bool)
+  for row in _tiles(fakes):
+    for column in _tiles(reals):
+      row_radii, column_radii = (np.pad(r[tile.start:tile.stop], (0, TILE - (tile.stop - tile.start)))
+                                 for r, tile in ((fake_radii, row), (real_radii, column)))
+      found = _held(row.vectors, row.squares, row_radii, column.vectors, column.squares, column_radii)
+      of_rows, in_rows, holding = (np.asarray(x) for x in found)
+      columns = slice(column.start, column.stop)
+      counts[row.start:row.stop] += of_rows[:row.stop - row.start]
+      in_fake_ball[columns] |= in_rows[:column.stop - column.start]
+      holds_fake[columns] |= holding[:column.stop - column.start]
+  per_sample = {'precision': counts > 0, 'recall': in_fake_ball, 'density': counts / k, 'coverage': holds_fake}
+  return {name: (float(np.mean(values)), float(np.std(values) / np.sqrt(len(values))))
+          for name, values in per_sample.items()}
+
+
+def copying(generated: np.ndarray, held_out: np.ndarray) -> tuple[float, float, float]:
+  """Whether generated samples are nearer to the training data than data held out from training are.
+
+  The test of Meehan et al. 2020 (arXiv:2004.05675) over the whole space, a Mann-Whitney test on distances to the
+  nearest training sample.
+
+  Args:
+    generated: distances [N] of generated samples.
+    held_out: distances [M] of samples that are like the training data and not among them.
+
+  Returns:
+    How often a generated sample is nearer than one held out (0.5: neither copies nor strays, 1: copies), the standard
+    error of this share were both alike, and the p-value of the test against more copies.
+  """
+  n, m = len(generated), len(held_out)
+  test = mannwhitneyu(generated, held_out, alternative='less')
+  return float(1.0 - test.statistic / (n * m)), float(np.sqrt((n + m + 1) / (12.0 * n * m))), float(test.pvalue)
+
+
+def _centred(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Both less one common mean: distances stay, and squares lose less to rounding."""
+  mean = np.mean(other, axis=0, dtype=np.float64)
+  return tuple(np.asarray(x - mean, np.float32) for x in (one, other))

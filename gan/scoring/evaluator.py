@@ -1,0 +1,151 @@
+"""A configuration's evaluation: which scores, of what, against what; the same while a run trains and afterwards."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+
+from gan.cache import cache_dir
+from gan.config import ConfigError
+from gan.data import get_source, toy
+from gan.data.source import DataError, ImageSource
+from gan.features.table import get_network
+from gan.metrics.diversity import mean_distance
+from gan.metrics.frechet import NUM_BLOCKS, jackknife_error
+from gan.metrics.mixture import line_scores, mixture_scores
+from gan.metrics.neighbours import nearest
+from gan.parallel import Parallel
+from gan.scoring import Score
+from gan.scoring.collect import NUM_IMAGES, Batches, collect, make_extract
+from gan.scoring.plan import check_points, make_plan
+from gan.scoring.reference import Reference, get_reference, reference_order
+from gan.scoring.table import METRICS, Setting
+
+COUNTS = ('modes',)   # A jackknife says nothing of a count.
+
+
+class Evaluator(NamedTuple):
+  """How samples of a run are scored.
+
+  Attributes:
+    score: (batches, number of samples, title of a progress bar) -> scores.
+    provenance: what every line of them has to say, beside what tells the samples.
+    neighbours: (samples [N, H, W, C], uint8 or in [-1, 1], k) -> uint8 [N, 1 + k, H, W, C], each sample with the
+      training images that are nearest to it in the features; None where there are no features.
+  """
+
+  score: Callable[[Batches, int, str], list[Score]]
+  provenance: dict[str, Any]
+  neighbours: Callable[[np.ndarray, int], np.ndarray] | None = None
+
+
+def make_evaluator(config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture, parallel: Parallel | None = None,
+                   *, training: bool = True, title: str = '') -> Evaluator:
+  """Builds the evaluation that `config.eval` asks for.
+
+  Args:
+    config: of the run.
+    data: what it was trained on.
+    parallel: devices that feature networks run on; one by default.
+    training: whether the run still goes on: then nothing is kept of samples, unless a score is asked for that needs it.
+    title: of the progress bar while statistics of the data are computed; '' shows none.
+
+  Raises:
+    ConfigError, DataError, WeightsError: if the scores cannot be computed; say why and what to do.
+  """
+  if isinstance(data, toy.Mixture):
+    return _points_evaluator(config.eval, data, with_errors=not training)
+  return _image_evaluator(config, data, parallel, training, title)
+
+
+def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, with_errors: bool) -> Evaluator:
+  wanted = check_points(settings.metrics, settings.features, data)
+  dim = data.modes.shape[1]
+  truth = np.asarray(data.modes if dim > 1 else data.draw(jax.random.key(0), settings.num_samples))
+
+  def compute(samples: np.ndarray) -> dict[str, float]:
+    return line_scores(samples, truth) if dim == 1 else mixture_scores(samples, truth, data.sigma)
+
+  def score(batches: Batches, num: int, title: str) -> list[Score]:
+    del num, title
+    samples = np.concatenate([np.asarray(part)[:count] for part, count in batches])
+    found = compute(samples)
+    errors = _block_errors(compute, samples) if with_errors else {}
+    method = f'jackknife over {NUM_BLOCKS} blocks of samples'
+    return [Score(name, value, errors.get(name, np.nan), method if name in errors else '')
+            for name, value in found.items() if name in wanted]
+
+  return Evaluator(score, {'data': data.name, 'fingerprint': data.fingerprint(), 'split': 'exact', 'reference_size': 0,
+                           'features': '', 'feature_weights': '', 'resizing': 'none'})
+
+
+def _block_errors(compute: Callable, samples: np.ndarray) -> dict[str, float]:
+  blocks = np.array_split(np.arange(len(samples)), NUM_BLOCKS)
+  left_out = [compute(np.delete(samples, block, axis=0)) for block in blocks if len(block)]
+  return {name: jackknife_error(np.array([found[name] for found in left_out]))
+          for name in left_out[0] if name not in COUNTS}
+
+
+def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, parallel: Parallel | None, training: bool,
+                     title: str) -> Evaluator:
+  settings = config.eval
+  plan = make_plan(settings.metrics, settings.features, data.num_classes > 0, training)
+
+  @functools.cache
+  def open_split(split: str) -> ImageSource:
+    if split == data.split:
+      return data
+    return get_source(config.data.name, config.data.image_size, split, path=config.data.path or None)
+
+  reals = open_split(settings.data_split)
+  chosen = np.linspace(0, reals.num_examples - 1, min(NUM_IMAGES, reals.num_examples)).astype(int)
+  real_images = np.random.default_rng(0).permutation(reals.read(chosen)[0])  # In the data, neighbours may be alike.
+  if mean_distance(real_images) == 0:
+    raise DataError(f'{len(chosen)} images of {data.name} are all the same: there is nothing to learn from them')
+
+  network = extract = None
+  if plan.featured:
+    network = get_network(plan.features, open_split, cache_dir(), settings.inception_weights or None,
+                          settings.inception_sha256 or None, settings.resizing)
+    extract = make_extract(network.features, parallel)
+    if 'logits' in plan.needs and 'logits' not in extract(real_images[:2]):
+      raise ConfigError(f'cs needs features that tell classes, and features={plan.features} return no logits')
+
+  @functools.cache
+  def reference(split: str, with_features: bool = 'features' in plan.needs) -> Reference:
+    bar = title and f'{title}: {data.name} {split} in {plan.features} features'
+    return get_reference(open_split(split), network.features, extract, with_features, cache_dir(), bar)
+
+  def neighbours(samples: np.ndarray, k: int) -> np.ndarray:
+    seen = collect([(samples, len(samples))], len(samples), frozenset({'features'}), extract)
+    train = open_split('train')
+    _, indices = nearest(seen.features, reference('train', True).features, k)
+    images, _ = train.read(reference_order(train)[indices].ravel())
+    return np.concatenate([seen.images[:, None], images.reshape(len(samples), k, *train.shape)], axis=1)
+
+  setting = Setting(reference, settings.data_split, real_images, network and network.shares,
+                    network and network.confusion, settings.nearest_k)
+
+  @functools.cache
+  def warn_once(message: str) -> None:
+    print(f'Warning: {message}', flush=True)
+
+  def score(batches: Batches, num: int, title: str) -> list[Score]:
+    collected = collect(batches, num, plan.needs, extract, title)
+    if 'moments' in plan.needs:
+      for what, count in (('generated samples', collected.count), ('images of the data', reference(reals.split).count)):
+        if count <= collected.dim:
+          warn_once(f'{count} {what} have a covariance of lower rank than their {collected.dim} features: the Frechet '
+                    f'distance is far off; it needs at least {collected.dim + 1}')
+    found = [score for name in plan.metrics for score in METRICS[name].compute(collected, setting)]
+    return [score._replace(metric=plan.called(score.metric)) for score in found if score.metric in plan.outputs]
+
+  features = network and network.features
+  return Evaluator(score, {
+      'data': data.name, 'image_shape': list(data.shape), 'fingerprint': reals.fingerprint(), 'split': reals.split,
+      'reference_size': reals.num_examples, 'features': features.name if features else '',
+      'feature_weights': features.digest if features else '', 'resizing': features.resizing if features else 'none'},
+      neighbours if features else None)

@@ -1,0 +1,180 @@
+"""evaluation.jsonl: every score of a run, one line each, with all that it takes to believe or to repeat it.
+
+A score of another time, step or setting is another line; the same one computed again replaces its line.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gan.images import write_atomic
+from gan.scoring import Score
+
+FILE = 'evaluation.jsonl'
+TAIL = 0.25   # Share of a run, the last one, that its tail mean is over.
+# What tells two lines apart.
+IDENTITY = ('metric', 'step', 'samples', 'num_samples', 'seed', 'data', 'fingerprint', 'split', 'features',
+            'feature_weights', 'resizing', 'during_training', 'nearest_k')
+# Lines that differ only in these are one curve.
+_CURVE = tuple(key for key in IDENTITY if key != 'step')
+# The value that a score would have at best; the best step is the one that comes nearest.
+TARGETS = {
+    'fid': -math.inf, 'kid': -math.inf, 'is': math.inf, 'fd': -math.inf, 'kd': -math.inf, 'cs': math.inf,
+    'fid_infinity': -math.inf, 'fd_infinity': -math.inf, 'precision': math.inf, 'recall': math.inf, 'density': 1.0,
+    'coverage': math.inf, 'copying': 0.5, 'modes': math.inf, 'classes': math.inf, 'reverse_kl': -math.inf,
+    'total_variation': -math.inf, 'ms_ssim': -math.inf, 'diversity': 1.0, 'high_quality': math.inf,
+    'covariance_ratio': 1.0, 'sliced_wasserstein': -math.inf, 'scale': 1.0, 'w1': -math.inf,
+}
+
+
+def target(metric: str) -> float:
+  """The best value of a score, whatever features its name carries: 'fd_classifier' counts as 'fd'.
+
+  Raises:
+    KeyError: if there is no such score.
+  """
+  name = max((name for name in TARGETS if metric == name or metric.startswith(f'{name}_')), key=len, default=metric)
+  return TARGETS[name]
+
+
+def distance_to_target(metric: str, value: float) -> float:
+  """How far a score is from its best value; smaller is better. Infinite for a value that is no number."""
+  best = target(metric)
+  if math.isnan(value):
+    return math.inf
+  return math.copysign(1.0, -best) * value if math.isinf(best) else abs(value - best)
+
+
+def lines_of(scores: Iterable[Score], provenance: dict[str, Any]) -> list[dict[str, Any]]:
+  """Scores as lines, each with its uncertainty, details and `provenance`."""
+  return [{'metric': score.metric, 'value': score.value, 'standard_error': score.standard_error,
+           'error_method': score.error_method, **provenance, **score.details} for score in scores]
+
+
+def read(workdir: Path) -> list[dict[str, Any]]:
+  """Lines of a run in file order; [] if there are none. A half-written last line is ignored.
+
+  Raises:
+    RecordsError: if another line is damaged.
+  """
+  path = Path(workdir) / FILE
+  lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
+  parsed = []
+  for number, line in enumerate(lines, start=1):
+    try:
+      parsed.append({key: _decoded(value) for key, value in json.loads(line).items()})
+    except ValueError as error:
+      if number < len(lines):
+        raise RecordsError(f'{path}, line {number} is damaged ({error}); delete that line to go on') from None
+  return parsed
+
+
+def add(workdir: Path, lines: Sequence[dict[str, Any]]) -> None:
+  """Adds lines, each in the place of an earlier one with the same identity."""
+  new = {_identity(line): line for line in lines}
+  _write(workdir, [line for line in read(workdir) if _identity(line) not in new] + list(lines))
+
+
+def cut(workdir: Path, step: int) -> None:
+  """Drops what training wrote after `step`: a resumed run writes it again."""
+  lines = read(workdir)
+  kept = [line for line in lines if not line['during_training'] or line['step'] <= step]
+  if len(kept) < len(lines):
+    _write(workdir, kept)
+
+
+class RecordsError(ValueError):
+  """An evaluation.jsonl that cannot be read; the message says where and what to do."""
+
+
+class Summary(NamedTuple):
+  """A score over a run: never the best alone.
+
+  Attributes:
+    metric: its name.
+    setting: what else its lines have in common.
+    last: (step, value, standard error) of the last line.
+    best: the same of the best one.
+    tail_mean: mean value over the last quarter of the steps.
+    num_tail: lines in it.
+    num: lines altogether.
+  """
+
+  metric: str
+  setting: dict[str, Any]
+  last: tuple[int, float, float]
+  best: tuple[int, float, float]
+  tail_mean: float
+  num_tail: int
+  num: int
+
+
+def summarise(lines: Iterable[dict[str, Any]]) -> list[Summary]:
+  """One summary for each curve, in the order of their first lines."""
+  curves: dict[tuple, list[dict[str, Any]]] = {}
+  for line in lines:
+    curves.setdefault(tuple(line.get(key) for key in _CURVE), []).append(line)
+  summaries = []
+  for key, curve in curves.items():
+    curve = sorted(curve, key=lambda line: line['step'])
+    metric = curve[0]['metric']
+    end = curve[-1]['step']
+    tail = [line['value'] for line in curve if line['step'] >= end - TAIL * max(end, 0)]
+    best = min(curve, key=lambda line: distance_to_target(metric, line['value']))
+    last, best = ((line['step'], line['value'], line['standard_error']) for line in (curve[-1], best))
+    summaries.append(Summary(metric, dict(zip(_CURVE, key, strict=True)), last, best, sum(tail) / len(tail), len(tail),
+                             len(curve)))
+  return summaries
+
+
+def table(lines: Iterable[dict[str, Any]]) -> str:
+  """Lines as a table for the console."""
+  rows = [('score', 'value', 'std. error', 'samples', 'step', 'against')]
+  for line in lines:
+    size = f' ({line["reference_size"]:,})' if line['reference_size'] else ''
+    step = f'{line["step"]:,}' if line['step'] >= 0 else ''
+    rows.append((line['metric'], f'{line["value"]:.5g}', _error(line['standard_error']),
+                 f'{line["num_samples"]:,} {line["samples"]}', step, f'{line["data"]} {line["split"]}{size}'))
+  return _aligned(rows)
+
+
+def summary_table(summaries: Iterable[Summary]) -> str:
+  """Summaries as a table for the console: last, best and mean over the last quarter."""
+  rows = [('score', 'last', 'at step', 'best', 'at step', f'mean of the last {TAIL:.0%} of steps')]
+  rows += [(s.metric, f'{s.last[1]:.5g}', f'{s.last[0]:,}', f'{s.best[1]:.5g}', f'{s.best[0]:,}',
+            f'{s.tail_mean:.5g} (of {s.num_tail})') for s in summaries]
+  return _aligned(rows)
+
+
+def _error(error: float) -> str:
+  return '' if math.isnan(error) else f'{error:.2g}'
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = ('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+  return '\n'.join(line.rstrip() for line in lines)
+
+
+def _identity(line: dict[str, Any]) -> tuple:
+  return tuple(line.get(key) for key in IDENTITY)
+
+
+def _write(workdir: Path, lines: Iterable[dict[str, Any]]) -> None:
+  text = ''.join(json.dumps({key: _encoded(value) for key, value in line.items()}) + '\n' for line in lines)
+  write_atomic(Path(workdir) / FILE, text.encode())
+
+
+def _encoded(value: Any) -> Any:
+  """JSON has no nan and inf: null stands for nan, which is not known, words for what overflowed."""
+  if isinstance(value, float) and not math.isfinite(value):
+    return None if math.isnan(value) else str(value)
+  return value
+
+
+def _decoded(value: Any) -> Any:
+  if value is None:
+    return math.nan
+  return {'inf': math.inf, '-inf': -math.inf}.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,108 @@
+"""What can be scored: a generator at a checkpoint, the data themselves, or a file of samples from anywhere."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_collections
+import numpy as np
+
+from gan import environment, randomness
+from gan.data import get_source, toy
+from gan.data.source import DataError, ImageSource, read_batches
+from gan.restore import Restored
+from gan.sampling import CHUNK, make_stream
+from gan.scoring.collect import Batches
+
+GENERATORS = ('ema', 'raw')
+SPLITS = ('train', 'test')
+VERSIONS = ('python', 'version.jax', 'version.flax', 'version.numpy', 'platform', 'device_kind', 'git_commit')
+
+
+class Drawn(NamedTuple):
+  """Samples to be scored.
+
+  Attributes:
+    name: 'ema', 'raw', 'train', 'test', or the name of a file.
+    batches: (samples, how many of them count).
+    num: samples altogether.
+    step: of the generator; -1 where there is none.
+    seed: of the latents; -1 where there are none.
+  """
+
+  name: str
+  batches: Batches
+  num: int
+  step: int
+  seed: int
+
+
+def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture,
+                 restored: Restored | None = None, seed: int | None = None) -> Drawn:
+  """Opens samples.
+
+  Args:
+    which: of GENERATORS or SPLITS, or a path of an .npz with an array `samples`: images as uint8 or in [-1, 1], or
+      points.
+    config: of the run; `eval.num_samples` is how many, where there are so many.
+    data: what it was trained on.
+    restored: the run at a checkpoint, for GENERATORS.
+    seed: of the latents; None: those that are scored while the run trains.
+
+  Raises:
+    DataError: if a file holds no such samples.
+  """
+  num = config.eval.num_samples
+  if which in GENERATORS:
+    state, built = restored.state, restored.built
+    root = state.rng if seed is None else randomness.root_key(np.uint32(seed))
+    gen = {'params': state.gen.params, 'stats': state.gen.stats} if which == 'raw' else state.ema
+    stream = make_stream(built.game, config.model.z_dim, config.model.z, built.parallel)
+    batches = stream(gen, randomness.purpose_key(root, 'evaluation'), num)
+    return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed)
+  if which in SPLITS:
+    if isinstance(data, toy.Mixture):
+      points = np.asarray(data.draw(randomness.purpose_key(randomness.root_key(seed or 0), 'evaluation'), num))
+      return Drawn(which, _chunks(points), num, -1, seed or 0)
+    source = data if which == data.split else get_source(config.data.name, config.data.image_size, which,
+                                                         path=config.data.path or None)
+    order = np.random.default_rng(seed or 0).permutation(source.num_examples)[:num]
+    batches = ((images, len(images)) for images, _ in read_batches(source, order, CHUNK))
+    return Drawn(which, batches, len(order), -1, seed or 0)
+  samples = _read_file(Path(which), data.modes.shape[1:] if isinstance(data, toy.Mixture) else data.shape)[:num]
+  return Drawn(Path(which).name, _chunks(samples), len(samples), -1, -1)
+
+
+def provenance(drawn: Drawn) -> dict[str, Any]:
+  """What a line says of the samples and of the program that scored them."""
+  env = environment.describe([], deterministic=False)
+  return {'samples': drawn.name, 'num_samples': drawn.num, 'step': drawn.step, 'seed': drawn.seed,
+          'during_training': False} | {key: env[key] for key in VERSIONS}
+
+
+def _chunks(samples: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+  """Chunks of equal size, so that one program serves all; the last one is filled up with zeros that do not count."""
+  for start in range(0, len(samples), CHUNK):
+    part = samples[start:start + CHUNK]
+    yield np.pad(part, ((0, CHUNK - len(part)), *[(0, 0)] * (part.ndim - 1))), len(part)
+
+
+def _read_file(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+  ways = f'--samples must be {", ".join((*GENERATORS, *SPLITS))}, or a file .npz with an array `samples`'
+  if path.suffix != '.npz' or not path.exists():
+    raise DataError(f'--samples={path}: {"no such file" if path.suffix == ".npz" else "unknown"}; {ways}')
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      samples = file['samples']
+  except (KeyError, ValueError, OSError) as error:
+    raise DataError(f'--samples={path} cannot be read ({error}); {ways}') from None
+  if samples.shape[1:] != tuple(shape) or len(samples) < 2:
+    raise DataError(f'--samples={path} holds an array {samples.shape}; this run is about samples of shape '
+                    f'{tuple(shape)}, so it must be [N, {", ".join(map(str, shape))}] with N of 2 or more')
+  if len(shape) == 3 and samples.dtype != np.uint8:
+    samples = samples.astype(np.float32)
+    low, high = np.nanmin(samples), np.nanmax(samples)
+    if low < -1.001 or high > 1.001:
+      raise DataError(f'--samples={path}: images lie in [{low:.3g}, {high:.3g}]; they must be uint8, or floats in '
+                      '[-1, 1]')
+  return samples

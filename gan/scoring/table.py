@@ -1,0 +1,133 @@
+"""Which scores of images there are: what each needs, what it is made of, and what it is called.
+
+`fid`, `kid`, `is` and `fid_infinity` are the scores in Inception's features and nothing else. In other features they
+are called `fd`, `kd`, `cs` and `fd_infinity` and carry the features' name, as all scores do that depend on them.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from gan.metrics import class_score, frechet, kernel, ms_ssim, neighbours
+from gan.metrics.diversity import mean_distance
+from gan.scoring import Score
+from gan.scoring.collect import Collected
+from gan.scoring.reference import Reference
+
+INCEPTION_NAMES = {'fd': 'fid', 'kd': 'kid', 'cs': 'is', 'fd_infinity': 'fid_infinity'}
+NEAREST_K = 5
+SEED = 0   # Of subsets and of the order within a set.
+
+
+class Setting(NamedTuple):
+  """What samples are scored against.
+
+  Attributes:
+    references: split -> its `Reference`; with features if any score needs them.
+    split: the one that samples are compared with.
+    real_images: uint8 [N, H, W, C], some images of that split.
+    shares: share of each class in the data [K]; None without classes.
+    confusion: [K, K], the classifier's counts on test images, rows true classes; None where there is none.
+    nearest_k: neighbours of precision, recall, density and coverage.
+  """
+
+  references: Callable[[str], Reference]
+  split: str
+  real_images: np.ndarray
+  shares: np.ndarray | None = None
+  confusion: np.ndarray | None = None
+  nearest_k: int = NEAREST_K
+
+
+class Metric(NamedTuple):
+  """Some scores that are computed together.
+
+  Attributes:
+    outputs: their names, without that of the features.
+    needs: of a stream of samples, see `collect`.
+    compute: (collected, setting) -> scores.
+    featured: whether they depend on the features, and so carry their name.
+  """
+
+  outputs: tuple[str, ...]
+  needs: frozenset[str]
+  compute: Callable[[Collected, Setting], Iterable[Score]]
+  featured: bool = True
+
+
+def _fd(collected: Collected, setting: Setting) -> Iterable[Score]:
+  reference = setting.references(setting.split)
+  value, error = frechet.distance_with_error(collected.blocks, reference.moments, reference.root)
+  yield Score('fd', value, error, f'jackknife over {len(collected.blocks)} blocks of samples')
+
+
+def _fd_infinity(collected: Collected, setting: Setting) -> Iterable[Score]:
+  reference = setting.references(setting.split)
+  value, error = frechet.distance_at_infinity(collected.blocks, reference.moments, reference.root)
+  yield Score('fd_infinity', value, error, f'jackknife over {len(collected.blocks)} blocks of samples')
+
+
+def _kd(collected: Collected, setting: Setting) -> Iterable[Score]:
+  reals, fakes = setting.references(setting.split).features, collected.features
+  subsets = kernel.draw_subsets(np.random.default_rng(SEED), len(fakes), len(reals))
+  value, spread = kernel.over_subsets(fakes, reals, subsets)
+  yield Score('kd', value, kernel.standard_error(fakes, reals), 'disjoint blocks',
+              {'spread_over_subsets': spread, 'subsets': len(subsets), 'subset_size': len(subsets[0][0])})
+
+
+def _cs(collected: Collected, setting: Setting) -> Iterable[Score]:
+  del setting
+  logits = collected.logits[np.random.default_rng(SEED).permutation(collected.count)]
+  value, spread = class_score.class_score(logits)
+  splits = min(class_score.NUM_SPLITS, len(logits))
+  error = spread / math.sqrt(splits - 1) if splits > 1 else math.nan
+  yield Score('cs', value, error, f'{splits} disjoint splits', {'spread_over_splits': spread})
+
+
+def _prdc(collected: Collected, setting: Setting) -> Iterable[Score]:
+  reals = setting.references(setting.split).features[:collected.count]
+  details = {'nearest_k': setting.nearest_k, 'num_real': len(reals)}
+  for name, (value, error) in neighbours.prdc(reals, collected.features, setting.nearest_k).items():
+    yield Score(name, value, error, 'mean over samples, balls given', details)
+
+
+def _copying(collected: Collected, setting: Setting) -> Iterable[Score]:
+  train, test = setting.references('train').features, setting.references('test').features
+  generated, held_out = (neighbours.nearest(x, train, 1)[0][:, 0] for x in (collected.features, test))
+  value, error, p_value = neighbours.copying(generated, held_out)
+  yield Score('copying', value, error, 'Mann-Whitney, under no difference',
+              {'p_value': p_value, 'num_train': len(train), 'num_held_out': len(test)})
+
+
+def _classes(collected: Collected, setting: Setting) -> Iterable[Score]:
+  found = class_score.class_coverage(collected.logits, setting.shares, setting.confusion)
+  return [Score(name, value) for name, value in found.items()]
+
+
+def _ms_ssim(collected: Collected, setting: Setting) -> Iterable[Score]:
+  pairs = collected.similarities
+  half = len(setting.real_images) // 2
+  real = np.asarray(ms_ssim.ms_ssim(setting.real_images[:half], setting.real_images[half:2 * half]))
+  yield Score('ms_ssim', float(pairs.mean()), float(pairs.std() / math.sqrt(len(pairs))), 'mean over pairs',
+              {'real_data': float(real.mean()), 'scales': ms_ssim.num_scales(setting.real_images.shape[1])})
+
+
+def _diversity(collected: Collected, setting: Setting) -> Iterable[Score]:
+  samples, reals = (images / 127.5 - 1.0 for images in (collected.images, setting.real_images))
+  yield Score('diversity', mean_distance(samples) / mean_distance(reals), details={'images': len(samples)})
+
+
+METRICS = {
+    'fd': Metric(('fd',), frozenset({'moments'}), _fd),
+    'fd_infinity': Metric(('fd_infinity',), frozenset({'moments'}), _fd_infinity),
+    'kd': Metric(('kd',), frozenset({'features'}), _kd),
+    'cs': Metric(('cs',), frozenset({'logits'}), _cs),
+    'prdc': Metric(('precision', 'recall', 'density', 'coverage'), frozenset({'features'}), _prdc),
+    'copying': Metric(('copying',), frozenset({'features'}), _copying),
+    'classes': Metric(('modes', 'classes', 'reverse_kl', 'total_variation'), frozenset({'logits'}), _classes,
+                      featured=False),
+    'ms_ssim': Metric(('ms_ssim',), frozenset({'pairs'}), _ms_ssim, featured=False),
+    'diversity': Metric(('diversity',), frozenset(), _diversity, featured=False),
+}

@@ -1,0 +1,164 @@
+"""`python -m gan.evaluate`: what a person sees, the lines that it leaves, and known answers on real data."""
+
+import numpy as np
+import pytest
+
+from gan.build import open_data
+from gan.config import RUNLOCAL_IMAGES, apply_overrides, base_config
+from gan.data import digits
+from gan.scoring import records
+from gan.scoring.evaluator import make_evaluator
+from tests.runs import run
+
+
+@pytest.fixture(scope='module')
+def image_run(tmp_path_factory):
+  """A few steps of a tiny DCGAN on digits, scored with the classifier while it trains."""
+  workdir = tmp_path_factory.mktemp('runs') / 'digits'
+  code, _, stderr = run('gan.main', '--config=configs/dcgan.py:runlocal', '--config.eval.metrics=fd,classes',
+                        f'--workdir={workdir}')
+  assert code == 0, stderr
+  return workdir
+
+
+def evaluate(workdir, *arguments):
+  return run('gan.evaluate', f'--workdir={workdir}', *arguments)
+
+
+def test_scores_of_training_are_lines_too(image_run):
+  lines = records.read(image_run)
+  assert {(line['metric'], line['step']) for line in lines} == {
+      (metric, step) for step in (10, 20)
+      for metric in ('fd_classifier', 'modes', 'classes', 'reverse_kl', 'total_variation')}
+  line = next(line for line in lines if line['metric'] == 'fd_classifier' and line['step'] == 20)
+  assert line['during_training']
+  assert line['standard_error'] > 0
+  assert line['reference_size'] == 1500
+  assert line['num_samples'] == 256
+  assert len(line['feature_weights']) == 16
+  assert all(line[key] for key in ('version.jax', 'python', 'fingerprint', 'resizing', 'data', 'split', 'platform'))
+
+
+def test_the_command_scores_every_checkpoint(image_run):
+  code, stdout, stderr = evaluate(image_run, '--num_samples=300', '--step=all', '--metrics=fd,kd,prdc,ms_ssim,copying')
+  assert code == 0, stderr
+  assert 'mean of the last 25% of steps' in stdout
+  lines = [line for line in records.read(image_run) if not line['during_training']]
+  names = {line['metric'] for line in lines}
+  assert names == {'fd_classifier', 'kd_classifier', 'precision_classifier', 'recall_classifier', 'density_classifier',
+                   'coverage_classifier', 'ms_ssim', 'copying_classifier'}
+  assert {line['step'] for line in lines} == {10, 20}
+  assert 'fd_classifier' in (image_run / 'report.html').read_text()
+  before = len(records.read(image_run))
+  assert evaluate(image_run, '--num_samples=300', '--metrics=fd')[0] == 0
+  assert len(records.read(image_run)) == before, 'the same score again replaces its line'
+
+
+def test_training_and_the_command_agree(image_run):
+  """Same latents, same samples: the same number."""
+  assert evaluate(image_run, '--num_samples=256', '--metrics=fd')[0] == 0
+  values = {line['during_training']: line['value'] for line in records.read(image_run)
+            if line['metric'] == 'fd_classifier' and line['step'] == 20 and line['num_samples'] == 256}
+  assert values[True] == pytest.approx(values[False], rel=1e-5)
+
+
+def test_neighbours_are_drawn(image_run, tmp_path):
+  code, stdout, stderr = evaluate(image_run, '--num_samples=64', '--metrics=fd', '--features=random',
+                                  f'--neighbours={tmp_path / "n.png"}')
+  assert code == 0, stderr
+  assert 'beside the 7 nearest training images' in stdout
+  assert (tmp_path / 'n.png').stat().st_size > 1000
+
+
+def test_samples_of_another_code_base(image_run, tmp_path):
+  images, _ = digits.load(16, 'test').read(range(200))
+  np.savez(tmp_path / 'theirs.npz', samples=images)
+  code, stdout, stderr = evaluate(image_run, f'--samples={tmp_path / "theirs.npz"}', '--metrics=fd,classes')
+  assert code == 0, stderr
+  assert '200 theirs.npz' in stdout
+  assert 'Warning' not in stdout
+  np.savez(tmp_path / 'few.npz', samples=images[:50])
+  code, stdout, _ = evaluate(image_run, f'--samples={tmp_path / "few.npz"}', '--metrics=fd')
+  assert code == 0
+  assert 'Warning: 50 generated samples have a covariance of lower rank than their 128 features' in stdout
+  assert 'at least 129' in stdout
+
+
+@pytest.mark.parametrize(('array', 'message'), [
+    (np.full((9, 16, 16, 1), np.nan, np.float32), '9 of 9 samples are not finite'),
+    (np.full((9, 16, 16, 1), 200.0, np.float32), 'must be uint8, or floats in [-1, 1]'),
+    (np.zeros((9, 8, 8, 1), np.uint8), 'holds an array (9, 8, 8, 1)')])
+def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, message):
+  np.savez(tmp_path / 'bad.npz', samples=array)
+  before = records.read(image_run)
+  code, _, stderr = evaluate(image_run, f'--samples={tmp_path / "bad.npz"}')
+  assert code == 2
+  assert message in stderr
+  assert 'Traceback' not in stderr
+  assert records.read(image_run) == before
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (('--metrics=fid', '--features=classifier'), 'fid mean Inception features'),
+    (('--metrics=fif',), 'did you mean fid'),
+    (('--metrics=fid', '--inception_weights=nowhere.pth'), 'nowhere.pth'),
+    (('--features=json:nothing', '--metrics=fd'), 'importable from where you are'),
+    (('--step=12',), 'has checkpoints of steps [10, 20]'), (('--step=newest',), 'must be all or a number'),
+    (('--samples=best',), '--samples must be ema, raw, train, test'),
+    (('--neighbours=n.jpg',), 'name a file .png')])
+def test_mistakes_get_a_message(image_run, arguments, message):
+  code, _, stderr = evaluate(image_run, '--num_samples=20', *arguments)
+  assert code == 2
+  assert message in stderr
+  assert 'Traceback' not in stderr
+
+
+def test_points_and_the_floor_of_the_data(tmp_path):
+  assert run('gan.main', '--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')[0] == 0
+  code, stdout, stderr = evaluate(tmp_path, '--num_samples=5000', '--samples=train')
+  assert code == 0, stderr
+  found = {line['metric']: line for line in records.read(tmp_path) if line['samples'] == 'train'}
+  assert found['modes']['value'] == 8
+  assert found['high_quality']['value'] == pytest.approx(1 - np.exp(-4.5), abs=4 * found['high_quality'][
+      'standard_error'])
+  assert 'high_quality' in stdout
+
+
+def scores_of(config, which, num=2_000, classes=None):
+  """Scores of real images in the place of generated ones."""
+  data = open_data(config)
+  evaluator = make_evaluator(config, data, training=False)
+  source = digits.load(16, which)
+  images, labels = source.read(range(source.num_examples))
+  if classes is not None:
+    images = images[labels < classes]
+  images = images[:num]
+  found = evaluator.score([(images, len(images))], len(images), '')
+  return {score.metric: score for score in found}
+
+
+@pytest.fixture(scope='module')
+def config():
+  config = base_config()
+  apply_overrides(config, RUNLOCAL_IMAGES | {'data.image_size': 16, 'eval.metrics': ''})
+  return config
+
+
+def test_the_data_against_themselves(config):
+  found = scores_of(config, 'train')
+  assert found['fd_classifier'].value < 1e-6
+  assert found['precision_classifier'].value == found['recall_classifier'].value == 1.0
+  assert found['coverage_classifier'].value == 1.0
+  assert found['classes'].value == found['modes'].value == 10
+  assert found['diversity'].value == pytest.approx(1.0, abs=0.1)
+  assert found['cs_classifier'].value > 8
+
+
+@pytest.mark.parametrize('classes', [1, 3, 7])
+def test_some_of_the_classes(config, classes):
+  """Real digits of the first k classes cover k classes, and k tenths of the real samples."""
+  config = config.copy_and_resolve_references()
+  config.eval.metrics = 'classes,coverage'
+  found = scores_of(config, 'train', classes=classes)
+  assert found['classes'].value == classes
+  assert found['coverage_classifier'].value == pytest.approx(classes / 10, abs=0.06)
