@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow parity lint clean
 
 demo: $(VENV)/run.ok   ## Train the DCGAN on the embedded digits.
 	$(RUN) -m gan.main --config=configs/dcgan.py
@@ -14,6 +14,9 @@ test: lint   ## Linter and quick tests.
 test-slow: lint   ## Drills and trainings, minutes each.
 	$(RUN) -m pytest -m slow
 
+parity: $(VENV)/parity.ok   ## Ours against other people's scores; needs PyTorch (TORCH_INDEX=--index-url=... where it is another).
+	$(RUN) -m pytest tests/parity
+
 lint: $(VENV)/dev.ok
 	$(RUN) -m ruff check .
 
@@ -24,6 +27,11 @@ $(VENV)/run.ok: requirements.txt
 
 $(VENV)/dev.ok: $(VENV)/run.ok requirements-dev.txt requirements-prepare.txt
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/parity.ok: $(VENV)/dev.ok requirements-parity.txt
+	$(RUN) -m pip install --quiet torch==2.13.0 $(TORCH_INDEX)
+	$(RUN) -m pip install --quiet --no-deps -r requirements-parity.txt
 	@touch $@
 
 clean:   ## Remove the environment and caches; runs stay.

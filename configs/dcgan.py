@@ -21,7 +21,7 @@ import ml_collections
 
 from gan.config import RUNLOCAL_IMAGES, WASSERSTEIN, apply_overrides, base_config, parse_arg
 
-EXAMPLES = {'mnist': 60_000, 'fashion_mnist': 60_000, 'cifar10': 50_000}
+EXAMPLES = {'mnist': 60_000, 'fashion_mnist': 60_000, 'cifar10': 50_000, 'stacked_mnist': 128_000}
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:

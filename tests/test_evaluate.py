@@ -1,12 +1,20 @@
 """`python -m gan.evaluate`: what a person sees, the lines that it leaves, and known answers on real data."""
 
+import os
+
 import numpy as np
 import pytest
 
 from gan.build import open_data
+from gan.cache import cache_dir
 from gan.config import RUNLOCAL_IMAGES, apply_overrides, base_config
-from gan.data import digits
+from gan.data import digits, get_source
+from gan.features.table import get_network
+from gan.metrics.class_score import class_coverage
+from gan.metrics.kernel import kernel_distance, standard_error
+from gan.metrics.neighbours import prdc
 from gan.scoring import records
+from gan.scoring.collect import make_extract
 from gan.scoring.evaluator import make_evaluator
 from tests.runs import run
 
@@ -162,3 +170,25 @@ def test_some_of_the_classes(config, classes):
   found = scores_of(config, 'train', classes=classes)
   assert found['classes'].value == classes
   assert found['coverage_classifier'].value == pytest.approx(classes / 10, abs=0.06)
+
+
+@pytest.mark.slow
+def test_known_answers_on_mnist(tmp_path):
+  """The classifier of MNIST on real digits: classes covered, coverage as theory says, halves at no distance."""
+  data_dir = os.environ.get('TFDS_DATA_DIR')
+  if not data_dir or not os.path.isdir(os.path.join(data_dir, 'mnist')):
+    pytest.skip('TFDS_DATA_DIR holds no mnist')
+  network = get_network('classifier', lambda split: get_source('mnist', 32, split), cache_dir())
+  extract = make_extract(network.features)
+  images, labels = get_source('mnist', 32, 'train').read(range(10_000))
+  reals, fakes = images[:5_000], images[5_000:]
+  real_features, found = extract(reals)['features'], extract(fakes)
+  halves = kernel_distance(real_features, found['features'])
+  assert abs(halves) < 3 * standard_error(real_features, found['features'])
+  for k in (1, 4, 8):
+    chosen = labels[5_000:] < k
+    covered = class_coverage(found['logits'][chosen], network.shares, network.confusion)
+    assert covered['classes'] == k
+    value, error = prdc(real_features, found['features'][chosen], 5)['coverage']
+    expected = np.mean(labels[:5_000] < k) * (1 - 2**-5)
+    assert abs(value - expected) < 3 * error + 0.01  # Classes touch: a few neighbours are of another.
