@@ -1,7 +1,7 @@
 """ConfigDict -> plain objects. Nothing below this file receives a configuration."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ from gan.data.source import ImageSource
 from gan.games import Game, generation
 from gan.games.view import View
 from gan.losses import LOSSES
+from gan.losses.choice import INDEX, chosen_among
 from gan.models import get_model
 from gan.parallel import Parallel, make_parallel
 from gan.rules import PLAYERS, Txs, optimizer_numbers, rule_settings
@@ -44,7 +45,7 @@ class Build(NamedTuple):
   joint: bool                    # Whether the discriminator sees real and fake samples in one pass.
   txs: Txs
   parallel: Parallel
-  hparams: dict[str, Any]        # Numbers that may differ between members of a population.
+  hparams: dict[str, Any]        # Numbers that may differ between members of a population, see `hparams_of`.
   memory: Callable[[dict[str, PyTree]], PyTree]   # {'gen', 'disc'} parameters -> what the step remembers at first.
 
 
@@ -66,17 +67,27 @@ def describe_data(data: ImageSource | toy.Mixture) -> DataInfo:
   return DataInfo(data.name, data.shape, data.num_examples, data.class_names, data.fingerprint())
 
 
-def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devices: list | None = None) -> Build:
-  """Networks, game, optimizers and devices of a configuration that is valid."""
-  parallel = make_parallel(config.parallel.strategy, devices)
+def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devices: list | None = None, *,
+          parallel: Parallel | None = None, losses: Sequence[str] = ()) -> Build:
+  """Networks, game, optimizers and devices of a configuration that is valid.
+
+  Args:
+    config: of the run.
+    sample_shape: shape of one sample.
+    devices: that it uses; all by default.
+    parallel: how it uses them; by default as the configuration says.
+    losses: objectives among which a number chooses; by default the configuration's own alone.
+  """
+  parallel = parallel or make_parallel(config.parallel.strategy, devices)
+  losses = tuple(losses) or (config.loss.name,)
   nets = generation.Nets(*(_network(config, player, sample_shape, parallel.axis_name) for player in ('gen', 'disc')))
   rules = _rules(config, nets, sample_shape)
-  game = generation.make_game(nets, LOSSES[config.loss.name], config.model.z_dim, sample_shape, rules, parallel.draw,
-                              parallel.gather)
+  game = generation.make_game(nets, chosen_among([LOSSES[name] for name in losses]), config.model.z_dim, sample_shape,
+                              rules, parallel.draw, parallel.gather)
   optimistic = config.update.rule == 'optimistic'
   txs = Txs(*(_optimizer(config.optimizer[player], optimistic) for player in ('gen', 'disc')))
   memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.dynamics)
-  return Build(game, nets, rules.joint, txs, parallel, _hparams(config), memory)
+  return Build(game, nets, rules.joint, txs, parallel, hparams_of(config, losses), memory)
 
 
 def _network(config: ml_collections.ConfigDict, player: str, sample_shape: tuple[int, ...], axis_name: str | None):
@@ -102,26 +113,37 @@ def _optimizer(settings: ml_collections.ConfigDict, optimistic: bool) -> optimiz
                                    optimistic)
 
 
-def _hparams(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """The numbers of a run, by field."""
+def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
+  """The numbers of a run, by field: what may differ between runs of one compiled program.
+
+  Args:
+    config: of the run.
+    losses: objectives that the program has; where there are several, 'loss.index' says which one is the run's.
+  """
   flat, fields = flatten(config), ['train.ema_decay']
-  fields += [f'loss.{setting}' for setting in LOSSES[config.loss.name].settings]
+  settings = {setting for name in losses for setting in LOSSES[name].settings}
+  fields += [f'loss.{setting}' for setting in sorted(settings)]
   fields += [f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ALWAYS]
   optional = [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
   optional += ['augment.ada_images', 'augment.noise_steps', 'loss.label_flip',
                *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
   fields += [field for field in optional if flat[field]]
-  return {field: np.float32(flat[field]) for field in fields}
+  chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
+  return {field: np.float32(flat[field]) for field in fields} | chosen
+
+
+def initial_state(built: Build, seed: jax.Array) -> GanState:
+  """The state of a run before its first step; a function of the seed alone."""
+  root = randomness.root_key(seed)
+  gen, disc = built.game.init(randomness.purpose_key(root, 'init'))
+  txs = [tx(optimizer_numbers(built.hparams, player), 0) for tx, player in zip(built.txs, PLAYERS, strict=True)]
+  return create_state(root, gen, disc, txs, built.memory({'gen': gen[0], 'disc': disc[0]}))
 
 
 def make_initial_state(built: Build, seed: int) -> GanState:
-  """The state of a run before its first step; a function of the seed alone."""
-  def init(seed: jax.Array) -> GanState:
-    root = randomness.root_key(seed)
-    gen, disc = built.game.init(randomness.purpose_key(root, 'init'))
-    txs = [tx(optimizer_numbers(built.hparams, player), 0) for tx, player in zip(built.txs, PLAYERS, strict=True)]
-    return create_state(root, gen, disc, txs, built.memory({'gen': gen[0], 'disc': disc[0]}))
-  return jax.jit(init, out_shardings=built.parallel.replicated)(np.uint32(seed))
+  """`initial_state`, a copy on each device."""
+  init = jax.jit(functools.partial(initial_state, built), out_shardings=built.parallel.replicated)
+  return init(np.uint32(seed))
 
 
 def make_pipeline(config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture, parallel: Parallel,
@@ -133,20 +155,29 @@ def make_pipeline(config: ml_collections.ConfigDict, data: ImageSource | toy.Mix
   if data.num_examples > order.MAX_EXAMPLES:
     raise ConfigError(f'data.name={data.name} has {data.num_examples} examples; the order is made for at most '
                       f'{order.MAX_EXAMPLES}')
-  if data.num_examples * int(np.prod(data.shape)) <= config.data.resident_bytes:
+  if is_resident(config, data):
     return pipeline.Resident(data, disc_steps, batch_size, parallel.shard, parallel.place, config.data.flip)
   return pipeline.Streamed(data, disc_steps, batch_size, parallel.shard, parallel.place_batch, config.data.flip, rng,
                            config.train.steps_per_call, parallel.host_rows(batch_size))
 
 
-def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
-  """The compiled loop (state, data, hparams, num_steps) -> (state, scalars, finite)."""
+def is_resident(config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture) -> bool:
+  """Whether a data set is held on the device, or drawn there."""
+  return isinstance(data, toy.Mixture) or data.num_examples * int(np.prod(data.shape)) <= config.data.resident_bytes
+
+
+def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.TrainStep:
+  """The step (state, batch, hparams) -> (state, scalars) of a configuration."""
   rule = config.update.rule
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
-  train_step = step.make_train_step(
+  return step.make_train_step(
       built.game, built.txs, rule, batch_size=config.train.batch_size, z_dim=config.model.z_dim, z=config.model.z,
       shard=built.parallel.shard, mean=built.parallel.mean, **{name: settings[name] for name in rule_settings(rule)})
-  return built.parallel.compile(step.make_loop(train_step, batches.batch))
+
+
+def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
+  """The compiled loop (state, data, hparams, num_steps) -> (state, scalars, finite)."""
+  return built.parallel.compile(step.make_loop(make_train_step(config, built), batches.batch))
 
 
 def make_deal(config: ml_collections.ConfigDict, parallel: Parallel) -> Callable:

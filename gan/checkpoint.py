@@ -1,9 +1,8 @@
 """Checkpoints of a run: asynchronous saves, exact restores, damaged ones passed over. Around Orbax."""
 
 import hashlib
-import shutil
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,7 +10,8 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from gan.parallel import is_writer
-from gan.state import GanState
+from gan.paths import open_path
+from gan.state import PyTree
 
 
 class CheckpointError(RuntimeError):
@@ -21,7 +21,7 @@ class CheckpointError(RuntimeError):
 class Checkpoints:
   """The checkpoints of one run directory."""
 
-  def __init__(self, workdir: Path, keep: int = 3, *, read_only: bool = False):
+  def __init__(self, workdir: str | os.PathLike, keep: int = 3, *, read_only: bool = False):
     """Opens `<workdir>/checkpoints`.
 
     Args:
@@ -29,7 +29,7 @@ class Checkpoints:
       keep: newest checkpoints kept.
       read_only: whether nothing is ever written or set aside.
     """
-    self._root, self._read_only = Path(workdir).absolute() / 'checkpoints', read_only
+    self._root, self._read_only = open_path(workdir) / 'checkpoints', read_only
     self._options = ocp.CheckpointManagerOptions(max_to_keep=None if read_only else keep, read_only=read_only,
                                                  create=not read_only, enable_async_checkpointing=not read_only)
     self._manager = self._open()
@@ -41,13 +41,13 @@ class Checkpoints:
     """Steps that can be restored, oldest first."""
     return sorted(self._manager.all_steps()) if self._root.is_dir() else []
 
-  def save(self, step: int, state: GanState) -> None:
+  def save(self, step: int, state: PyTree) -> None:
     """Saves in the background; the buffers of `state` may be donated as soon as this returns."""
     if step not in self._manager.all_steps():
       record = ocp.args.JsonSave({'sha256': _digest(state)})
       self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=record))
 
-  def restore(self, step: int, like: GanState) -> GanState:
+  def restore(self, step: int, like: PyTree) -> PyTree:
     """The state at `step`, placed as `like` (arrays or shapes with shardings) says.
 
     Raises:
@@ -66,7 +66,7 @@ class Checkpoints:
       raise CheckpointError(f'{name} is damaged (its contents are not those that were saved)')
     return restored.state
 
-  def restore_latest(self, like: GanState, warn: Callable[[str], None]) -> tuple[int, GanState] | None:
+  def restore_latest(self, like: PyTree, warn: Callable[[str], None]) -> tuple[int, PyTree] | None:
     """The newest checkpoint that can be read; damaged ones are named, and set aside.
 
     Args:
@@ -103,7 +103,8 @@ class Checkpoints:
     if is_writer():
       attic.mkdir(exist_ok=True)
       for step in damaged:
-        shutil.rmtree(attic / str(step), ignore_errors=True)  # An earlier one of the same step.
+        if (attic / str(step)).exists():  # An earlier one of the same step.
+          (attic / str(step)).rmtree()
         (self._root / str(step)).rename(attic / str(step))
     if jax.process_count() > 1:
       multihost_utils.sync_global_devices('damaged checkpoints set aside')
@@ -115,9 +116,11 @@ class Checkpoints:
     self._manager.close()
 
 
-def _digest(state: GanState) -> str:
+def _digest(state: PyTree) -> str:
   digest = hashlib.sha256()
-  for leaf in jax.tree.leaves(state.replace(rng=jax.random.key_data(state.rng))):
+  for leaf in jax.tree.leaves(state):
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      leaf = jax.random.key_data(leaf)
     digest.update(np.ascontiguousarray(leaf))
   return digest.hexdigest()
 

@@ -64,10 +64,13 @@ def base_config() -> ml_collections.ConfigDict:
   for player in ('gen', 'disc'):
     config.model[player] = ml_collections.ConfigDict()
     config.model[player].name = 'dcgan'    # Key of gan.models.MODELS.
-    config.model[player].width = 64        # Channels (dcgan) or units (vanilla, mlp).
-    config.model[player].layers = config_dict.placeholder(int)   # Hidden layers (vanilla, mlp); None: the model's own.
+    config.model[player].width = 64        # Channels (dcgan, resnet) or units (vanilla, mlp, pacgan).
+    # None, here and below: the model's own.
+    config.model[player].layers = config_dict.placeholder(int)   # Hidden layers (vanilla, mlp, pacgan).
+    config.model[player].blocks = config_dict.placeholder(int)   # Residual blocks at each resolution (resnet).
     config.model[player].start = config_dict.placeholder(float)  # Initial parameter (dirac, linear_quadratic).
-  config.model.disc.batch_norm = config_dict.placeholder(bool)   # Of dcgan; None: the model's own.
+  config.model.disc.pieces = config_dict.placeholder(int)        # Linear pieces of each maxout unit (pacgan).
+  config.model.disc.batch_norm = config_dict.placeholder(bool)   # Of dcgan.
   config.model.disc.minibatch = config_dict.placeholder(str)     # Key of gan.models.minibatch.MINIBATCH; None: none.
   config.model.disc.spectral_norm = False  # Divide each kernel by its largest singular value; any model.
   config.model.disc.pack = 1               # Samples that get one logit together (PacGAN); must divide the batch.

@@ -144,9 +144,14 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> Path:
 
 def save_png(path: str | os.PathLike, array: np.ndarray) -> Path:
   """Save uint8 [H, W, 1 or 3] or [H, W] as a PNG file, atomically, making its folder if needed."""
+  return write_atomic(path, png_bytes(array))
+
+
+def png_bytes(array: np.ndarray) -> bytes:
+  """Encode uint8 [H, W, 1 or 3] or [H, W] as PNG."""
   buffer = io.BytesIO()
   _to_pil(array).save(buffer, 'PNG', optimize=True)
-  return write_atomic(path, buffer.getvalue())
+  return buffer.getvalue()
 
 
 def save_gif(

@@ -18,7 +18,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gan.state import PyTree
 
-AXIS = 'data'
+AXIS, MEMBERS = 'data', 'member'
 STRATEGIES = ('jit', 'pmap')
 
 
@@ -26,7 +26,7 @@ class Parallel(NamedTuple):
   """How a run uses its devices.
 
   Attributes:
-    strategy: 'jit' or 'pmap'.
+    strategy: 'jit', 'pmap', or 'members' for a population.
     mesh: all devices, along the axis 'data'.
     axis_name: what batch norm averages over: 'data' under `pmap`, None under `jit`.
     shard: inside the step, this device's rows of a global array [B, ...].
@@ -43,7 +43,7 @@ class Parallel(NamedTuple):
 
   def draw(self, sampler: Callable, key: Array, shape: tuple[int, ...]) -> Array:
     """Inside the step, this device's part, of `shape` [B, ...], of one draw sampler(key, shape) for all devices."""
-    parts = 1 if self.axis_name is None else self.mesh.size
+    parts = 1 if self.axis_name is None else self.mesh.shape[AXIS]
     return self.shard(sampler(key, (shape[0] * parts, *shape[1:])))
 
   @property
@@ -97,12 +97,33 @@ def make_parallel(strategy: str, devices: list[jax.Device] | None = None) -> Par
     return Parallel(strategy, mesh, None, lambda x: jax.lax.with_sharding_constraint(x, rows), lambda x: x,
                     lambda tree: tree)
   if strategy == 'pmap':
-    def shard(x: Array) -> Array:
-      rows = x.shape[0] // mesh.size
-      return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * rows, rows)
-    return Parallel(strategy, mesh, AXIS, shard, lambda x: jax.lax.all_gather(x, AXIS, tiled=True),
-                    lambda tree: jax.lax.pmean(tree, AXIS))
+    return _mapped(strategy, mesh)
   raise ValueError(f'parallel.strategy={strategy!r} is unknown; known: {", ".join(STRATEGIES)}')
+
+
+def make_member_parallel(devices: list[jax.Device], devices_per_member: int = 1) -> Parallel:
+  """Plans the use of `devices` by a population: members along one axis, the batch of each along another.
+
+  What is compiled for it runs under `shard_map` over MEMBERS and AXIS, which is what `pmap` is too.
+
+  Args:
+    devices: of this host.
+    devices_per_member: that share the batch of each member; must divide their number.
+  """
+  grid = np.array(devices).reshape(-1, devices_per_member)
+  mesh = jax.sharding.Mesh(grid, (MEMBERS, AXIS), axis_types=(AxisType.Auto, AxisType.Auto))
+  if devices_per_member == 1:
+    return Parallel('members', mesh, None, lambda x: x, lambda x: x, lambda tree: tree)
+  return _mapped('members', mesh)
+
+
+def _mapped(strategy: str, mesh: jax.sharding.Mesh) -> Parallel:
+  """Where the step sees this device's part along AXIS."""
+  def shard(x: Array) -> Array:
+    rows = x.shape[0] // mesh.shape[AXIS]
+    return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * rows, rows)
+  return Parallel(strategy, mesh, AXIS, shard, lambda x: jax.lax.all_gather(x, AXIS, tiled=True),
+                  lambda tree: jax.lax.pmean(tree, AXIS))
 
 
 def on_any_host(flag: bool) -> bool:

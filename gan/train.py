@@ -2,9 +2,7 @@
 
 import math
 import signal
-import time
 from pathlib import Path
-from typing import Any
 
 import jax
 import ml_collections
@@ -13,6 +11,7 @@ import numpy as np
 from gan import environment, health, images, page, randomness, workdir
 from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, make_probe, open_data
 from gan.checkpoint import Checkpoints
+from gan.dispatch import Clock, Interrupted, next_boundary
 from gan.frames import make_draw_frame
 from gan.metrics import NonFiniteSamplesError
 from gan.parallel import is_writer, on_any_host
@@ -30,35 +29,6 @@ class NonFiniteError(RuntimeError):
 
 class FailedError(RuntimeError):
   """A run was stopped because of its verdict; the message says at which step."""
-
-
-class Interrupted:
-  """Turns the first SIGTERM or Ctrl-C into a flag, and lets the second one end the process at once."""
-
-  def __init__(self):
-    self.signum: int | None = None
-    self._previous: dict[int, Any] = {}
-
-  def __enter__(self) -> 'Interrupted':
-    for signum in (signal.SIGTERM, signal.SIGINT):
-      self._previous[signum] = signal.signal(signum, self._first)
-    return self
-
-  def _first(self, signum: int, frame: Any) -> None:
-    del frame
-    self.signum = signum
-    for each in self._previous:
-      signal.signal(each, signal.SIG_DFL)
-
-  def __exit__(self, *exception: Any) -> None:
-    for signum, handler in self._previous.items():
-      signal.signal(signum, handler)
-
-
-def next_boundary(step: int, num_steps: int, steps_per_call: int, periods: tuple[int, ...]) -> int:
-  """Where the dispatch that starts at `step` ends: no later than the next multiple of each period, or step 1."""
-  ends = [step + steps_per_call, num_steps, *(step - step % period + period for period in periods)]
-  return min(ends) if step else 1
 
 
 def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, deterministic: bool = False) -> int:
@@ -114,7 +84,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
                  f'{jax.device_count()} {jax.devices()[0].platform} device(s)')
   periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)
   images_per_step = settings.batch_size * settings.disc_steps
-  clock = _Clock(step, images_per_step)
+  clock = Clock(step, images_per_step)
   pending = None
 
   def is_logged(step: int) -> bool:
@@ -196,23 +166,6 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   print(f'Finished {num_steps} steps. Look at {run_dir / "report.html"}'
         f' and at the newest picture in {run_dir / "samples"}.')
   return 0
-
-
-class _Clock:
-  """Speed since the last reading, for the scalars under time/."""
-
-  def __init__(self, step: int, images_per_step: int):
-    self._images_per_step, self._start = images_per_step, time.perf_counter()
-    self._last = step, self._start
-
-  def read(self, step: int) -> dict[str, float]:
-    now, (last_step, last_time) = time.perf_counter(), self._last
-    self._last = step, now
-    elapsed = {'time/elapsed_sec': now - self._start}
-    if last_time == self._start:  # Most of this was compilation.
-      return elapsed
-    rate = (step - last_step) / max(now - last_time, 1e-9)
-    return elapsed | {'time/steps_per_sec': rate, 'time/images_per_sec': rate * self._images_per_step}
 
 
 def _write_page(run_dir: Path) -> None:

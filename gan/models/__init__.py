@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import flax.linen as nn
 
-from gan.models import closed_form, dcgan, mlp
+from gan.models import closed_form, dcgan, mlp, pacgan, resnet
 
 
 class Architecture(NamedTuple):
@@ -39,6 +39,16 @@ MODELS = {
         disc=lambda shape, axis_name, **kw: mlp.Discriminator(axis_name=axis_name, **kw),
         gen_settings={'width': 128, 'layers': 2}, disc_settings={'width': 128, 'layers': 2, 'minibatch': 'none'},
         images=False),
+    'pacgan': Architecture(
+        gen=lambda shape, axis_name, **kw: pacgan.Generator(shape[0], axis_name=axis_name, **kw),
+        disc=lambda shape, axis_name, **kw: pacgan.Discriminator(**kw),
+        gen_settings={'width': 400, 'layers': 4}, disc_settings={'width': 200, 'layers': 3, 'pieces': 5},
+        images=False),
+    'resnet': Architecture(
+        gen=lambda shape, axis_name, **kw: resnet.Generator(shape[0], shape[2], **kw),
+        disc=lambda shape, axis_name, **kw: resnet.Discriminator(shape[0], **kw),
+        gen_settings={'width': 64, 'blocks': 1}, disc_settings={'width': 64, 'blocks': 1},
+        image_sizes=resnet.IMAGE_SIZES),
     'dirac': Architecture(
         gen=lambda shape, axis_name, **kw: closed_form.DiracGenerator(**kw),
         disc=lambda shape, axis_name, **kw: closed_form.DiracDiscriminator(**kw),

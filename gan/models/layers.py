@@ -1,6 +1,8 @@
 """Layers shared by the architectures: initial weights, convolutions as Flax modules, batch norm."""
 
 import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -20,6 +22,14 @@ def dcgan_init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> 
 def dense_init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
   """N(0, 1 / inputs) (LeCun et al. 1998), for [inputs, outputs]."""
   return normal(key, shape).astype(dtype) / shape[0]**0.5
+
+
+def fan_in_init(gain: float) -> Callable[..., Array]:
+  """N(0, gain^2 / fan-in) (He et al. 2015, arXiv:1502.01852), for kernels [..., inputs, outputs]."""
+  def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    return gain * normal(key, shape).astype(dtype) / math.prod(shape[:-1])**0.5
+
+  return init
 
 
 leaky_relu = functools.partial(jax.nn.leaky_relu, negative_slope=0.2)
@@ -49,24 +59,51 @@ class TransposedConv(nn.Module):
     return convolution.transposed_conv(x.astype(self.dtype), kernel.astype(self.dtype))
 
 
-class BatchNorm(nn.Module):
-  """Batch norm over the *global* batch (Ioffe & Szegedy 2015, arXiv:1502.03167), scales drawn as in DCGAN.
+class Conv3x3(nn.Module):
+  """3x3 convolution with stride 1 and a bias: [B, H, W, C] -> [B, H, W, features].
 
   Attributes:
-    axis_name: mapped axis over which the batch is split (`pmap`), or None where arrays are global (`jit`).
-    dtype: of the result; statistics are float32.
+    features: channels of the result.
+    kernel_init: (key, shape, dtype) -> first kernel [3, 3, C, features]; the bias begins at zero.
+    dtype: computation only; parameters stay float32.
   """
 
-  axis_name: str | None = None
+  features: int
+  kernel_init: Callable[..., Array]
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
-    norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, axis_name=self.axis_name,
-                        dtype=self.dtype, scale_init=_scale_init, name='norm')
-    return norm(x)
+  def __call__(self, x: Array) -> Array:
+    kernel = self.param('kernel', self.kernel_init, (3, 3, x.shape[-1], self.features))
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    y = convolution.conv3x3(x.astype(self.dtype), kernel.astype(self.dtype))
+    return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
 
 
 def _scale_init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
   """N(1, 0.02), as the DCGAN authors' code draws the scales."""
   return 1.0 + dcgan_init(key, shape, dtype)
+
+
+class BatchNorm(nn.Module):
+  """Batch norm over the *global* batch (Ioffe & Szegedy 2015, arXiv:1502.03167); by default as in DCGAN.
+
+  Attributes:
+    axis_name: mapped axis over which the batch is split (`pmap`), or None where arrays are global (`jit`).
+    dtype: of the result; statistics are float32.
+    momentum: decay of the running statistics, per batch.
+    epsilon: added to the variance.
+    scale_init: (key, shape, dtype) -> first scales [C]; offsets begin at zero.
+  """
+
+  axis_name: str | None = None
+  dtype: Any = jnp.float32
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  scale_init: Callable[..., Array] = _scale_init
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, epsilon=self.epsilon,
+                        axis_name=self.axis_name, dtype=self.dtype, scale_init=self.scale_init, name='norm')
+    return norm(x)

@@ -1,7 +1,7 @@
 """A configuration's evaluation: which scores, of what, against what; the same while a run trains and afterwards."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,13 +13,14 @@ from gan.config import ConfigError
 from gan.data import get_source, toy
 from gan.data.source import DataError, ImageSource
 from gan.features.table import get_network
+from gan.metrics import NonFiniteSamplesError
 from gan.metrics.diversity import mean_distance
 from gan.metrics.frechet import NUM_BLOCKS, jackknife_error
 from gan.metrics.mixture import line_scores, mixture_scores
 from gan.metrics.neighbours import nearest
 from gan.parallel import Parallel
 from gan.scoring import Score
-from gan.scoring.collect import NUM_IMAGES, Batches, collect, make_extract
+from gan.scoring.collect import NUM_IMAGES, Batches, Collected, Collector, collect, make_extract, to_bytes
 from gan.scoring.plan import check_points, make_plan
 from gan.scoring.reference import Reference, get_reference, reference_order
 from gan.scoring.table import METRICS, Setting
@@ -32,12 +33,15 @@ class Evaluator(NamedTuple):
 
   Attributes:
     score: (batches, number of samples, title of a progress bar) -> scores.
+    score_members: (batches [P, B, ...] of a population, members, number of samples) -> scores of each member, None for
+      one whose samples are no numbers.
     provenance: what every line of them has to say, beside what tells the samples.
     neighbours: (samples [N, H, W, C], uint8 or in [-1, 1], k) -> uint8 [N, 1 + k, H, W, C], each sample with the
       training images that are nearest to it in the features; None where there are no features.
   """
 
   score: Callable[[Batches, int, str], list[Score]]
+  score_members: Callable[[Batches, Sequence[int], int], list[list[Score] | None]]
   provenance: dict[str, Any]
   neighbours: Callable[[np.ndarray, int], np.ndarray] | None = None
 
@@ -78,8 +82,20 @@ def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, wi
     return [Score(name, value, errors.get(name, np.nan), method if name in errors else '')
             for name, value in found.items() if name in wanted]
 
-  return Evaluator(score, {'data': data.name, 'fingerprint': data.fingerprint(), 'split': 'exact', 'reference_size': 0,
-                           'features': '', 'feature_weights': '', 'resizing': 'none'})
+  def score_members(batches: Batches, members: Sequence[int], num: int) -> list[list[Score] | None]:
+    samples = np.concatenate([np.asarray(part)[:, :count] for part, count in batches], axis=1)
+    return [_or_none(lambda own: score([(own, num)], num, ''), samples[member]) for member in members]
+
+  return Evaluator(score, score_members, {
+      'data': data.name, 'fingerprint': data.fingerprint(), 'split': 'exact', 'reference_size': 0, 'features': '',
+      'feature_weights': '', 'resizing': 'none'})
+
+
+def _or_none(score: Callable[[Any], list[Score]], what: Any) -> list[Score] | None:
+  try:
+    return score(what)
+  except NonFiniteSamplesError:
+    return None
 
 
 def _block_errors(compute: Callable, samples: np.ndarray) -> dict[str, float]:
@@ -134,7 +150,18 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
     print(f'Warning: {message}', flush=True)
 
   def score(batches: Batches, num: int, title: str) -> list[Score]:
-    collected = collect(batches, num, plan.needs, extract, title)
+    return scores_of(collect(batches, num, plan.needs, extract, title))
+
+  def score_members(batches: Batches, members: Sequence[int], num: int) -> list[list[Score] | None]:
+    collectors = {member: Collector(num, plan.needs) for member in members}
+    for samples, count in batches:
+      for member, collector in collectors.items():
+        images, finite = to_bytes(samples[member])
+        found = {name: values[:count] for name, values in (extract(images) if extract else {}).items()}
+        collector.add(images[:count], found, count - int(np.asarray(finite)[:count].sum()))
+    return [_or_none(lambda own: scores_of(own.collected()), collector) for collector in collectors.values()]
+
+  def scores_of(collected: Collected) -> list[Score]:
     if 'moments' in plan.needs:
       for what, count in (('generated samples', collected.count), ('images of the data', reference(reals.split).count)):
         if count <= collected.dim:
@@ -144,7 +171,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
     return [score._replace(metric=plan.called(score.metric)) for score in found if score.metric in plan.outputs]
 
   features = network and network.features
-  return Evaluator(score, {
+  return Evaluator(score, score_members, {
       'data': data.name, 'image_shape': list(data.shape), 'fingerprint': reals.fingerprint(), 'split': reals.split,
       'reference_size': reals.num_examples, 'features': features.name if features else '',
       'feature_weights': features.digest if features else '', 'resizing': features.resizing if features else 'none'},

@@ -1,0 +1,50 @@
+r"""PacGAN's two-dimensional experiments (Lin et al. 2018, arXiv:1712.04086, section 4.1), as their code runs them.
+
+  python -m gan.main --config=configs/pacgan.py                     # ring: 8 modes
+  python -m gan.main --config=configs/pacgan.py:grid,pac=2          # grid: 25 modes, packs of two
+  python -m gan.main --config=configs/pacgan.py:grid,loss=hinge
+  python -m gan.main --config=configs/pacgan.py:runlocal            # 20 steps: a smoke test
+
+The settings come from the file config.py of synthetic_data_experiments/2DRing_GAN&PacGAN in github.com/fjxmlzn/PacGAN
+(the grid has the same), the update from pacgan_task.py beside it. There a batch of 100 is 100 *packs*, so an update
+sees 100 pac samples of each kind; an epoch is 1,000 updates, whatever the size of the packs. `train.batch_size` counts
+samples and is therefore 100 pac.
+
+What differs: points are drawn afresh where theirs come from 100,000 fixed ones, and batch norm sees all 100 pac
+samples together (gan/models/pacgan.py). Published: 10 trials, the modes and the share of good samples among 2,500.
+
+Cost and result: not measured.
+"""
+
+import ml_collections
+
+from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """Argument: `ring`, `grid`, `runlocal`, `loss=<name>`, `pac=<samples in a pack, 1 to 4 in the paper>`."""
+  arg = parse_arg(arg, data='ring', loss='nonsaturating', pac=1, runlocal=False)
+  config = base_config()
+  config.data.name = arg.data
+  config.model.gen.name = config.model.disc.name = 'pacgan'
+  config.model.gen.width, config.model.gen.layers = 400, 4
+  config.model.disc.width, config.model.disc.layers, config.model.disc.pieces = 200, 3, 5
+  config.model.disc.pack = arg.pac
+  config.model.z_dim = 2
+  config.loss.name = arg.loss
+  if arg.loss == 'wasserstein':
+    config.penalty.clip = 0.1              # As in toy.py; the paper has no such run.
+  config['update'].rule = 'simultaneous'   # Both gradients from one forward pass.
+  for player in (config.optimizer.gen, config.optimizer.disc):
+    player.lr, player.b1 = 1e-4, 0.8
+  config.train.batch_size = 100 * arg.pac  # Samples: 100 packs.
+  config.train.num_steps = 400_000         # 400 epochs of 100,000 packs.
+  config.train.ema_decay = 0.0             # The last generator is scored, without averaging.
+  config.train.steps_per_call = 50
+  config.train.log_every, config.train.sample_every = 500, 5_000
+  config.train.save_every = config.train.eval_every = 10_000
+  config.eval.num_samples = 2_500
+  if arg.runlocal:
+    apply_overrides(config, RUNLOCAL)
+    config.train.batch_size, config.model.gen.width, config.model.disc.width = 16 * arg.pac, 16, 8
+  return config

@@ -1,0 +1,108 @@
+"""How the populations of a plan are trained: one after another here, or as tasks of a Ray cluster.
+
+Everything that a population leaves behind lies in its directory, so an executor only decides where and when. One that
+was lost is started again and goes on from its checkpoint.
+"""
+
+import dataclasses
+import signal
+from collections.abc import Callable
+
+from experiments.plan import Plan, load_plan
+from gan.paths import open_path
+from gan.population.run import is_finished, run
+
+RETRIES = 20          # Of a task whose worker was lost; each goes on where its checkpoint is.
+NOT_SHIPPED = ['.git', '.venv', 'runs', '.pytest_cache', '**/__pycache__']   # To the workers of a remote cluster.
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+  """What one population asks of a cluster.
+
+  Attributes:
+    cpus: cores.
+    gpus: GPUs.
+    tpus: TPU chips.
+    devices_per_member: devices that share the batch of each member.
+  """
+
+  cpus: float = 1
+  gpus: float = 0
+  tpus: float = 0
+  devices_per_member: int = 1
+
+
+def population_dir(workdir: str, name: str) -> str:
+  """Where a population lives."""
+  return str(open_path(workdir) / 'populations' / name)
+
+
+def train_population(workdir: str, name: str, argv: list[str], devices_per_member: int,
+                     say: Callable[[str], None] = print) -> int:
+  """Trains one population of the plan in `workdir`, on all devices of this process; returns its exit code."""
+  plan = load_plan(workdir)
+  group = next(group for group in plan.groups if group.name == name)
+  root = population_dir(workdir, name)
+  if is_finished(root):
+    return 0
+  return run(group.ids, plan.configs(group), root, argv, devices_per_member=devices_per_member, say=say)
+
+
+def run_local(plan: Plan, workdir: str, argv: list[str], devices_per_member: int = 1) -> int:
+  """Trains the populations one after another; the members of each share the devices.
+
+  Returns:
+    0, or the exit code of the population that a signal ended.
+  """
+  for number, group in enumerate(plan.groups, start=1):
+    print(f'Population {number} of {len(plan.groups)}: {len(group.ids)} run(s)', flush=True)
+    code = train_population(workdir, group.name, argv, devices_per_member, lambda text: print(text, flush=True))
+    if code:
+      return code
+  return 0
+
+
+def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, needs: Needs) -> int:
+  """Trains each population as a Ray task, with its results on the shared `workdir`.
+
+  Args:
+    plan: saved in `workdir`.
+    workdir: that every machine sees, as a shared disk or a bucket.
+    argv: the command, for the record.
+    address: of the cluster; 'auto' finds the one that this machine belongs to; None starts one here.
+    needs: what each task asks for.
+
+  Returns:
+    0, or 1 if a population could not be trained.
+
+  Raises:
+    ImportError: if Ray is not installed.
+  """
+  import ray  # Optional, and slow to import.
+  if not ray.is_initialized():
+    ray.init(address=address, runtime_env={'working_dir': '.', 'excludes': NOT_SHIPPED} if address else None,
+             log_to_driver=False)
+  resources = {'TPU': needs.tpus} if needs.tpus else None
+  train = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, resources=resources, max_retries=RETRIES)(_task)
+  waiting = {train.remote(workdir, group.name, argv, needs.devices_per_member): group for group in plan.groups}
+  failed = False
+  while waiting:
+    [done], _ = ray.wait(list(waiting), num_returns=1)
+    group = waiting.pop(done)
+    left = f'{len(waiting)} of {len(plan.groups)} populations left'
+    try:
+      code = ray.get(done)
+    except ray.exceptions.RayError as error:
+      failed, code = True, str(error).strip().splitlines()[-1]
+    print(f'Population {group.name}: {"done" if code == 0 else f"failed ({code})"}; {left}', flush=True)
+    failed |= code != 0
+  return int(failed)
+
+
+def _task(workdir: str, name: str, argv: list[str], devices_per_member: int) -> int:
+  """In a worker of the cluster. A worker that is told to end gives its task back: it was saved, and is retried."""
+  code = train_population(workdir, name, argv, devices_per_member)
+  if code == 128 + signal.SIGTERM:
+    raise SystemExit(code)
+  return code

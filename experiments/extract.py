@@ -1,0 +1,37 @@
+r"""Takes one run out of a sweep: an ordinary run directory, for gan.sample, gan.evaluate, gan.dynamics and gan.main.
+
+  python -m experiments.extract --workdir=runs/sat_vs_ns --run=ID --out=runs/one
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments.executors import population_dir
+from experiments.plan import load_plan
+from gan import cli
+from gan.config import nearest
+from gan.population.members import extract
+
+WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep.', required=True)
+RUN = flags.DEFINE_string('run', None, 'Id of the run, a column of results.csv.', required=True)
+OUT = flags.DEFINE_string('out', None, 'Directory to make.', required=True)
+
+
+def main(argv: list[str]) -> int:
+  """Extracts a run; returns the exit code."""
+  del argv
+  plan = load_plan(WORKDIR.value)
+  if plan is None:
+    return cli.fail(f'no sweep in {WORKDIR.value}; start one with experiments.run')
+  if RUN.value not in plan.runs:
+    return cli.fail(f'--run={RUN.value} is not in {WORKDIR.value}{nearest(RUN.value, plan.runs)}')
+  group = next(group for group in plan.groups if RUN.value in group.ids)
+  step = extract(population_dir(WORKDIR.value, group.name), RUN.value, Path(OUT.value))
+  print(f'{OUT.value}: run {RUN.value} at step {step}. Alone, it would be trained by\n'
+        + plan.runs[RUN.value]['command'])
+  return 0
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,158 @@
+"""Which runs are trained together, in which order: made once, written down, and kept whatever is free later."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments.sweep import Run, Sweep, SweepError
+from gan import build
+from gan.config import flatten, unflatten
+from gan.environment import describe
+from gan.paths import open_path, write
+from gan.population import compiled
+from gan.population.program import program_key
+
+FILE = 'plan.json'
+SHARE = 0.6           # Of the free memory that a plan may count on: an estimate, and other programs live too.
+CPU_FALLBACK = 8 * 2**30
+
+
+class Group(NamedTuple):
+  """Runs that become one population.
+
+  Attributes:
+    name: of its directory.
+    ids: of its runs, in the order of its arrays.
+    member_bytes: what one member needs on a device.
+    step_flops: floating-point operations of one step of one member.
+  """
+
+  name: str
+  ids: list[str]
+  member_bytes: int
+  step_flops: float
+
+
+class Plan(NamedTuple):
+  """A whole sweep, ready to be run.
+
+  Attributes:
+    sweep: where it comes from, for the record.
+    runs: id -> {'file', 'overrides', 'config' (flat), 'command'}.
+    groups: in order.
+  """
+
+  sweep: str
+  runs: dict[str, dict[str, Any]]
+  groups: list[Group]
+
+  def configs(self, group: Group) -> list[ml_collections.ConfigDict]:
+    """Configurations of a group's runs."""
+    return [unflatten(self.runs[run]['config']) for run in group.ids]
+
+
+def make_plan(spec: str, sweep: Sweep, devices: Sequence[jax.Device], say: Callable[[str], None] = print) -> Plan:
+  """Groups runs whose program is the same, and splits groups that do not fit in memory.
+
+  Args:
+    spec: of the sweep.
+    sweep: expanded.
+    devices: that one population will have.
+    say: told what is being looked at, which takes a compilation for each group.
+
+  Raises:
+    SweepError: if not even one member fits.
+  """
+  by_program: dict[str, list[Run]] = {}
+  for run in sweep.runs:
+    by_program.setdefault(program_key(run.config), []).append(run)
+  groups: list[Group] = []
+  for runs in by_program.values():
+    say(f'Looking at {len(runs)} run(s) like {runs[0].file} ...')
+    member_bytes, shared_bytes, flops = measure(runs[0].config)
+    free = free_bytes(devices[0])
+    fit = int(max(SHARE * free - shared_bytes, 0) // member_bytes) * len(devices)
+    if fit < 1:
+      raise SweepError(f'{runs[0].command}: one member needs about {member_bytes / 2**20:,.0f} MiB beside '
+                       f'{shared_bytes / 2**20:,.0f} MiB of data, and {SHARE:.0%} of the free {free / 2**20:,.0f} MiB '
+                       'is less; take a smaller network or batch, or a larger device')
+    parts = -(-len(runs) // fit)
+    for part in np.array_split(np.arange(len(runs)), parts):  # Evenly: 65 members are 33 and 32, not 64 and 1.
+      groups.append(Group(f'{len(groups):03d}', [runs[i].id for i in part], member_bytes, flops))
+  known = {run.id: {'file': run.file, 'overrides': run.overrides, 'config': flatten(run.config),
+                    'command': run.command} for run in sweep.runs}
+  return Plan(spec, known, groups)
+
+
+def measure(config: ml_collections.ConfigDict) -> tuple[int, int, float]:
+  """Bytes of one member, bytes of the data that all share, and floating-point operations of a step; nothing is run."""
+  data = build.open_data(config)
+  if not build.is_resident(config, data):
+    raise SweepError(f'data.name={config.data.name} does not fit into data.resident_bytes, and members of a population '
+                     'draw from one resident data set; raise it, or train the runs one by one with gan.main')
+  shape = build.describe_data(data).sample_shape
+  population = compiled.make_population([config], shape, jax.local_devices()[:1])
+  batches = build.make_pipeline(config, data, population.built.parallel, None)
+  fed = jax.tree.map(jnp.asarray, batches.feed(0, 1))
+  shared = sum(leaf.nbytes for leaf in jax.tree.leaves(fed))
+  state = jax.eval_shape(lambda: compiled.initial_state(population))
+  loop = compiled.make_loop(population, batches)
+  hparams = population.place(population.hparams)
+  memory = loop.lower(state, fed, hparams, np.int32(1)).compile().memory_analysis()
+  used = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes - shared
+  one_step = jax.jit(compiled.make_step(population, batches.batch))
+  cost = one_step.lower(state.members, fed, hparams).cost_analysis() or {}
+  return max(int(used), 1), shared, float(cost.get('flops', 0.0))
+
+
+def free_bytes(device: jax.Device) -> int:
+  """Memory that a device has left; of the machine where the device is its processor."""
+  stats = device.memory_stats() if device.platform != 'cpu' else None
+  if stats and 'bytes_limit' in stats:
+    return stats['bytes_limit'] - stats.get('bytes_in_use', 0)
+  try:
+    return os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  except (ValueError, OSError):
+    return CPU_FALLBACK
+
+
+def save_plan(plan: Plan, workdir: str) -> None:
+  """Writes a plan, before the first step of any run."""
+  content = {'sweep': plan.sweep, 'git_commit': describe([], deterministic=False)['git_commit'], 'runs': plan.runs,
+             'groups': [group._asdict() for group in plan.groups]}
+  write(open_path(workdir) / FILE, json.dumps(content, indent=1).encode())
+
+
+def load_plan(workdir: str) -> Plan | None:
+  """The plan of a directory; None if there is none.
+
+  Raises:
+    SweepError: if it cannot be read.
+  """
+  path = open_path(workdir) / FILE
+  if not path.exists():
+    return None
+  try:
+    content = json.loads(path.read_text())
+    return Plan(content['sweep'], content['runs'], [Group(**group) for group in content['groups']])
+  except (ValueError, KeyError, TypeError) as error:
+    raise SweepError(f'{path} cannot be read ({error}); is {workdir} the directory of a sweep?') from None
+
+
+def check_same(plan: Plan, sweep: Sweep, workdir: str) -> None:
+  """Refuses to run a sweep in the directory of another one.
+
+  Raises:
+    SweepError: says how the two differ.
+  """
+  ours, theirs = {run.id for run in sweep.runs}, set(plan.runs)
+  if ours != theirs:
+    raise SweepError(f'{workdir} holds another sweep ({plan.sweep}): {len(theirs - ours)} of its {len(theirs)} runs '
+                     f'are not in this one, {len(ours - theirs)} of the {len(ours)} runs here are new; name another '
+                     '--workdir')

@@ -1,0 +1,85 @@
+"""The table of a sweep: for each run its setting, scores, verdict and cost; as Parquet, and the same as CSV."""
+
+import io
+import math
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from experiments.executors import population_dir
+from experiments.plan import Plan
+from gan import health
+from gan.paths import open_path, write
+from gan.population.store import ENVIRONMENT, Store, member_rows
+from gan.scoring.records import TAIL, distance_to_target
+
+FILE = 'results'
+# Of the clock: all other columns are the same however often a sweep was interrupted.
+CLOCK = ('device_seconds',)
+_ENVIRONMENT = ('git_commit', 'platform', 'device_kind', 'python', 'version.jax', 'version.flax', 'version.optax')
+
+
+def write_table(plan: Plan, workdir: str) -> str:
+  """Writes results.parquet and results.csv of whatever is finished or under way; returns the path of the first."""
+  table = pa.Table.from_pylist(rows_of(plan, workdir))
+  parquet, text = pa.BufferOutputStream(), io.BytesIO()
+  pa.parquet.write_table(table, parquet)
+  pa.csv.write_csv(table, text)
+  root = open_path(workdir)
+  write(root / f'{FILE}.parquet', parquet.getvalue().to_pybytes())
+  write(root / f'{FILE}.csv', text.getvalue())
+  return str(root / f'{FILE}.parquet')
+
+
+def read_table(workdir: str) -> list[dict[str, Any]]:
+  """Rows of the table of a sweep, as `rows_of` made them."""
+  return pa.parquet.read_table(pa.BufferReader((open_path(workdir) / f'{FILE}.parquet').read_bytes())).to_pylist()
+
+
+def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:
+  """A row for each run of a plan, in its order.
+
+  `status` is finished, diverged, stopped (by its verdict), running or waiting. A score has the columns `<score>.last`,
+  `.best` and `.tail_mean`, the mean over the last quarter of the run's evaluations; they are None where there is none,
+  and for a run that diverged, whose scores of better days say nothing of what it ended as.
+  """
+  fields = dict.fromkeys(field for run in plan.runs.values() for field in run['overrides'])
+  found: dict[str, dict[str, Any]] = {}
+  for group in plan.groups:
+    store = Store(population_dir(workdir, group.name))
+    env = store.read(ENVIRONMENT) if store.exists() else {}
+    rows = store.rows() if store.exists() else []
+    seconds = rows[-1]['time/elapsed_sec'] * env['device_count'] / len(group.ids) if rows else 0.0
+    for member, run in enumerate(group.ids):
+      own = member_rows(rows, member)
+      alive = rows[-1]['alive'][member] if rows else True
+      flat = plan.runs[run]['config']
+      outcome = _outcome(own, alive, flat['train.num_steps'])
+      found[run] = {'run': run, 'population': group.name, 'config': plan.runs[run]['file']} | {
+          field: flat[field] for field in fields} | {'seed': flat['seed']} | outcome | {
+          'device_seconds': seconds} | {key: env.get(key) for key in _ENVIRONMENT}
+  columns = dict.fromkeys(column for row in found.values() for column in row)
+  return [{column: found[run].get(column) for column in columns} for run in plan.runs]
+
+
+def _outcome(rows: list[dict[str, Any]], alive: bool, num_steps: int) -> dict[str, Any]:
+  """Status, verdict and scores of one run."""
+  if not rows:
+    return {'status': 'waiting', 'steps': 0, 'verdict': None}
+  verdict = health.last_verdict(rows)
+  diverged = verdict is not None and verdict.kind == 'diverged' and not alive
+  done = rows[-1]['step'] >= num_steps
+  status = 'diverged' if diverged else 'finished' if done else 'running' if alive else 'stopped'
+  outcome = {'status': status, 'steps': rows[-1]['step'], 'verdict': verdict and verdict.kind,
+             'evidence': verdict and verdict.evidence}
+  for name in dict.fromkeys(name for row in rows for name in row if name.startswith('eval/')):
+    curve = [(row['step'], row[name]) for row in rows if name in row and math.isfinite(row[name])]
+    metric, usable = name.removeprefix('eval/'), bool(curve) and not diverged
+    tail = [value for step, value in curve if step >= (1 - TAIL) * rows[-1]['step']]
+    outcome |= {f'{metric}.last': curve[-1][1] if usable else None,
+                f'{metric}.best': min((v for _, v in curve), key=lambda v, m=metric: distance_to_target(m, v))
+                if usable else None,
+                f'{metric}.tail_mean': sum(tail) / len(tail) if usable and tail else None}
+  return outcome

@@ -1,0 +1,104 @@
+r"""Trains a sweep: as few compiled programs as there are different ones, resumed if it was started before.
+
+  python -m experiments.run --sweep=experiments/saturating_vs_nonsaturating.py --workdir=runs/sat_vs_ns
+  python -m experiments.run --sweep=... --dry_run                     # runs, populations, estimated cost
+  python -m experiments.run --sweep=... --executor=ray --address=auto # a cluster, see docs/clusters.md
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from experiments import executors, results
+from experiments.plan import Plan, check_same, load_plan, make_plan, save_plan
+from experiments.sweep import SweepError, load_sweep
+from gan import cli
+
+SWEEP = flags.DEFINE_string('sweep', None, 'Python file with CONFIG and sweep(), file.py[:argument].', required=True)
+WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or gs://; runs/<name> by default.')
+DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show runs, populations and estimated cost, and exit.')
+EXECUTOR = flags.DEFINE_enum('executor', 'local', ('local', 'ray'), 'Where populations are trained.')
+ADDRESS = flags.DEFINE_string('address', None, 'Of a Ray cluster: auto, or host:port; one is started here if absent.')
+DEVICES = flags.DEFINE_integer('devices_per_member', 1, 'Devices that share the batch of each member.', lower_bound=1)
+CPUS = flags.DEFINE_float('cpus', 1, 'ray: cores of a population.')
+GPUS = flags.DEFINE_float('gpus', 0, 'ray: GPUs of a population.')
+TPUS = flags.DEFINE_float('tpus', 0, 'ray: TPU chips of a population.')
+# Networks reach a part of what a large matrix product reaches; found with the sweeps of this repository on CPU cores.
+EFFICIENCY = 0.25
+
+
+def main(argv: list[str]) -> int:
+  """Plans, trains and tabulates; returns the exit code."""
+  try:
+    sweep = load_sweep(SWEEP.value)
+    workdir = WORKDIR.value or str(Path('runs') / sweep.name)
+    plan = load_plan(workdir)
+    if plan:
+      check_same(plan, sweep, workdir)
+    elif len(jax.local_devices()) % DEVICES.value:
+      return cli.fail(f'--devices_per_member={DEVICES.value} must divide the {len(jax.local_devices())} devices')
+    plan = plan or make_plan(SWEEP.value, sweep, jax.local_devices())
+    print(describe(plan, matmul_rate() if DRY_RUN.value else None))
+    if DRY_RUN.value:
+      return 0
+    save_plan(plan, workdir)
+    command = ['-m', 'experiments.run', *argv[1:]]
+    if EXECUTOR.value == 'local':
+      code = executors.run_local(plan, workdir, command, DEVICES.value)
+    else:
+      needs = executors.Needs(CPUS.value, GPUS.value, TPUS.value, DEVICES.value)
+      code = executors.run_ray(plan, workdir, command, ADDRESS.value, needs)
+  except SweepError as error:
+    return cli.fail(str(error))
+  except ImportError as error:
+    return cli.fail(f'--executor=ray: {error}; pip install -r requirements-ray.txt')
+  path = results.write_table(plan, workdir)
+  print(f'{path}: {len(plan.runs)} runs. Compare: python -m experiments.compare --workdir={workdir}')
+  return code
+
+
+def describe(plan: Plan, rate: float | None) -> str:
+  """A plan as a table.
+
+  Args:
+    plan: what is to be run.
+    rate: floating-point operations per second of this machine, for an estimate of the time; None leaves it out.
+  """
+  lines = [f'{len(plan.runs)} runs in {len(plan.groups)} population(s):']
+  total = 0.0
+  for group in plan.groups:
+    runs = [plan.runs[run] for run in group.ids]
+    varying = {field: len({str(run['overrides'].get(field)) for run in runs})
+               for field in dict.fromkeys(field for run in runs for field in run['overrides'])}
+    fields = ', '.join(f'{field} ({count})' if count > 1 else f'{field}={runs[0]["overrides"].get(field)}'
+                       for field, count in varying.items())
+    steps = runs[0]['config']['train.num_steps']
+    flops = group.step_flops * steps * len(runs)
+    total += flops
+    lines.append(f'  {group.name}  {len(runs):>4} x {steps:,} steps of {runs[0]["file"]}: {fields}; '
+                 f'{len(runs) * group.member_bytes / 2**20:,.0f} MiB')
+  if rate:
+    seconds = total / (EFFICIENCY * rate)
+    lines.append(f'About {seconds / 60:.0f} minutes, an estimate good to a factor of three: {total / 1e12:,.1f} TFLOP, '
+                 f'where this machine multiplies matrices at {rate / 1e9:,.0f} GFLOP/s. Scores come on top.')
+  return '\n'.join(lines)
+
+
+def matmul_rate(size: int = 1024, seconds: float = 0.5) -> float:
+  """Floating-point operations per second of a large matrix product here."""
+  x = jnp.ones((size, size))
+  multiply: Callable = jax.jit(jnp.matmul)
+  multiply(x, x).block_until_ready()
+  start, count = time.perf_counter(), 0
+  while time.perf_counter() - start < seconds:
+    multiply(x, x).block_until_ready()
+    count += 1
+  return count * 2 * size**3 / (time.perf_counter() - start)
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,21 @@
+"""What lets a person believe a comparison of settings: intervals, success rates, ranks, power and a sentence.
+
+Pure functions of numbers, NumPy and SciPy only; the same runs give the same sentence. A setting is an `Arm`:
+
+  arms = [make_arm('saturating', runs), make_arm('nonsaturating', other_runs)]       # runs: Run(seed, value, success)
+  for comparison in adjust([compare(x, y, higher_is_better=False) for x, y in itertools.combinations(arms, 2)]):
+    print(verdict(comparison))
+"""
+
+from experiments.statistics.arms import Arm, Interval, Run, make_arm
+from experiments.statistics.comparison import Comparison, adjust, compare, holm
+from experiments.statistics.means import difference_given_success, mean_given_success
+from experiments.statistics.power import detectable_difference, pairs_needed, power_of
+from experiments.statistics.ranks import improvement_test, interquartile_mean, probability_of_improvement
+from experiments.statistics.rates import success_difference, success_rate
+from experiments.statistics.verdict import verdict
+
+__all__ = ['Arm', 'Comparison', 'Interval', 'Run', 'adjust', 'compare', 'detectable_difference',
+           'difference_given_success', 'holm', 'improvement_test', 'interquartile_mean', 'make_arm',
+           'mean_given_success', 'pairs_needed', 'power_of', 'probability_of_improvement', 'success_difference',
+           'success_rate', 'verdict']

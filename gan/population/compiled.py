@@ -1,0 +1,214 @@
+"""The programs of a population: first state, loop of steps, samples, slopes, each over all members at once.
+
+`vmap` over members, and `shard_map` over devices along the same axis: a device knows its own members only, so nothing
+crosses between devices, unless each member's batch is split too. Members that do not fill the devices evenly are
+followed by copies of the last one that are never alive.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax import Array
+from jax.sharding import NamedSharding, PartitionSpec
+
+from gan import build, sampling, step
+from gan.data.pipeline import Pipeline
+from gan.parallel import AXIS, MEMBERS, make_member_parallel
+from gan.population import PopulationState
+from gan.state import GanState, PyTree
+
+AXES = GanState(step=None, rng=0, gen=0, disc=0, ema=0, memory=0)   # Of vmap: all members are at the same step.
+_WHOLE, _SPLIT = PartitionSpec(), PartitionSpec(MEMBERS)
+_MEMBERS_SPLIT = GanState(_WHOLE, _SPLIT, _SPLIT, _SPLIT, _SPLIT, _SPLIT)
+_STATE_SPLIT = PopulationState(_MEMBERS_SPLIT, _SPLIT, _SPLIT, _SPLIT)
+
+
+class Population(NamedTuple):
+  """Members that are one program.
+
+  Attributes:
+    config: of the first one; the others differ from it in seed, objective and numbers.
+    sample_shape: of one sample of their data.
+    built: their common program; `hparams` are those of the first one.
+    num: members, M; `size` is that and what fills the devices up, P.
+    seeds: uint32 [P].
+    hparams: numbers by field, [P].
+  """
+
+  config: ml_collections.ConfigDict
+  sample_shape: tuple[int, ...]
+  built: build.Build
+  num: int
+  seeds: np.ndarray
+  hparams: dict[str, np.ndarray]
+
+  @property
+  def size(self) -> int:
+    """Rows of every array of members."""
+    return len(self.seeds)
+
+  def place(self, tree: PyTree) -> PyTree:
+    """Puts arrays [P, ...] on the devices, each its members."""
+    return jax.device_put(tree, NamedSharding(self.built.parallel.mesh, _SPLIT))
+
+  def mapped(self, function: Callable, in_specs: tuple, out_specs: Any, *, donate: bool = False) -> Callable:
+    """Compiles a function of arrays of members, run by each device on its own."""
+    mapped = jax.shard_map(function, mesh=self.built.parallel.mesh, in_specs=in_specs, out_specs=out_specs,
+                           check_vma=False)  # Along the batch all is equal after `mean`, which it cannot see.
+    return jax.jit(mapped, donate_argnums=(0,) if donate else ())
+
+
+def make_population(configs: Sequence[ml_collections.ConfigDict], sample_shape: tuple[int, ...],
+                    devices: Sequence[jax.Device], devices_per_member: int = 1) -> Population:
+  """Builds the population of runs with these configurations, all of one `program_key`.
+
+  Args:
+    configs: valid, one for each member.
+    sample_shape: shape of one sample of their data.
+    devices: of this host; their number divides by the next.
+    devices_per_member: that share the batch of each member.
+  """
+  losses = tuple(dict.fromkeys(config.loss.name for config in configs))
+  parallel = make_member_parallel(list(devices), devices_per_member)
+  built = build.build(configs[0], sample_shape, parallel=parallel, losses=losses)
+  rows = parallel.mesh.shape[MEMBERS]
+  filled = [*configs, *[configs[-1]] * (-len(configs) % rows)]
+  hparams = [build.hparams_of(config, losses) for config in filled]
+  seeds = np.array([config.seed for config in filled], np.uint32)
+  return Population(configs[0], sample_shape, built, len(configs), seeds,
+                    {name: np.stack([own[name] for own in hparams]) for name in hparams[0]})
+
+
+def make_step(population: Population, get_batch: Callable) -> Callable:
+  """One step of all members: (members, data, hparams) -> (members, scalars [P]).
+
+  Args:
+    population: whose.
+    get_batch: (data, rng, step, i) -> batch, see `gan.data.pipeline`.
+  """
+  train_step = build.make_train_step(population.config, population.built)
+
+  def of_member(member: GanState, data: PyTree, hparams: dict[str, Array]) -> tuple[GanState, dict[str, Array]]:
+    # Resident or drawn: which step of a dispatch this is does not matter.
+    return train_step(member, get_batch(data, member.rng, member.step, jnp.int32(0)), hparams)
+
+  return jax.vmap(of_member, in_axes=(AXES, None, 0), out_axes=(AXES, 0))
+
+
+def initial_state(population: Population) -> PopulationState:
+  """The state before the first step, on the devices; a member's part depends on its seed alone."""
+  train, parts = population.config.train, population.built.parallel.mesh.shape[AXIS]
+  batch = {'images': jnp.zeros((train.disc_steps, train.batch_size // parts, *population.sample_shape))}
+  one_step = make_step(population, lambda *_: batch)  # Only its shapes are looked at.
+
+  def init(seeds: Array, alive: Array, hparams: dict[str, Array]) -> PopulationState:
+    members = jax.vmap(functools.partial(build.initial_state, population.built), out_axes=AXES)(seeds)
+    shapes = jax.eval_shape(one_step, members, (), hparams)[1]
+    scalars = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return PopulationState(members, alive, jnp.zeros(len(seeds), jnp.int32), scalars)
+
+  alive = np.arange(population.size) < population.num
+  compiled = population.mapped(init, (_SPLIT, _SPLIT, _SPLIT), _STATE_SPLIT)
+  return compiled(*population.place((population.seeds, alive, population.hparams)))
+
+
+def abstract_state(population: Population) -> PopulationState:
+  """Shapes of the state of the members proper, [M], as it is saved: on one device, whatever trained it."""
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+  def shape(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    rows = (population.num, *leaf.shape[1:]) if leaf.shape else ()
+    return jax.ShapeDtypeStruct(rows, leaf.dtype, sharding=device)
+
+  return jax.tree.map(shape, jax.eval_shape(functools.partial(initial_state, population)))
+
+
+def trimmed(population: Population, state: PopulationState) -> PopulationState:
+  """The state without what fills the devices up."""
+  if population.size == population.num:
+    return state
+  return jax.tree.map(lambda leaf: leaf[:population.num] if leaf.ndim else leaf, state)
+
+
+def filled(population: Population, state: PopulationState) -> PopulationState:
+  """`trimmed` undone, and placed on the devices."""
+  missing = population.size - population.num
+
+  def fill(leaf: Array) -> Array:
+    return jnp.concatenate([leaf, *[leaf[-1:]] * missing]) if missing and leaf.ndim else leaf
+
+  state = jax.tree.map(fill, state)
+  state = state.replace(alive=state.alive & (np.arange(population.size) < population.num))
+  mesh = population.built.parallel.mesh
+  return jax.tree.map(lambda leaf: jax.device_put(leaf, NamedSharding(mesh, _SPLIT if leaf.ndim else _WHOLE)), state)
+
+
+def make_loop(population: Population, batches: Pipeline) -> Callable:
+  """The compiled loop (state, data, hparams, num_steps) -> state of a dispatch.
+
+  A member whose scalars are not all finite is frozen after that step.
+  """
+  all_members = make_step(population, batches.batch)
+
+  def loop(state: PopulationState, data: PyTree, hparams: dict[str, Array], num_steps: Array) -> PopulationState:
+    first = state.members.step
+
+    def body(state: PopulationState) -> PopulationState:
+      members, found = all_members(state.members, data, hparams)
+      finite = jnp.all(jnp.isfinite(jnp.stack(list(found.values()))), axis=0)
+
+      def keep_dead(new: Array, old: Array) -> Array:
+        return jnp.where(state.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+      step_before = state.members.step
+      members = jax.tree.map(keep_dead, members.replace(step=state.alive), state.members.replace(step=state.alive))
+      return PopulationState(members.replace(step=step_before + 1), state.alive & finite,
+                             jnp.where(state.alive, step_before + 1, state.stopped_at),
+                             jax.tree.map(keep_dead, found, state.scalars))
+
+    return jax.lax.while_loop(lambda state: state.members.step - first < num_steps, body, state)
+
+  return population.mapped(loop, (_STATE_SPLIT, _WHOLE, _SPLIT, _WHOLE), _STATE_SPLIT, donate=True)
+
+
+def make_probe(population: Population, batches: Pipeline) -> Callable | None:
+  """The compiled probe (state, data, hparams) -> slopes of the discriminators [P]; None where there are none."""
+  game = population.built.game
+  if not population.config.train.dynamics or game.slopes is None:
+    return None
+  deal = build.make_deal(population.config, population.built.parallel)
+
+  def probe(state: PopulationState, data: PyTree, hparams: dict[str, Array]) -> dict[str, Array]:
+    def of_member(member: GanState, numbers: dict[str, Array]) -> dict[str, Array]:
+      batch = batches.batch(data, member.rng, member.step - 1, jnp.int32(0))
+      return population.built.parallel.mean(game.slopes(member, deal(batch, member, 0), numbers))
+    return jax.vmap(of_member, in_axes=(AXES, 0))(state.members, hparams)
+
+  return population.mapped(probe, (_STATE_SPLIT, _WHOLE, _SPLIT), _SPLIT)
+
+
+def make_stream(population: Population) -> Callable[[PyTree, Array, int], Iterator[tuple[Array, int]]]:
+  """Builds stream(gen, rngs, num), which yields (samples [P, CHUNK, ...], how many of each member's count).
+
+  A member's samples are those that `gan.sampling` draws with the same generator and key.
+  """
+  model = population.config.model
+
+  def chunk(gen: PyTree, rngs: Array, index: Array) -> Array:
+    def of_member(gen: PyTree, rng: Array) -> Array:
+      latents = step.draw_latents(jax.random.fold_in(rng, index), sampling.CHUNK, model.z_dim, model.z)
+      return population.built.game.sample(gen, latents)
+    return jax.vmap(of_member)(gen, rngs)
+
+  compiled = population.mapped(chunk, (_SPLIT, _SPLIT, _WHOLE), _SPLIT)
+
+  def stream(gen: PyTree, rngs: Array, num: int) -> Iterator[tuple[Array, int]]:
+    for start in range(0, num, sampling.CHUNK):
+      yield compiled(gen, rngs, np.int32(start // sampling.CHUNK)), min(sampling.CHUNK, num - start)
+
+  return stream

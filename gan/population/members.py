@@ -1,0 +1,84 @@
+"""One member of a population as an ordinary run: sampled, scored, analysed and continued as any other."""
+
+import json
+from pathlib import Path
+
+import jax
+
+from gan import build, page, workdir
+from gan.build import DataInfo
+from gan.checkpoint import CheckpointError, Checkpoints
+from gan.config import flatten
+from gan.data import toy
+from gan.frames import make_draw_frame
+from gan.images import frame_path, save_png
+from gan.paths import write
+from gan.population import PopulationState, compiled
+from gan.population.store import DATA, ENVIRONMENT, Store, member_rows
+from gan.report import MetricsFile
+from gan.sampling import make_sampler, make_stream
+from gan.state import GanState
+
+
+def extract(root: str, run: str, out: Path) -> int:
+  """Writes the run directory of one member: configuration, metrics, newest checkpoint, a picture and its page.
+
+  Args:
+    root: directory of the population.
+    run: id of the member.
+    out: directory of the run; made.
+
+  Returns:
+    The step of its checkpoint.
+
+  Raises:
+    WorkdirError: if `out` is in use.
+    CheckpointError: if the population has no checkpoint yet.
+  """
+  store = Store(root)
+  ids, configs = store.members()
+  member = ids.index(run)
+  info = store.read(DATA)
+  info = DataInfo(**info | {key: tuple(info[key]) for key in ('sample_shape', 'class_names')})
+  environment = store.read(ENVIRONMENT)
+  state = _restore(store, configs, info)
+  config = configs[member]
+  one = member_state(state, member)
+  workdir.check_writable(out)
+  if (out / workdir.CONFIG).exists():
+    raise workdir.WorkdirError(f'{out} holds a run already; name another --out')
+  for name, content in ((workdir.DATA, info._asdict()), (workdir.ENVIRONMENT, environment),
+                        (workdir.CONFIG, flatten(config))):
+    write(out / name, (json.dumps(content, indent=2) + '\n').encode())
+  metrics = MetricsFile(out)
+  for row in member_rows(store.rows(), member):
+    metrics.write(row['step'], {name: value for name, value in row.items() if name != 'step'})
+  metrics.close()
+  checkpoints = Checkpoints(out)
+  checkpoints.save(int(one.step), one)
+  checkpoints.close()
+
+  built = build.build(config, info.sample_shape, jax.local_devices()[:1])
+  # Of images a picture needs no data; they may be absent here.
+  data = toy.MIXTURES[config.data.name]() if config.data.name in toy.MIXTURES else None
+  sample = make_sampler(make_stream(built.game, config.model.z_dim, config.model.z))
+  rows = member_rows(store.rows(), member)
+  save_png(frame_path(out, int(one.step)), make_draw_frame(config, data, sample)(one, int(one.step), rows))
+  page.write_page(out)
+  return int(one.step)
+
+
+def member_state(state: PopulationState, member: int) -> GanState:
+  """The state of one member, as it would be alone, on the host's default device."""
+  own = jax.tree.map(lambda leaf: leaf[member], state.members.replace(step=state.stopped_at))
+  return jax.tree.map(lambda leaf: jax.device_put(leaf, jax.local_devices()[0]), own)
+
+
+def _restore(store: Store, configs: list, info: DataInfo) -> PopulationState:
+  """The newest checkpoint, on one device whatever trained it."""
+  population = compiled.make_population(configs, info.sample_shape, jax.local_devices()[:1])
+  checkpoints = Checkpoints(store.root, read_only=True)
+  restored = checkpoints.restore_latest(compiled.abstract_state(population), print)
+  if restored is None:
+    raise CheckpointError(f'{store.root} has no checkpoint yet; the first one comes at step train.save_every')
+  return restored[1]

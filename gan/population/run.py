@@ -1,0 +1,209 @@
+"""The run of a population, from top to bottom: as `gan.train` is that of a single run."""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from gan import environment, health, images, randomness
+from gan.build import describe_data, is_resident, make_pipeline, open_data
+from gan.checkpoint import Checkpoints
+from gan.config import ConfigError
+from gan.data import toy
+from gan.dispatch import Clock, Interrupted, next_boundary
+from gan.paths import write
+from gan.population import PopulationState, compiled, pictures
+from gan.population.store import SAMPLES, Row, Store, member_rows
+from gan.scoring.evaluator import make_evaluator
+
+KEPT_POINTS, KEPT_IMAGES = 1000, 16   # Final samples of each member, for reports.
+SHOWN_SCORES = 3                      # On the console.
+Say = Callable[[str], None]
+
+
+def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: str, argv: list[str],
+        devices: Sequence[jax.Device] | None = None, devices_per_member: int = 1, say: Say = print) -> int:
+  """Trains a population to `train.num_steps`, from its newest checkpoint if there is one.
+
+  Args:
+    ids: names of the members.
+    configs: theirs; valid, and all of one `program_key`.
+    root: directory of the population, local or in a bucket.
+    argv: the command, for the record.
+    devices: of this host; all of them by default.
+    devices_per_member: that share the batch of each member.
+    say: where progress goes.
+
+  Returns:
+    Exit code: 0 for a finished population, 128 + n if signal n ended it.
+
+  Raises:
+    DataError, CheckpointError, MetricsError: what a person has to put right.
+  """
+  config, store = configs[0], Store(root)
+  settings, num_steps = config.train, config.train.num_steps
+  data = open_data(config)
+  info = describe_data(data)
+  if store.exists() and store.members()[0] != list(ids):
+    raise ConfigError(f'{store.root} holds another population; name another --workdir')
+  if not is_resident(config, data):
+    raise ConfigError(f'data.name={config.data.name} does not fit on the device, and members of a population draw from '
+                      'one resident data set; raise data.resident_bytes, or train the runs one by one with gan.main')
+  population = compiled.make_population(configs, info.sample_shape, devices or jax.local_devices(), devices_per_member)
+  env = environment.describe(argv, deterministic=False)
+  if not store.exists():
+    store.claim(ids, configs, info._asdict(), env)
+  checkpoints = Checkpoints(store.root, keep=1)
+  batches = make_pipeline(config, data, population.built.parallel, None)
+  restored = checkpoints.restore_latest(compiled.abstract_state(population), lambda text: say(f'Warning: {text}'))
+  step = restored[0] if restored else 0
+  state = compiled.filled(population, restored[1]) if restored else compiled.initial_state(population)
+  if step and (differing := environment.differences(env, store.read('environment.json'))):
+    say('Warning: resuming where the environment differs, equal only to rounding: ' + '; '.join(differing))
+  store.cut_rows(step)
+  log = _Log(store, len(ids))
+  loop, probe = compiled.make_loop(population, batches), compiled.make_probe(population, batches)
+  stream = compiled.make_stream(population)
+  evaluator = make_evaluator(config, data)
+  hparams = population.place(population.hparams)
+  clock = Clock(step, settings.batch_size * settings.disc_steps * len(ids), log.elapsed())
+  periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)
+  say(f'{"Resuming" if step else "Training"} {len(ids)} members at step {step} of {num_steps} in {store.root}, on '
+      f'{len(population.built.parallel.mesh.devices.flat)} {jax.devices()[0].platform} device(s)')
+
+  with Interrupted() as interrupted:
+    while step < num_steps and interrupted.signum is None and bool(np.any(state.alive)):
+      stop = next_boundary(step, num_steps, settings.steps_per_call, periods)
+      fed = batches.feed(step, stop - step)
+      state = loop(state, fed, hparams, np.int32(stop - step))
+      step, done = stop, stop == num_steps
+      due = {what: done or step % getattr(settings, f'{what}_every') == 0 for what in ('log', 'eval', 'sample', 'save')}
+      if step == 1 or due['log'] or due['eval']:
+        jax.block_until_ready(state)
+        scalars = state.scalars | (probe(state, fed, hparams) if probe else {})
+        scores = _evaluate(evaluator, stream, state, population.num, config) if due['eval'] else None
+        row = log.add(step, scalars, state, scores, clock.read(step))
+        say(_line(row, num_steps, len(ids)))
+        if due['eval']:
+          state = _stop_failed(state, configs, log)
+      if due['sample']:
+        rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'samples'))(state.members.rng)
+        shown = _first_samples(stream, state, rngs, population.num, 16 if len(info.sample_shape) == 3 else 512)
+        picture = pictures.panels(shown, ids, data if isinstance(data, toy.Mixture) else None, f'step {step}')
+        write(store.root / 'samples' / f'step_{step:08d}.png', images.png_bytes(picture))
+      if due['save'] or interrupted.signum is not None or not bool(np.any(state.alive)):
+        log.write(step)
+        checkpoints.save(step, compiled.trimmed(population, state))
+  checkpoints.close()
+  finished = step == num_steps or not bool(np.any(state.alive))
+  if not finished:
+    say(f'Signal {interrupted.signum}: saved step {step}. The same command goes on from there.')
+    return 128 + interrupted.signum
+  _write_samples(store, stream, state, population.num, info.sample_shape)
+  return 0
+
+
+def is_finished(root: str) -> bool:
+  """Whether the population in a directory has nothing left to do: its last samples are written last."""
+  return (Store(root).root / SAMPLES).exists()
+
+
+class _Log:
+  """What was logged of all members: kept for verdicts, written part by part."""
+
+  def __init__(self, store: Store, num: int):
+    self._store, self._num, self._new = store, num, []
+    self._rows: list[Row] = store.rows()
+    self.members = [member_rows(self._rows, member) for member in range(num)]
+
+  def elapsed(self) -> float:
+    """Seconds that earlier processes have spent on this population."""
+    return self._rows[-1]['time/elapsed_sec'] if self._rows else 0.0
+
+  def add(self, step: int, scalars: dict[str, jax.Array], state: PopulationState, scores: list | None,
+          clock: dict[str, float]) -> Row:
+    """Takes the scalars of a step, and scores and verdicts where there are any."""
+    own = {name: np.asarray(values, np.float64)[:self._num].tolist()
+           for name, values in jax.device_get(scalars).items()}
+    alive, stopped_at = (np.asarray(x)[:self._num].tolist() for x in (state.alive, state.stopped_at))
+    row = {'step': step, 'alive': alive, 'stopped_at': stopped_at} | own | clock
+    for i, found in enumerate(scores or []):
+      for score in found or []:
+        row.setdefault(f'eval/{score.metric}', [None] * self._num)[i] = score.value
+    known = [len(rows) for rows in self.members]
+    for i, rows in enumerate(self.members):
+      rows[:] = rows + member_rows([row], i) if not rows or rows[-1]['step'] < stopped_at[i] else rows
+    for i, rows in enumerate(self.members):
+      died = not alive[i] and len(rows) > known[i]
+      if died or (scores is not None and alive[i]):
+        verdict = health.judge(rows).row()
+        rows[-1] |= verdict
+        for name, value in verdict.items():
+          row.setdefault(name, [None] * self._num)[i] = value
+    self._rows.append(row)
+    self._new.append(row)
+    return row
+
+  def write(self, step: int) -> None:
+    """Writes what is new."""
+    self._store.write_rows(step, self._new)
+    self._new = []
+
+
+def _evaluate(evaluator: Any, stream: Callable, state: PopulationState, num_members: int,
+              config: ml_collections.ConfigDict) -> list:
+  """Scores of each member; None for those that are frozen or whose samples are no numbers."""
+  alive = np.flatnonzero(np.asarray(state.alive)[:num_members])
+  rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'evaluation'))(state.members.rng)
+  num = config.eval.num_samples
+  found = evaluator.score_members(stream(state.members.ema, rngs, num), alive, num)
+  scores: list = [None] * num_members
+  for member, own in zip(alive, found, strict=True):
+    scores[member] = own
+  return scores
+
+
+def _stop_failed(state: PopulationState, configs: Sequence[ml_collections.ConfigDict], log: _Log) -> PopulationState:
+  """Freezes the members whose verdict has been a failure for as long as their configuration allows."""
+  failed = [config.train.on_failure == 'stop' and health.failures_in_a_row(rows) > config.train.patience
+            for config, rows in zip(configs, log.members, strict=True)]
+  if not any(failed):
+    return state
+  going_on = np.ones(len(state.alive), bool)
+  going_on[:len(failed)] = ~np.array(failed)
+  return state.replace(alive=state.alive & jnp.asarray(going_on))
+
+
+def _first_samples(stream: Callable, state: PopulationState, rngs: jax.Array, num_members: int, num: int) -> np.ndarray:
+  """The first samples of each member [M, num, ...]."""
+  parts = [np.asarray(samples)[:num_members, :count] for samples, count in stream(state.members.ema, rngs, num)]
+  return np.concatenate(parts, axis=1)
+
+
+def _write_samples(store: Store, stream: Callable, state: PopulationState, num_members: int,
+                   shape: tuple[int, ...]) -> None:
+  """The last samples of each member, as bytes or points; this file is also the sign that all is done."""
+  rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'samples'))(state.members.rng)
+  samples = _first_samples(stream, state, rngs, num_members, KEPT_IMAGES if len(shape) == 3 else KEPT_POINTS)
+  buffer = io.BytesIO()
+  np.savez_compressed(buffer, samples=images.to_uint8(samples) if len(shape) == 3 else samples)
+  write(store.root / SAMPLES, buffer.getvalue())
+
+
+def _line(row: Row, num_steps: int, num: int) -> str:
+  """A line for the console: how far, how fast, how many are well, and the spread of the scores."""
+  parts = [f'step {row["step"]:>{len(str(num_steps))}}/{num_steps}', f'{sum(row["alive"])}/{num} going on']
+  if math.isfinite(rate := row.get('time/steps_per_sec', math.nan)):
+    seconds = (num_steps - row['step']) / max(rate, 1e-9)
+    parts.append(f'{rate * num:,.0f} member-steps/s, {seconds / 60:.1f} min to go')
+  for name, values in [item for item in row.items() if item[0].startswith('eval/')][:SHOWN_SCORES]:
+    if (known := [value for value in values if value is not None]):
+      parts.append(f'{name[5:]} {np.median(known):.4g} ({min(known):.4g} to {max(known):.4g})')
+  if 'health/verdict' in row and (kinds := [kind for kind in row['health/verdict'] if kind]):
+    parts.append(', '.join(f'{kinds.count(kind)} {kind}' for kind in dict.fromkeys(kinds)))
+  return '  '.join(parts)
