@@ -237,14 +237,14 @@ def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def unflatten(flat: dict[str, Any]) -> ml_collections.ConfigDict:
   """The configuration that a run directory holds.
 
+  Fields that came later than the run have their defaults, which leave everything as it was before them.
+
   Raises:
-    ConfigError: if it does not have exactly the fields of this version.
+    ConfigError: if it has fields that this version does not know.
   """
   config = base_config()
-  known = flatten(config)
-  if set(flat) != set(known):
-    differing = sorted(set(flat) ^ set(known))
-    raise ConfigError(f'this run was written by another version of the code; fields that differ: {differing}')
+  if unknown := sorted(set(flat) - set(flatten(config))):
+    raise ConfigError(f'this run was written by another version of the code; fields unknown to this one: {unknown}')
   apply_overrides(config, flat)
   return config
 

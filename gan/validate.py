@@ -75,7 +75,8 @@ _NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'train.patien
 _FRACTIONS = ('loss.label_smoothing', 'loss.label_flip', 'train.ema_decay', 'penalty.lecam_decay',
               *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('b1', 'b2')))
 _MAY_BE_INFINITE = ('loss.alpha_disc', 'loss.alpha_gen')
-_AT_LEAST_ONE_IF_SET = ('model.gen.layers', 'model.disc.layers')
+_AT_LEAST_ONE_IF_SET = ('model.gen.layers', 'model.disc.layers', 'model.gen.blocks', 'model.disc.blocks',
+                        'model.disc.pieces')
 
 
 def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
@@ -160,7 +161,7 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield 'data.name=folder needs --config.data.path=<directory of images>'
   if config.data.path and config.data.name != 'folder':
     yield f'data.path={config.data.path!r} does nothing for data.name={config.data.name}; use data.name=folder'
-  if config.train.batch_size == 1 and 'dcgan' in (config.model.gen.name, config.model.disc.name):
+  if config.train.batch_size == 1 and {'dcgan', 'pacgan'} & {config.model.gen.name, config.model.disc.name}:
     yield 'train.batch_size=1 leaves batch norm nothing to compare; use at least 2'
 
 

@@ -61,15 +61,14 @@ def compare(x: Arm, y: Arm, *, higher_is_better: bool) -> Comparison:
   The p-value is that of the test of ranks, in which failed runs count. It alone decides whether a difference is
   claimed; the intervals say how large it may be.
   """
-  pair = shared_runs(x, y)
-  differences = differences_given_success(x, y)
-  spread = differences is not None and len(differences) > 1 and np.std(differences, ddof=1)
+  pair, differences, difference = shared_runs(x, y), differences_given_success(x, y), difference_given_success(x, y)
+  spread = pair and difference.method not in ('none', 'range') and float(np.std(differences, ddof=1))
   p = improvement_test(x, y, higher_is_better=higher_is_better)
   return Comparison(
       x.name, y.name, higher_is_better, pair is not None,
       len(pair[0].seeds) if pair else min(len(x.seeds), len(y.seeds)),
-      success_rate(x), success_rate(y), success_difference(x, y), difference_given_success(x, y),
-      detectable_difference(float(spread), len(differences)) if spread else None,
+      success_rate(x), success_rate(y), success_difference(x, y), difference,
+      detectable_difference(spread, len(differences)) if spread else None,
       probability_of_improvement(x, y, higher_is_better=higher_is_better), p, p)
 
 

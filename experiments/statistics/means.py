@@ -1,12 +1,24 @@
 """Means given success, and their differences between two arms.
 
-Which interval, was decided by measuring how often each one covers (tests/experiments/test_statistics_coverage.py).
-Of n = 16 and 32 values, in %, from 10,000 samples each:
+Which interval it is was decided by how often each one covered the truth, in % of 4,000 samples of 16 / of 32 values
+(* at `expanded_level`; the one in use is marked +):
 
-TABLE
+                                                  Student's t   percentile *   BCa        BCa *      bootstrap-t
+  one arm: normal                                   95 / 94       94 / 94      92 / 93    94 / 94 +    94 / 95
+    lognormal, sigma 0.5 (skewness 1.8)             92 / 93       92 / 93      90 / 92    93 / 93 +    94 / 94
+    lognormal, sigma 1 (skewness 6.2)               85 / 88       86 / 89      85 / 89    88 / 90 +    91 / 92
+    5, 6, 7 or 8 modes (5, 10, 25, 60%)             92 / 93       93 / 93      92 / 94    95 / 95 +    95 / 96
+  differences: lognormal, 0.5, correlated           95 / 95 +     94 / 94      89 / 91    92 / 92      93 / 93
+    lognormal, 0.5 and 0.3                          94 / 94 +     94 / 94      90 / 92    93 / 93      94 / 94
+    lognormal, 1 and 1                              96 / 96 +     93 / 93      85 / 88    89 / 89      90 / 91
+    lognormal, 1 and 0.5                            86 / 89 +     87 / 89      84 / 89    87 / 90      89 / 91
+    7 or 8 modes (8 in 75% and 90%)                 95 / 95 +     95 / 94      90 / 93    94 / 94      93 / 95
+
+So these are 95% intervals to within 3% from 16 runs on, but not where one arm has extreme outliers: there they cover in
+86 to 88% with 16, 92% with 64 to 128. No method repairs that, and the bootstrap-t, which comes closest, is infinite for
+counts of modes. Such metrics are better compared by ranks, or by their logarithm.
 """
 
-import math
 import warnings
 
 import numpy as np
@@ -66,8 +78,8 @@ def differences_given_success(x: Arm, y: Arm) -> np.ndarray | None:
 def mean_interval(values: np.ndarray, resamples: int = RESAMPLES) -> Interval:
   """Mean of one arm's values [N] with a BCa bootstrap interval (Efron 1987), at `expanded_level`.
 
-  Values of one arm are often skewed, which BCa corrects for; where the bootstrap cannot work there is another way or
-  the range, and a note.
+  Values of one arm are often skewed, which BCa corrects for. Where it cannot work there is another way, or the range,
+  and a note: one value, few values, equal values, two distinct values.
   """
   special = _special_case(values, 'values')
   if special:
@@ -85,7 +97,7 @@ def difference_interval(differences: np.ndarray) -> Interval:
   """Mean of paired differences [N] with Student's t interval.
 
   Differences of two arms are nearly symmetric, whatever the arms are. There BCa has nothing to correct, and its
-  estimate of the skewness adds noise.
+  estimate of the skewness is noise. `power.detectable_difference` belongs to this interval.
   """
   special = _special_case(differences, 'differences')
   if special:

@@ -1,7 +1,8 @@
 """How small a difference so many seeds can show, and how many seeds a difference needs.
 
-For a two-sided paired t-test; the rank test of `improvement_test` needs about 5% more pairs if values are normal, and
-fewer if they have long tails.
+For a two-sided paired t-test. Where that has a power of 80% with 16 pairs, `ranks.improvement_test` was measured to
+have 80, 76 and 73% for normal values with a correlation of 0, 0.5 and 0.8 between the arms. For skewed values it is
+the other way round: about 75% where the t-test has 50 to 60%.
 """
 
 import bisect

@@ -27,14 +27,12 @@ def _better(c: Comparison) -> str:
   odds = c.improvement if x_wins else _mirrored(c.improvement, 1.0)
   evidence = f'{_p(c)}; probability of improvement {_number(odds.value)}, {_ends(odds)}'
   told = f'{winner} is better than {loser}'
-  if not gain.count:
-    return f'{told} in rank ({evidence}); means cannot be compared, {_pairs(c)}'
   if gain.count < MIN_PAIRS:
     return f'{told} in rank ({evidence}); too few seeds to compare means, {_pairs(c)}'
   if gain.low > 0.0:
     return f'{told} by {_number(gain.value)} ({_ends(gain)}, {_pairs(c)}; {evidence})'
   if gain.high < 0.0:
-    return (f'{told} in rank ({evidence}), but where it succeeds it is worse by {_number(-gain.value)} '
+    return (f'{told} in rank ({evidence}), but where both succeed it is worse by {_number(-gain.value)} '
             f'({_ends(_mirrored(gain))}, {_pairs(c)})')
   return (f'{told} in rank ({evidence}); no difference of means shown (better by {_number(gain.value)}, '
           f'{_ends(gain)}, {_pairs(c)})')
@@ -43,7 +41,7 @@ def _better(c: Comparison) -> str:
 def _no_difference(c: Comparison) -> str:
   told = f'no difference shown between {c.x} and {c.y}'
   if c.difference.count < MIN_PAIRS:
-    return f'{told} ({_p(c)}; too few seeds to compare means, {_pairs(c)})'
+    return f'{told} in rank ({_p(c)}; too few seeds to compare means, {_pairs(c)})'
   details = [f'difference {_number(c.difference.value)}, {_ends(c.difference)}, {_pairs(c)}', _p(c)]
   if c.difference.leaves_out(0.0):
     details.append('the interval leaves out 0, but ranks do not bear it out')
@@ -53,10 +51,10 @@ def _no_difference(c: Comparison) -> str:
 
 
 def _success(c: Comparison) -> str:
-  """'' where both arms succeed equally often."""
+  """'' where both arms succeed equally often, unless that is never."""
   x, y, difference = c.success_x, c.success_y, c.success_difference
   if x.value == y.value:
-    return ''
+    return '' if x.value else f'; none of {x.count} and {y.count} runs succeeds'
   counts = (f'{c.x} succeeds in {round(x.value * x.count)} of {x.count} runs, {c.y} in {round(y.value * y.count)} of '
             f'{y.count}')
   return f'; {counts} (difference {_number(difference.value)}, {_ends(difference)})'
@@ -66,7 +64,8 @@ def _pairs(c: Comparison) -> str:
   """'16 pairs', or how many of them could be used."""
   count = c.difference.count
   if not c.paired:
-    return f'given success, at least {count} runs each, no shared seeds'
+    given = 'given success: ' if min(c.success_x.value, c.success_y.value) < 1.0 else ''
+    return f'{given}{count} runs or more of each, no shared seeds'
   return f'{count} pairs' if count == c.count else f'given success of both: {count} of {c.count} pairs'
 
 
@@ -87,4 +86,4 @@ def _mirrored(interval: Interval, total: float = 0.0) -> Interval:
 
 
 def _number(value: float) -> str:
-  return f'{value:.3g}' if abs(value) < 1e3 else f'{value:.0f}'
+  return f'{value + 0.0:.3g}' if abs(value) < 1e3 else f'{value:.0f}'  # + 0.0: never '-0'.

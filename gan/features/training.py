@@ -125,7 +125,7 @@ def _fit(num_classes: int, images: np.ndarray, labels: np.ndarray, mirror: bool,
   opt_state, step = tx.init(weights['params']), _make_step(net, tx)
   rng = np.random.default_rng(SEED)
   order = np.concatenate([rng.permutation(n) for _ in range(-(-steps * BATCH // n))])
-  with tqdm(total=steps, desc=title, unit='step', disable=not title, leave=False) as bar:
+  with tqdm(total=steps, desc=title, unit='step', disable=None if title else True, leave=False) as bar:
     for i in range(steps):  # One call for each step: a batch takes so long that calls do not count.
       chosen = order[i * BATCH:(i + 1) * BATCH]
       weights, opt_state, loss = step(weights, opt_state, _augmented(images[chosen], mirror, rng), labels[chosen])

@@ -7,11 +7,12 @@ import pytest
 from jax import lax
 
 from gan.models import convolution
-from gan.models.convolution import MIN_WINOGRAD_CHANNELS, strided_conv, transposed_conv
+from gan.models.convolution import MIN_WINOGRAD_CHANNELS, conv3x3, strided_conv, transposed_conv
 
 FEW, MANY = 2, MIN_WINOGRAD_CHANNELS // 4  # Patches below, Winograd from here on.
 # Channels of the image, height, width: odd and even halves, down to one block.
 SHAPES = [(FEW, 2, 2), (FEW, 6, 4), (MANY, 2, 2), (MANY, 4, 6), (MANY, 6, 8)]
+SHAPES_3X3 = [(1, 1, 1), (FEW, 1, 4), (FEW, 5, 2), (MANY, 6, 7)]
 
 
 def xla_strided(x, kernel):
@@ -43,6 +44,25 @@ def numpy_transposed(x, kernel, weights):
   return y, dx, dkernel.swapaxes(2, 3)
 
 
+def xla_3x3(x, kernel):
+  return lax.conv_general_dilated(x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+                                  precision='highest')
+
+
+def numpy_3x3(x, kernel, weights):
+  """As `numpy_strided`, for 3x3 and stride 1."""
+  x, kernel, weights = (np.asarray(a, np.float64) for a in (x, kernel, weights))
+  padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  y, dx, dkernel = np.zeros_like(weights), np.zeros_like(padded), np.zeros_like(kernel)
+  for a in range(3):
+    for b in range(3):
+      seen = (slice(None), slice(a, a + x.shape[1]), slice(b, b + x.shape[2]))
+      y += padded[seen] @ kernel[a, b]
+      dx[seen] += weights @ kernel[a, b].T
+      dkernel[a, b] = np.einsum('nijc,nijo->co', padded[seen], weights)
+  return y, dx[:, 1:-1, 1:-1], dkernel
+
+
 def arrays(*shapes, seed=0):
   rng = np.random.default_rng(seed)
   return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
@@ -60,15 +80,18 @@ def assert_close(ours, theirs):
 
 def arguments(function, channels, height, width):
   """Input, kernel and weights of the output, where the larger image has `channels` of [height, width]."""
+  if function is conv3x3:
+    return arrays((3, height, width, channels), (3, 3, channels, 5), (3, height, width, 5))
   large, small = (3, height, width, channels), (3, height // 2, width // 2, 5)
   if function is strided_conv:
     return arrays(large, (4, 4, channels, 5), small)
   return arrays(small, (4, 4, 5, channels), large)
 
 
-@pytest.mark.parametrize(('function', 'reference'),
-                         [(strided_conv, numpy_strided), (transposed_conv, numpy_transposed)])
-@pytest.mark.parametrize(('channels', 'height', 'width'), SHAPES)
+@pytest.mark.parametrize(('function', 'reference', 'channels', 'height', 'width'), [
+    *((function, reference, *shape) for function, reference in ((strided_conv, numpy_strided),
+                                                                (transposed_conv, numpy_transposed))
+      for shape in SHAPES), *((conv3x3, numpy_3x3, *shape) for shape in SHAPES_3X3)])
 def test_value_and_gradients_equal_the_definition(function, reference, channels, height, width):
   args = arguments(function, channels, height, width)
   for ours, theirs in zip(value_and_gradients(function, *args), reference(*args), strict=True):
@@ -76,7 +99,8 @@ def test_value_and_gradients_equal_the_definition(function, reference, channels,
     assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(('reference', 'function'), [(xla_strided, strided_conv), (xla_transposed, transposed_conv)])
+@pytest.mark.parametrize(('reference', 'function'), [(xla_strided, strided_conv), (xla_transposed, transposed_conv),
+                                                     (xla_3x3, conv3x3)])
 def test_value_and_gradients_equal_xla(reference, function):
   args = arguments(function, MANY, 6, 4)
   for ours, theirs in zip(value_and_gradients(function, *args), value_and_gradients(reference, *args), strict=True):
@@ -106,7 +130,7 @@ def test_both_forms_are_tested(monkeypatch):
 
 CASES = [pytest.param(function, reference, channels, id=f'{function.__name__}-{channels}')
          for function, reference in ((strided_conv, numpy_strided), (transposed_conv, numpy_transposed))
-         for channels in (FEW, MANY)]
+         for channels in (FEW, MANY)] + [pytest.param(conv3x3, numpy_3x3, FEW, id='conv3x3')]
 
 
 @pytest.mark.parametrize(('function', 'reference', 'channels'), CASES)
@@ -155,3 +179,9 @@ def test_strided_refuses(x, kernel):
 def test_transposed_refuses(x, kernel):
   with pytest.raises(ValueError, match='transposed_conv needs a kernel'):
     transposed_conv(jnp.zeros(x), jnp.zeros(kernel))
+
+
+@pytest.mark.parametrize(('x', 'kernel'), [((1, 4, 4, 2), (4, 4, 2, 5)), ((1, 4, 4, 3), (3, 3, 2, 5))])
+def test_3x3_refuses(x, kernel):
+  with pytest.raises(ValueError, match='conv3x3 needs a kernel'):
+    conv3x3(jnp.zeros(x), jnp.zeros(kernel))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan.models import MODELS, dcgan, get_model, layers
+from gan.models import MODELS, dcgan, get_model, layers, resnet
 
 IMAGES = [(size, size, channels) for size in dcgan.IMAGE_SIZES for channels in (1, 3)]
-CASES = [('dcgan', shape) for shape in IMAGES] + [('vanilla', (28, 28, 1)), ('vanilla', (16, 16, 3)), ('mlp', (2,))]
+CASES = [(name, shape) for name in ('dcgan', 'resnet') for shape in IMAGES] + [
+    ('vanilla', (28, 28, 1)), ('vanilla', (16, 16, 3)), ('mlp', (2,)), ('pacgan', (2,))]
 
 
 def leaves(tree):
@@ -44,16 +45,19 @@ def test_shapes_and_dtypes(name, shape, train):
   assert {leaf.dtype for leaf in jax.tree.leaves((samples, logits, gen_params, disc_params))} == {jnp.dtype('float32')}
 
 
-@pytest.mark.parametrize('net', [dcgan.Generator(16, 1, width=4, dtype=jnp.bfloat16),
-                                 dcgan.Discriminator(16, width=4, dtype=jnp.bfloat16)])
-def test_half_precision_is_for_computation_only(net):
-  x = jnp.zeros((2, 7) if isinstance(net, dcgan.Generator) else (2, 16, 16, 1))
+@pytest.mark.parametrize('module', [dcgan, resnet])
+@pytest.mark.parametrize('player', ['gen', 'disc'])
+def test_half_precision_is_for_computation_only(module, player):
+  settings = {'width': 4, 'dtype': jnp.bfloat16}
+  net = module.Generator(16, 1, **settings) if player == 'gen' else module.Discriminator(16, **settings)
+  x = jnp.zeros((2, 7) if player == 'gen' else (2, 16, 16, 1))
   out, variables = jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), x, train=True))
   assert {leaf.dtype for leaf in jax.tree.leaves((out, variables))} == {jnp.dtype('float32')}
 
 
 @pytest.mark.parametrize(('name', 'shape', 'bounded'), [('dcgan', (16, 16, 1), True), ('vanilla', (4, 4, 1), True),
-                                                        ('mlp', (2,), False)])
+                                                        ('mlp', (2,), False), ('resnet', (16, 16, 1), True),
+                                                        ('pacgan', (2,), False)])
 def test_images_are_bounded_and_points_are_not(name, shape, bounded):
   gen = get_model('gen', name, shape, width=4)
   z = 10.0 * jax.random.normal(jax.random.key(1), (8, 7))
@@ -103,6 +107,51 @@ def test_initial_weights_of_dcgan(player):
   assert any(name.endswith('scale') for name in params)
 
 
+@pytest.mark.parametrize(('name', 'shape'), [('resnet', (16, 16, 1)), ('resnet', (32, 32, 3)), ('pacgan', (2,))])
+def test_the_first_samples_and_slopes_are_neither_nothing_nor_too_large(name, shape):
+  """No sample is saturated, and there is a slope for the generator to follow."""
+  gen, disc = (get_model(player, name, shape, width=16) for player in ('gen', 'disc'))
+  z = np.random.default_rng(0).normal(size=(16, 20)).astype(np.float32)
+
+  @jax.jit
+  def run():
+    samples = gen.init_with_output(jax.random.key(1), z, train=True)[0]
+    variables = disc.init(jax.random.key(2), samples, train=True)
+    logits, pull = jax.vjp(lambda x: disc.apply(variables, x, train=True), samples)
+    return samples, logits, pull(jnp.ones_like(logits))[0]
+
+  samples, logits, slopes = run()
+  assert 0.05 < np.std(samples) < 0.9
+  assert np.isfinite(logits).all()
+  assert np.abs(logits).max() < 10.0
+  assert (np.abs(slopes).max(axis=tuple(range(1, slopes.ndim))) > 1e-9).all()
+
+
+@pytest.mark.parametrize(('name', 'shape'), [('resnet', (16, 16, 1)), ('pacgan', (2,))])
+@pytest.mark.parametrize('player', ['gen', 'disc'])
+def test_a_population_of_parameters_equals_each_alone(name, shape, player):
+  """Outputs, and the slope of parameters, under `vmap` over parameters and one by one."""
+  net = get_model(player, name, shape, width=4)
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(6, 3) if player == 'gen' else (6, *shape)).astype(np.float32)
+  shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), x, train=True))
+  members = jax.tree.map(lambda leaf: 0.5 * rng.normal(size=(3, *leaf.shape)).astype(np.float32), shapes['params'])
+  stats = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), {k: v for k, v in shapes.items() if k != 'params'})
+
+  def value_and_slope(params):
+    def value(params):
+      out = net.apply({'params': params, **stats}, x, train=True, mutable=['batch_stats'])[0]
+      return jnp.sum(jnp.sin(out)), out
+    return jax.value_and_grad(value, has_aux=True)(params)
+
+  together, alone = jax.jit(jax.vmap(value_and_slope))(members), jax.jit(value_and_slope)
+  for i in range(3):
+    each = alone(jax.tree.map(lambda leaf, i=i: leaf[i], members))
+    for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(each), strict=True):
+      np.testing.assert_allclose(a[i], b, rtol=0, atol=1e-4 * np.abs(b).max())
+  assert np.ptp(together[0][1], axis=0).max() > 1e-2  # They differ.
+
+
 def test_batch_norm_normalises_over_the_batch_and_keeps_running_statistics():
   norm = layers.BatchNorm()
   x = np.random.default_rng(0).normal(3.0, 2.0, (64, 4, 4, 5)).astype(np.float32)
@@ -136,11 +185,13 @@ def test_without_batch_norm_samples_are_judged_one_by_one():
 
 
 def test_unknown_names_and_sizes():
-  with pytest.raises(ValueError, match=r"'dcgann' is unknown; known: dcgan, dirac, linear_quadratic, mlp, vanilla"):
+  known = "'dcgann' is unknown; known: dcgan, dirac, linear_quadratic, mlp, pacgan, resnet, vanilla"
+  with pytest.raises(ValueError, match=known):
     get_model('gen', 'dcgann', (16, 16, 1))
-  for player, x in (('gen', (2, 7)), ('disc', (2, 28, 28, 1))):
-    with pytest.raises(ValueError, match=r'image_size=28: DCGAN is built for 16, 32, 64 pixels'):
-      get_model(player, 'dcgan', (28, 28, 1)).init(jax.random.key(0), jnp.zeros(x), train=True)
+  for name, title in (('dcgan', 'DCGAN'), ('resnet', 'the ResNet')):
+    for player, x in (('gen', (2, 7)), ('disc', (2, 28, 28, 1))):
+      with pytest.raises(ValueError, match=f'image_size=28: {title} is built for 16, 32, 64 pixels'):
+        get_model(player, name, (28, 28, 1)).init(jax.random.key(0), jnp.zeros(x), train=True)
 
 
 def test_settings_of_the_table_are_those_of_the_modules():
