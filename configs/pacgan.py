@@ -13,7 +13,7 @@ samples and is therefore 100 pac.
 What differs: points are drawn afresh where theirs come from 100,000 fixed ones, and batch norm sees all 100 pac
 samples together (gan/models/pacgan.py). Published: 10 trials, the modes and the share of good samples among 2,500.
 
-Cost and result: not measured.
+Cost and result: not measured. Speed on two CPU cores (Intel Xeon) beside other work: 95 steps/s, and 69 with pac=4.
 """
 
 import ml_collections

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 
 from experiments.plan import Plan, load_plan
+from gan import environment
 from gan.paths import open_path
 from gan.population.run import is_finished, run
 
@@ -81,8 +82,9 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
   """
   import ray  # Optional, and slow to import.
   if not ray.is_initialized():
-    ray.init(address=address, runtime_env={'working_dir': '.', 'excludes': NOT_SHIPPED} if address else None,
-             log_to_driver=False)
+    commit = environment.describe([], deterministic=False)['git_commit']
+    shipped = {'working_dir': '.', 'excludes': NOT_SHIPPED, 'env_vars': {environment.SHIPPED_COMMIT: commit}}
+    ray.init(address=address, runtime_env=shipped if address else None, log_to_driver=False)
   resources = {'TPU': needs.tpus} if needs.tpus else None
   train = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, resources=resources, max_retries=RETRIES)(_task)
   waiting = {train.remote(workdir, group.name, argv, needs.devices_per_member): group for group in plan.groups}

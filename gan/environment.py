@@ -11,6 +11,7 @@ import jax
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ml-collections', 'tensorflow-datasets',
             'grain', 'pillow', 'scikit-learn')
+SHIPPED_COMMIT = 'GAN_GIT_COMMIT'   # Where the code was shipped without its history, whoever shipped it says.
 # What may differ between two parts of a run that are one bit for bit.
 INFORMATIVE = ('argv', 'git_commit', 'git_dirty')
 
@@ -20,7 +21,7 @@ def describe(argv: list[str], deterministic: bool) -> dict[str, Any]:
   device = jax.devices()[0]
   return {
       'argv': argv,
-      'git_commit': _git('rev-parse', 'HEAD'),
+      'git_commit': _git('rev-parse', 'HEAD') or os.environ.get(SHIPPED_COMMIT, ''),
       'git_dirty': bool(_git('status', '--porcelain', '--untracked-files=no')),
       'python': platform.python_version(),
       'platform': device.platform,

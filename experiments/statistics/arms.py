@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95           # Of every interval.
-RESAMPLES = 9_999      # Of every bootstrap, always the same ones: their noise is 2% of an interval's width.
+RESAMPLES = 9_999      # Of every bootstrap, always the same ones: their noise is 1% of an interval's width.
 SEED = 0
 MIN_RUNS = 5           # With fewer, the quantiles of a bootstrap are simply the smallest and the largest value.
 

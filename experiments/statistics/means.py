@@ -16,7 +16,9 @@ Which interval it is was decided by how often each one covered the truth, in % o
 
 So these are 95% intervals to within 3% from 16 runs on, but not where one arm has extreme outliers: there they cover in
 86 to 88% with 16, 92% with 64 to 128. No method repairs that, and the bootstrap-t, which comes closest, is infinite for
-counts of modes. Such metrics are better compared by ranks, or by their logarithm.
+counts of modes. Such metrics are better compared by ranks, or by their logarithm. With two values, 7 or 8 modes, BCa
+covers in 92 to 99.8%: too wide rather than too narrow. (Wilson's interval for the share of the higher value would be
+right then. It is far too narrow where there is a third, rare value that has not been seen yet: a collapsed run.)
 """
 
 import warnings
@@ -36,7 +38,6 @@ from experiments.statistics.arms import (
     unknown,
     value_range,
 )
-from experiments.statistics.rates import wilson
 
 
 def mean_given_success(arm: Arm) -> Interval:
@@ -79,7 +80,7 @@ def mean_interval(values: np.ndarray, resamples: int = RESAMPLES) -> Interval:
   """Mean of one arm's values [N] with a BCa bootstrap interval (Efron 1987), at `expanded_level`.
 
   Values of one arm are often skewed, which BCa corrects for. Where it cannot work there is another way, or the range,
-  and a note: one value, few values, equal values, two distinct values.
+  and a note: one value, few values, equal values.
   """
   special = _special_case(values, 'values')
   if special:
@@ -97,11 +98,14 @@ def difference_interval(differences: np.ndarray) -> Interval:
   """Mean of paired differences [N] with Student's t interval.
 
   Differences of two arms are nearly symmetric, whatever the arms are. There BCa has nothing to correct, and its
-  estimate of the skewness is noise. `power.detectable_difference` belongs to this interval.
+  estimate of the skewness is noise. `power.detectable_difference` belongs to this interval. Only where one arm is
+  always the same, so that there are two distinct differences, is it as with the values of one arm.
   """
   special = _special_case(differences, 'differences')
   if special:
     return special
+  if _levels(differences) == 2 and len(differences) >= MIN_RUNS:
+    return mean_interval(differences)
   low, high = stats.ttest_1samp(differences, 0.0).confidence_interval(LEVEL)
   return Interval(float(np.mean(differences)), float(low), float(high), len(differences), "Student's t")
 
@@ -130,11 +134,6 @@ def _special_case(values: np.ndarray, what: str) -> Interval | None:
     return value_range(values, f'one of the {what} only: no interval')
   if levels == 1:
     return value_range(values, f'all {count} {what} are equal: their range, no interval')
-  if levels == 2 and count >= MIN_RUNS:  # The mean is a matter of how often the higher one occurs.
-    low, high = float(np.min(values)), float(np.max(values))
-    share = wilson(int((values > (low + high) / 2).sum()), count)
-    return Interval(float(np.mean(values)), low + (high - low) * share.low, low + (high - low) * share.high, count,
-                    'Wilson', f'two distinct {what}: from the share of the higher one')
   return None
 
 

@@ -1,0 +1,66 @@
+"""The Ray executor on a real cluster of two nodes on this machine, a worker killed in the middle."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import runs
+from tests.experiments.test_run import SWEEP, without_clock
+
+pytest.importorskip('ray', reason='ray is absent: see requirements-ray.txt')
+# In a process of its own: the cluster is started there, and with it ends.
+DRIVER = '''
+import os, sys
+os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
+from ray.cluster_utils import Cluster
+cluster = Cluster()
+for _ in range(2):
+  cluster.add_node(num_cpus=1)
+try:
+  import ray
+  import runpy
+  sys.argv = ['experiments.run', *sys.argv[1:], '--executor=ray', f'--address={cluster.address}']
+  runpy.run_module('experiments.run', run_name='__main__', alter_sys=True)
+finally:
+  ray.shutdown()
+  cluster.shutdown()
+'''
+
+
+def workers():
+  """Process ids of Ray workers that are training a population."""
+  found = []
+  for entry in Path('/proc').glob('[0-9]*/cmdline'):
+    try:
+      if entry.read_bytes().startswith(b'ray::') and b'_task' in entry.read_bytes():
+        found.append(int(entry.parent.name))
+    except OSError:
+      continue  # It has ended meanwhile.
+  return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='looks for workers in /proc')
+def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path):
+  import subprocess
+  sweep, local, cluster = tmp_path / 'tiny.py', tmp_path / 'local', tmp_path / 'cluster'
+  sweep.write_text(SWEEP)
+  env = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=1', 'PYTHONPATH': str(runs.ROOT)}
+  process = subprocess.Popen([sys.executable, '-c', DRIVER, f'--sweep={sweep}', f'--workdir={cluster}'], cwd=runs.ROOT,
+                             env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+  deadline, killed = time.monotonic() + 240, 0
+  while process.poll() is None and time.monotonic() < deadline:
+    if not killed and any(cluster.glob('populations/*/metrics/*.jsonl')):
+      for pid in workers()[:1]:
+        os.kill(pid, signal.SIGKILL)
+        killed += 1
+    time.sleep(0.01)
+  output, _ = process.communicate(timeout=60)
+  assert process.returncode == 0, output
+  assert killed == 1, output
+  code, _, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={local}')
+  assert code == 0, stderr
+  assert without_clock(cluster) == without_clock(local)

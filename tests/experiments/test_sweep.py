@@ -1,0 +1,99 @@
+"""Sweeps: combinators against their definitions, stable ids, and what is refused before anything starts."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.sweep import SweepError, chain, fix, load_sweep, make_run, param, product, sample, zip_
+
+lists = st.lists(st.integers(), max_size=4)
+
+
+@given(lists, lists, lists)
+def test_product_is_every_combination_in_order(a, b, c):
+  found = product(param('x', a), param('y', b), param('z', c))
+  assert [(run['x'], run['y'], run['z']) for run in found] == list(itertools.product(a, b, c))
+
+
+@given(lists)
+def test_zip_and_chain(values):
+  assert zip_(param('x', values), param('y', reversed(values))) == [
+      {'x': x, 'y': y} for x, y in zip(values, reversed(values), strict=True)]
+  assert chain(param('x', values), fix({'y': 1})) == [*({'x': x} for x in values), {'y': 1}]
+
+
+def test_combinations_that_make_no_sense():
+  with pytest.raises(SweepError, match='x is set twice, to 1 and to 2'):
+    product(fix({'x': 1}), fix({'x': 2}))
+  with pytest.raises(SweepError, match='equal length; these have 1, 2'):
+    zip_(param('x', [1]), param('y', [1, 2]))
+  with pytest.raises(SweepError, match='needs low < high, both positive'):
+    sample('x', 0.0, 1.0, 3, log=True)
+
+
+def test_samples_are_the_same_every_time_and_independent():
+  one = [run['lr'] for run in sample('lr', 1e-5, 1e-1, 2_000, log=True)]
+  assert one == [run['lr'] for run in sample('lr', 1e-5, 1e-1, 2_000, log=True)]
+  assert one[:5] == [run['lr'] for run in sample('lr', 1e-5, 1e-1, 5, log=True)]
+  assert all(1e-5 <= value <= 1e-1 for value in one)
+  assert 0.23 < sum(value < 1e-4 for value in one) / 2_000 < 0.27  # A quarter of the decades.
+  other = [run['b1'] for run in sample('b1', 0.0, 1.0, 2_000)]
+  assert abs(sum(value > 0.5 for value in other) - 1_000) < 100
+  assert one != [run['lr'] for run in sample('lr', 1e-5, 1e-1, 2_000, log=True, seed=1)]
+
+
+def test_ids_depend_on_what_is_run_alone():
+  run = make_run({'loss.name': 'hinge', 'seed': 3}, 'configs/toy.py:ring')
+  assert run.id == make_run({'seed': 3, 'loss.name': 'hinge'}, 'configs/toy.py:ring').id
+  assert run.id == make_run({'seed': 3, 'loss.name': 'hinge', 'config': 'configs/toy.py:ring'}, 'configs/dirac.py').id
+  assert run.id != make_run({'loss.name': 'hinge', 'seed': 4}, 'configs/toy.py:ring').id
+  assert run.id != make_run({'loss.name': 'hinge', 'seed': 3}, 'configs/toy.py:grid').id
+  assert run.command == 'python -m gan.main --config=configs/toy.py:ring --config.loss.name=hinge --config.seed=3'
+  assert run.config.loss.name == 'hinge'
+
+
+def write(path, body, config='configs/toy.py:ring'):
+  path.write_text(f'from experiments.sweep import *\nCONFIG = {config!r}\ndef sweep(size="small"):\n  {body}\n')
+  return str(path)
+
+
+def test_a_sweep_is_loaded_with_its_argument(tmp_path):
+  path = write(tmp_path / 's.py', 'return param("seed", range({"small": 2, "full": 5}[size]))')
+  assert len(load_sweep(path).runs) == 2
+  sweep = load_sweep(f'{path}:full')
+  assert sweep.name == 's_full'
+  assert [run.config.seed for run in sweep.runs] == list(range(5))
+  with pytest.raises(SweepError, match="knows no 'big'"):
+    load_sweep(f'{path}:big')
+
+
+@pytest.mark.parametrize(('body', 'message'), [
+    ('return []', 'is empty'),
+    ('return param("loss.nam", ["hinge"])', r'loss.nam: no such field.*did you mean loss.name'),
+    ('return param("loss.name", ["hing"])', 'did you mean hinge'),
+    ('return param("seed", [1, 2, 1])', 'runs 0 and 2 are the same: seed=1'),
+    ('return param("train.batch_size", [-1])', 'must be positive'),
+    ('return param("train.batch_size", ["many"])', 'run 0, train.batch_size=many'),
+    ('return param("config", ["configs/nothing.py"])', 'no such file'),
+    ('syntax error', 'cannot be loaded')])
+def test_what_cannot_be_run_is_refused_at_once(tmp_path, body, message):
+  with pytest.raises(SweepError, match=message):
+    load_sweep(write(tmp_path / 's.py', body))
+
+
+def test_all_problems_are_told_together(tmp_path):
+  path = write(tmp_path / 's.py', 'return [{"loss.nam": 1}, {"loss.name": "hing"}, {"seed": 1}]')
+  with pytest.raises(SweepError, match=r'has 2 problem\(s\)') as error:
+    load_sweep(path)
+  assert 'did you mean loss.name' in str(error.value)
+  assert 'did you mean hinge' in str(error.value)
+
+
+def test_a_file_that_is_no_sweep(tmp_path):
+  with pytest.raises(SweepError, match='no such file'):
+    load_sweep(str(tmp_path / 'nowhere.py'))
+  (tmp_path / 'empty.py').write_text('')
+  with pytest.raises(SweepError, match=r'must define CONFIG and sweep\(\)'):
+    load_sweep(str(tmp_path / 'empty.py'))

@@ -1,0 +1,50 @@
+"""What is logged of a population: round trip, parts that a resume drops, and the rows of one member."""
+
+import math
+
+import pytest
+
+from gan.population.store import Store, member_rows
+from gan.report import MetricsError
+
+
+def row(step, stopped_at, **values):
+  alive = [stop == step for stop in stopped_at]
+  return {'step': step, 'alive': alive, 'stopped_at': stopped_at, 'time/elapsed_sec': float(step)} | values
+
+
+def test_round_trip(tmp_path):
+  store = Store(tmp_path)
+  rows = [row(10, [10, 10], loss=[0.1, math.inf]), row(20, [20, 12], loss=[math.nan, 1 / 3])]
+  store.write_rows(10, rows[:1])
+  store.write_rows(20, rows[1:])
+  found = store.rows()
+  assert found[0] == rows[0]
+  assert math.isnan(found[1]['loss'][0])
+  assert found[1]['loss'][1] == 1 / 3
+  store.cut_rows(10)
+  assert store.rows() == rows[:1]
+  store.cut_rows(0)
+  assert store.rows() == []
+
+
+def test_damaged_part_is_named(tmp_path):
+  store = Store(tmp_path)
+  store.write_rows(10, [row(10, [10])])
+  (tmp_path / 'metrics' / '00000020.jsonl').write_text('nonsense\n')
+  with pytest.raises(MetricsError, match=r'00000020.jsonl, line 1 is damaged'):
+    store.rows()
+
+
+def test_rows_of_a_member_end_where_it_stopped():
+  """The second member dies at step 12, between two rows, the third at a logged one."""
+  rows = [row(10, [10, 10, 10], loss=[1.0, 2.0, 3.0]),
+          row(20, [20, 12, 20], loss=[1.1, math.inf, 3.1], **{'health/verdict': [None, 'diverged', 'diverged']}),
+          row(30, [30, 12, 20], loss=[1.2, math.inf, 3.1], **{'eval/modes': [8.0, None, None]})]
+  own = [member_rows(rows, i) for i in range(3)]
+  assert [[r['step'] for r in found] for found in own] == [[10, 20, 30], [10, 12], [10, 20]]
+  assert own[0][2]['eval/modes'] == 8.0
+  assert 'eval/modes' not in own[0][1]
+  assert own[1][1] == {'step': 12, 'loss': math.inf, 'health/verdict': 'diverged', 'time/elapsed_sec': 20.0}
+  assert own[2][1]['health/verdict'] == 'diverged'
+  assert member_rows([], 0) == []
