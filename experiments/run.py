@@ -2,7 +2,7 @@ r"""Trains a sweep: as few compiled programs as there are different ones, resume
 
   python -m experiments.run --sweep=experiments/saturating_vs_nonsaturating.py --workdir=runs/sat_vs_ns
   python -m experiments.run --sweep=... --dry_run                     # runs, populations, estimated cost
-  python -m experiments.run --sweep=... --executor=ray --address=auto # a cluster, see docs/clusters.md
+  python -m experiments.run --sweep=... --executor=ray --address=auto # a cluster, see experiments/clusters
 """
 
 import time

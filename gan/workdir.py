@@ -54,7 +54,8 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
     raise WorkdirError(f'{workdir} holds checkpoints, and no {CONFIG} says of which run; '
                        'name another directory with --workdir=<path>')
   if resumed:
-    differing = configs.differing_fields(flat, _read(workdir / CONFIG))
+    theirs = configs.flatten(configs.base_config()) | _read(workdir / CONFIG)  # Of a run older than some fields.
+    differing = configs.differing_fields(flat, theirs)
     before = load_data_info(workdir)
     if not differing and before != data:
       differing = [f'{field}: {getattr(before, field)} there, {getattr(data, field)} here' for field in data._fields

@@ -16,7 +16,8 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
 
 # The longest files first, so that two workers end together; within a file the order stays.
-LONGEST = ('test_resume', 'test_multihost', 'test_dirac', 'test_mixing', 'test_parallel', 'test_main', 'test_step')
+LONGEST = ('test_resume', 'test_ray', 'test_run', 'test_multihost', 'test_dirac', 'test_mixing', 'test_parallel',
+           'test_main', 'test_step', 'test_evaluate')
 
 
 def pytest_collection_modifyitems(items):

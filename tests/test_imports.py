@@ -25,7 +25,14 @@ OURS = {
     'gan.dynamics.field': ('gan.state', 'gan.games', 'gan.rules'), 'gan.dynamics.spectrum': ('gan.dynamics.field',),
     'gan.data': ('gan.data', 'gan.randomness'), 'gan.data.prepare': ('gan.data', 'gan.cli'),
     'gan.parallel': ('gan.state',),
-    'gan.checkpoint': ('gan.state', 'gan.parallel'),
+    'gan.checkpoint': ('gan.state', 'gan.parallel', 'gan.paths'),
+    'gan.paths': ('gan.images',), 'gan.dispatch': (),
+    'gan.population': ('gan.state',), 'gan.population.program': ('gan.build', 'gan.config', 'gan.losses'),
+    'gan.population.compiled': ('gan.population', 'gan.build', 'gan.sampling', 'gan.step', 'gan.data.pipeline',
+                                'gan.parallel', 'gan.state'),
+    'gan.population.store': ('gan.config', 'gan.paths', 'gan.report'),
+    'gan.population.pictures': ('gan.images', 'gan.data.toy'),
+    'gan.population.run': ('gan',), 'gan.population.members': ('gan',),
     'gan.report': ('gan.images', 'gan.health', 'gan.scoring.records'),
     'gan.page': ('gan.images', 'gan.report', 'gan.health', 'gan.scoring.records'),
     'gan.sampling': ('gan.step', 'gan.games', 'gan.parallel', 'gan.state'),
@@ -53,10 +60,11 @@ MATHEMATICS = ('gan.losses', 'gan.penalties', 'gan.models', 'gan.state', 'gan.ra
                'gan.metrics', 'gan.step', 'gan.rules', 'gan.games', 'gan.augment', 'gan.dynamics.field',
                'gan.dynamics.spectrum', 'gan.health')
 ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.prepare', 'gan.dynamics.__main__',
-                'experiments.explain.__main__'}
+                'experiments.explain.__main__', 'experiments.run', 'experiments.extract', 'experiments.compare'}
 MAY_KNOW_CONFIGS = {'gan.config', 'gan.validate', 'gan.build', 'gan.train', 'gan.workdir',
                     'gan.dry_run', 'gan.main', 'gan.sample',
-                    'gan.evaluate', 'gan.frames', 'gan.restore', 'gan.scoring.evaluator', 'gan.scoring.samples'}
+                    'gan.evaluate', 'gan.frames', 'gan.restore', 'gan.scoring.evaluator', 'gan.scoring.samples',
+                    'gan.population.program', 'gan.population.compiled', 'gan.population.store', 'gan.population.run'}
 
 
 def belongs(module, prefixes):

@@ -126,6 +126,6 @@ def expanded_level(count: int) -> float:
   """Nominal level at which a bootstrap interval from `count` values covers as a 95% interval should.
 
   A bootstrap's spread is too small by sqrt((n - 1) / n), and its quantiles are those of a normal where those of
-  Student's t are called for (Hesterberg 2014, arXiv:1411.5279, section 5.3). 0.974 for 16 values.
+  Student's t are called for (Hesterberg 2014, arXiv:1411.5279, section 5.3). 0.972 for 16 values.
   """
   return 1.0 - 2.0 * float(stats.norm.sf(stats.t.isf((1 - LEVEL) / 2, count - 1) * math.sqrt(count / (count - 1))))

@@ -104,8 +104,6 @@ def improvement_test(x: Arm, y: Arm, *, higher_is_better: bool, resamples: int =
   pair = shared_runs(x, y)
   left, right = (arm.ranked(higher_is_better) for arm in pair or (x, y))
   runs = stats.rankdata(np.concatenate([left, right]))
-  if np.ptp(runs) == 0.0:
-    return 1.0
   if pair is None:
     return float(stats.mannwhitneyu(runs[:len(left)], runs[len(left):]).pvalue)
   return 1.0 if len(left) < 2 else _swap_test(runs, len(left), resamples)

@@ -64,4 +64,4 @@ def _square_and_add(x: Interval, y: Interval, phi: float, count: int, method: st
   value = x.value - y.value
   low = value - distance(x.value - x.low, y.high - y.value)
   high = value + distance(x.high - x.value, y.value - y.low)
-  return Interval(value, max(low, -1.0), min(high, 1.0), count, method)
+  return Interval(value, low, high, count, method)

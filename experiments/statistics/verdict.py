@@ -44,7 +44,8 @@ def _no_difference(c: Comparison) -> str:
     return f'{told} in rank ({_p(c)}; too few seeds to compare means, {_pairs(c)})'
   details = [f'difference {_number(c.difference.value)}, {_ends(c.difference)}, {_pairs(c)}', _p(c)]
   if c.difference.leaves_out(0.0):
-    details.append('the interval leaves out 0, but ranks do not bear it out')
+    details.append('the interval leaves out 0, but ' + (
+        'ranks do not bear it out' if c.p >= SIGNIFICANCE else 'knows only this one of the comparisons'))
   if c.detectable is not None:
     details.append(f'a difference of {_number(c.detectable)} would have been seen with {POWER:.0%} probability')
   return f'{told} ({"; ".join(details)})'

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import runs
-from tests.experiments.test_run import SWEEP, without_clock
+from tests.experiments.test_run import STEPS, SWEEP, without_clock
 
 pytest.importorskip('ray', reason='ray is absent: see requirements-ray.txt')
 # In a process of its own: the cluster is started there, and with it ends.
@@ -45,9 +46,8 @@ def workers():
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='looks for workers in /proc')
 def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path):
-  import subprocess
   sweep, local, cluster = tmp_path / 'tiny.py', tmp_path / 'local', tmp_path / 'cluster'
-  sweep.write_text(SWEEP)
+  sweep.write_text(SWEEP.replace(f"'train.num_steps': {STEPS}", "'train.num_steps': 60"))
   env = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=1', 'PYTHONPATH': str(runs.ROOT)}
   process = subprocess.Popen([sys.executable, '-c', DRIVER, f'--sweep={sweep}', f'--workdir={cluster}'], cwd=runs.ROOT,
                              env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

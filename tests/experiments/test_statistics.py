@@ -74,7 +74,8 @@ def test_paired_rates_by_another_route(table):
   expected = [x.mean() - y.mean() + sign * math.sqrt(max(one**2 + other**2 + 2 * phi * one * other, 0.0))
               for sign, (one, other) in ((-1, down), (1, up))]
   found = newcombe_paired(*table)
-  np.testing.assert_allclose(ends(found), np.clip(expected, -1, 1), atol=1e-7)
+  np.testing.assert_allclose(ends(found), expected, atol=1e-7)
+  assert -1.0 - 1e-12 <= found.low <= found.high <= 1.0 + 1e-12
   np.testing.assert_allclose(found.value, x.mean() - y.mean(), atol=1e-12)
 
 
@@ -122,6 +123,7 @@ def test_power_as_published():
   assert pairs_needed(0.5, 1.0) == 34
   np.testing.assert_allclose(power_of(0.5, 1.0, 34), 0.8078, atol=5e-5)
   np.testing.assert_allclose(power_of(0.0, 1.0, 7), 0.05, rtol=1e-6)
+  assert power_of(-50.0, 1.0, 16) == power_of(50.0, 1.0, 16) == 1.0
 
 
 @pytest.mark.parametrize('pairs', [4, 16, 64])
@@ -204,6 +206,20 @@ def test_probability_of_improvement_is_mann_and_whitneys():
   np.testing.assert_allclose(improvement_test(x, y, higher_is_better=True), expected.pvalue, rtol=1e-12)
 
 
+@pytest.mark.parametrize('paired', [True, False])
+def test_interval_of_improvement_by_definition(paired):
+  """Pairs are resampled together, and the quantiles are those at which a normal reaches as far as Student's t does."""
+  rng = np.random.default_rng(0)
+  left, right = np.sort(rng.standard_normal((2, 16)) + np.array([[0.5], [0.0]]))  # As correlated as can be.
+  drawn = rng.integers(0, 16, (20_000, 16))
+  values = np.mean(left[drawn][:, :, None] > right[drawn if paired else rng.integers(0, 16, drawn.shape)][:, None, :],
+                   axis=(1, 2))
+  tail = stats.norm.cdf(stats.t.ppf(0.025, 15) * math.sqrt(16 / 15))
+  found = probability_of_improvement(arm(left), arm(right, 'y', first=0 if paired else 100), higher_is_better=True)
+  np.testing.assert_allclose(ends(found), np.quantile(values, [tail, 1 - tail]), atol=0.008)
+  assert np.abs(np.array(ends(found)) - np.quantile(values, [0.025, 0.975])).max() > 0.01  # So that this tells.
+
+
 def p_by_definition(left, right):
   """Studentised permutation test of pairs, over all swaps, in loops."""
   count = len(left)
@@ -241,3 +257,4 @@ def test_permutation_test_drawn_and_listed():
   assert improvement_test(arm([2.0] * 6), arm([1.0] * 6, 'y'), higher_is_better=True) == 2 / 2**6
   assert improvement_test(arm([1.0] * 6), arm([1.0] * 6, 'y'), higher_is_better=True) == 1.0
   assert improvement_test(arm([None] * 6), arm([None] * 6, 'y'), higher_is_better=True) == 1.0
+  assert improvement_test(arm([None] * 6), arm([None] * 7, 'y', first=9), higher_is_better=True) == 1.0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from experiments.statistics import (
     adjust,
@@ -146,6 +147,17 @@ def test_nothing_to_be_said():
   assert unpaired_difference_interval(np.ones(6), np.arange(6.0)).method == "Welch's t"
 
 
+def test_means_without_pairs_are_welchs():
+  """As every textbook has it, from unequal numbers and spreads."""
+  x, y = NOISE[:6] * 5.0 + 1.0, NOISE
+  variances = x.var(ddof=1) / 6, y.var(ddof=1) / 16
+  freedom = sum(variances) ** 2 / (variances[0] ** 2 / 5 + variances[1] ** 2 / 15)
+  half = stats.t.isf(0.025, freedom) * math.sqrt(sum(variances))
+  found = unpaired_difference_interval(x, y)
+  value = x.mean() - y.mean()
+  np.testing.assert_allclose(found[:4], [value, value - half, value + half, 6])
+
+
 def test_complete_separation_has_an_interval():
   """No bootstrap knows that the next run may be another: 1 - 0.025^(1/16) of all may."""
   found = probability_of_improvement(arm(NOISE + 9), arm(NOISE, 'y'), higher_is_better=True)
@@ -182,6 +194,14 @@ def test_adjusted_for_all_that_is_reported():
   best = int(np.argmin([c.p for c in comparisons]))
   assert adjusted[best].adjusted_p == 3 * comparisons[best].p
   assert f'p = {3 * comparisons[best].p:.2g} after Holm, 3 comparisons' in verdict(adjusted[best])
+
+
+def test_the_adjusted_value_decides():
+  comparison = compare(arm(NOISE + WAVE + 2.0), arm(NOISE, 'y'), higher_is_better=True)
+  doubted = comparison._replace(adjusted_p=0.06, family=9)
+  assert verdict(doubted).startswith('no difference shown between x and y (difference 2, ')
+  assert ('p = 0.06 after Holm, 9 comparisons; the interval leaves out 0, but knows only this one of the comparisons; '
+          in verdict(doubted))
 
 
 def told(left, right, higher_is_better=True, first=0):

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from experiments.statistics import improvement_test, interquartile_mean, probability_of_improvement
+from experiments.statistics.arms import expanded_level
 from experiments.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
 from experiments.statistics.rates import newcombe_paired, newcombe_unpaired, wilson
 from tests.experiments.statistics_arms import arm
@@ -63,6 +64,13 @@ DIFFERENCES = {
     'lognormal 1 and 1': (lambda rng, n: lognormal(rng, n, 1.0) - lognormal(rng, n, 1.0), 0.0, (0.96, 0.96)),
     '7 or 8 modes': (lambda rng, n: modes(rng, n, 0.25) - modes(rng, n, 0.1), -0.15, (0.95, 0.95)),
 }
+
+
+@pytest.mark.parametrize('count', [5, 16, 1_000])
+def test_expanded_level(count):
+  """A bootstrap whose spread is sqrt((n - 1) / n) of the standard error reaches as far as Student's t."""
+  reach = stats.norm.isf((1 - expanded_level(count)) / 2) * math.sqrt((count - 1) / count)
+  np.testing.assert_allclose(reach, stats.t.isf(0.025, count - 1), rtol=1e-9)
 
 
 @pytest.mark.parametrize('case', ['normal', 'lognormal 0.5', '5 to 8 modes'])
