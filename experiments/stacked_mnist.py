@@ -1,0 +1,40 @@
+"""A thousand modes: R3GAN's ablation on stacked MNIST (Huang et al. 2024, arXiv:2501.05441), whose code is not public.
+
+  python -m experiments.run --sweep=experiments/stacked_mnist.py             # small: 300 steps each, to see it work
+  python -m experiments.run --sweep=experiments/stacked_mnist.py:full        # 50 epochs, for a GPU
+
+Relativistic or not, R1 with or without R2, and both classic forms without any penalty. Needs MNIST
+(`python -m gan.data.prepare mnist`). Networks and settings are ours (configs/stacked_mnist.py says which), so what can
+be compared with the paper is the order of the arms.
+"""
+
+from typing import Any
+
+from experiments.sweep import chain, fix, param, product
+
+CONFIG = 'configs/stacked_mnist.py:r1=0,r2=0'
+QUESTION = 'What makes a small network without norm cover a thousand modes?'
+BY = 'loss.name,penalty.r1,penalty.r2'
+METRIC = 'modes'
+GAMMA = 0.1
+SOURCE = 'R3GAN, arXiv:2501.05441'
+PUBLISHED = [
+    {'setting': 'stacked MNIST', 'arm': arm, 'metric': metric, 'value': value, 'source': SOURCE,
+     'note': 'small ResNets, details not published'}
+    for arm, values in {'rpgan_logistic, R1 + R2': ('1000', '0.0781'), 'nonsaturating, R1 + R2': ('693', '0.9270'),
+                        'rpgan_logistic, R1': ('fails', ''), 'nonsaturating, R1': ('fails', '')}.items()
+    for metric, value in zip(('modes', 'reverse_kl'), values, strict=True) if value] + [
+    {'setting': 'stacked MNIST', 'arm': 'DCGAN', 'metric': 'modes', 'value': '99 / 78.9 +- 6.5',
+     'source': 'VEEGAN, arXiv:1705.07761 / PacGAN, arXiv:1712.04086', 'note': 'another network: the usual baseline'}]
+
+
+def sweep(size: str = 'small') -> list[dict[str, Any]]:
+  """Six arms; small: 2 seeds, 300 steps of a narrow network at batch 32. Full: 4 seeds of 100,000 steps."""
+  both, one = fix({'penalty.r1': GAMMA, 'penalty.r2': GAMMA}), fix({'penalty.r1': GAMMA})
+  arms = chain(product(param('loss.name', ['rpgan_logistic', 'nonsaturating']), chain(both, one)),
+               param('loss.name', ['saturating', 'nonsaturating']))
+  base = {'small': {'train.num_steps': 300, 'train.eval_every': 150, 'train.save_every': 150, 'train.log_every': 50,
+                    'train.sample_every': 150, 'train.batch_size': 32, 'model.gen.width': 16, 'model.disc.width': 16,
+                    'eval.num_samples': 2_600},
+          'full': {}}[size]
+  return product(fix(base), arms, param('seed', range(2 if size == 'small' else 4)))

@@ -1,0 +1,33 @@
+"""Which weight for R1? The setting that users ask about most, over five decades in one population.
+
+  python -m experiments.run --sweep=experiments/tune_gamma.py                # small: ring and digits
+  python -m experiments.run --sweep=experiments/tune_gamma.py:full           # more seeds, MNIST; for a GPU
+"""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.sweep import chain, fix, param, product
+
+CONFIG = 'configs/toy.py:ring'
+QUESTION = 'Which weight of R1 (gamma in gamma/2 E|grad D|^2) trains best, and which ones fail?'
+BY = CURVE = 'penalty.r1'
+METRIC = {'configs/toy.py:ring': 'high_quality', 'configs/dcgan.py:digits': 'fd_classifier',
+          'configs/dcgan.py:mnist': 'fd_classifier'}
+GAMMAS = [float(f'{gamma:.3g}') for gamma in np.geomspace(1e-3, 1e2, 32)]
+
+
+def sweep(size: str = 'small') -> list[dict[str, Any]]:
+  """32 gammas; small: ring with 4 seeds of 2,000 steps, digits with 2 of 400. Full: 16 seeds, and MNIST."""
+  gammas, norm_free = param('penalty.r1', GAMMAS), {'model.disc.batch_norm': False}
+  if size == 'small':
+    ring = product(fix({'train.num_steps': 2_000, 'train.eval_every': 500}), gammas, param('seed', range(4)))
+    digits = fix({'config': 'configs/dcgan.py:digits', 'model.gen.width': 16, 'model.disc.width': 16,
+                  'train.num_steps': 400, 'train.eval_every': 100, 'train.sample_every': 400, 'train.save_every': 400,
+                  'eval.num_samples': 1_000} | norm_free)
+    return chain(ring, product(digits, gammas, param('seed', range(2))))
+  sizes = {'full': 16}
+  seeds = param('seed', range(sizes[size]))
+  images = product(param('config', ['configs/dcgan.py:digits', 'configs/dcgan.py:mnist']), fix(norm_free))
+  return product(chain(fix({}), images), gammas, seeds)
