@@ -29,7 +29,7 @@ from gan.scoring import records
 
 MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
 DISC, GEN, OTHER = '#e0752d', '#3d7bea', '#2a9d8f'   # Readable on white and on near-black.
-_INK = '#010203'               # Stands for the CSS currentColor, which Matplotlib does not know.
+INK = '#010203'                # Stands for the CSS currentColor, which Matplotlib does not know.
 
 Rows = list[dict[str, float]]
 
@@ -142,27 +142,47 @@ def draw(plot: Plot, rows: Rows) -> str | None:
   series = [(line, steps, values) for line, steps, values in series if len(steps)]
   if not series:
     return None
-  settings = {'svg.hashsalt': plot.heading, 'svg.fonttype': 'none', 'path.simplify_threshold': 0.3,
-              'font.size': 9.5, 'text.color': _INK, 'axes.labelcolor': _INK, 'xtick.color': _INK, 'ytick.color': _INK}
-  with matplotlib.rc_context(settings):
+  with matplotlib.rc_context(svg_settings(plot.heading)):
     figure = Figure(figsize=(5.2, 2.9))
     axes = figure.add_axes((0.105, 0.115, 0.875, 0.765 if any(line.label for line in plot.lines) else 0.85))
     for line, steps, values in series:
       _draw_line(axes, line, steps, np.where(values > 0, values, np.nan) if plot.log else values)
     if plot.half:
-      axes.axhline(0.5, color=_INK, linestyle=(0, (5, 4)), linewidth=1.1, alpha=0.6, zorder=1)
+      axes.axhline(0.5, color=INK, linestyle=(0, (5, 4)), linewidth=1.1, alpha=0.6, zorder=1)
       axes.set_ylim(-0.03, 1.03)
     if plot.log and any(np.nanmax(values, initial=0.0) > 0 for _, _, values in series):
       axes.set_yscale('log')
     _style(axes, max(steps[-1] for _, steps, _ in series))
-    buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(
-        buffer, metadata=dict.fromkeys(('Creator', 'Date', 'Format', 'Type')))
+    return to_svg(figure, plot.heading)
+
+
+def svg_settings(salt: str) -> dict[str, Any]:
+  """Matplotlib settings under which a figure is made for `to_svg`; the same `salt` gives the same markup."""
+  return {'svg.hashsalt': salt, 'svg.fonttype': 'none', 'path.simplify_threshold': 0.3, 'font.size': 9.5,
+          'text.color': INK, 'axes.labelcolor': INK, 'xtick.color': INK, 'ytick.color': INK}
+
+
+def to_svg(figure: Figure, label: str) -> str:
+  """Returns a figure as an <svg> element for a page: what has the colour INK has that of the text around it."""
+  buffer = io.StringIO()
+  FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(('Creator', 'Date', 'Format', 'Type')))
   svg = buffer.getvalue()
-  svg = svg[svg.index('<svg'):].replace(_INK, 'currentColor')
+  svg = svg[svg.index('<svg'):].replace(INK, 'currentColor')
   svg = re.sub(r'<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
   svg = re.sub(r'( xmlns(:xlink)?="[^"]*"| (width|height)="[\d.]+pt")', '', svg)   # HTML needs none of them.
-  return svg.replace('<svg', f'<svg role="img" aria-label="{markupsafe.escape(plot.heading)}"', 1)
+  return svg.replace('<svg', f'<svg role="img" aria-label="{markupsafe.escape(label)}"', 1)
+
+
+def style_axes(axes: Any) -> None:
+  """Leaves of a frame what a reader needs: the bottom line, faint horizontal lines, plain numbers."""
+  axes.spines[['top', 'right', 'left']].set_visible(False)
+  axes.spines['bottom'].set(color=INK, alpha=0.35)
+  axes.grid(axis='y', color=INK, alpha=0.13, linewidth=0.7)
+  axes.tick_params(length=0, which='both', pad=5)
+  axes.set_facecolor('none')
+  axes.figure.set_facecolor('none')
+  axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))   # No mathtext, no common factor.
+  axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def thin(steps: np.ndarray, values: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -205,17 +225,10 @@ def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _style(axes: Any, last_step: float) -> None:
-  axes.spines[['top', 'right', 'left']].set_visible(False)
-  axes.spines['bottom'].set(color=_INK, alpha=0.35)
-  axes.grid(axis='y', color=_INK, alpha=0.13, linewidth=0.7)
-  axes.tick_params(length=0, which='both', pad=5)
-  axes.set_facecolor('none')
-  axes.figure.set_facecolor('none')
+  style_axes(axes)
   axes.set_xlim(0, max(last_step, 1) * 1.015)
   axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
   axes.xaxis.set_major_formatter(EngFormatter(sep=''))
-  axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))   # No mathtext, no common factor.
-  axes.yaxis.set_minor_formatter(NullFormatter())
   if axes.get_legend_handles_labels()[1]:
     axes.legend(loc='lower left', bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, borderaxespad=0.0,
                 handlelength=1.4, columnspacing=1.3, handletextpad=0.5, fontsize=9)

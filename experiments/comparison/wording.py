@@ -1,0 +1,176 @@
+"""Numbers and findings in words: as many digits as the uncertainty allows, and never 'nan'."""
+
+import math
+from collections.abc import Iterable
+
+from experiments.comparison.analysis import SettingResult, as_good_as_best, is_better, seeds_to_show_anything
+from experiments.comparison.grouping import Grouping
+from experiments.statistics import Comparison, Interval, verdict
+
+NOTHING = '–'
+
+
+def decimals_for(intervals: Iterable[Interval]) -> int:
+  """Decimals with which the typical interval's half has two digits: 6.31 +- 0.40, but 631 +- 40."""
+  halves = sorted((i.high - i.low) / 2 for i in intervals if i.known and math.isfinite(i.high - i.low) and i.high > i.low)
+  if not halves:
+    values = [abs(i.value) for i in intervals if i.known and i.value]
+    halves = [max(values, default=1.0) / 10]
+  return min(max(1 - math.floor(math.log10(halves[len(halves) // 2])), 0), 6)
+
+
+def number(value: float, decimals: int) -> str:
+  """Fixed decimals, a true minus sign, infinity as its sign; a dash for nothing."""
+  if math.isnan(value):
+    return NOTHING
+  if math.isinf(value):
+    return '∞' if value > 0 else '−∞'
+  return f'{round(value, decimals) + 0.0:,.{decimals}f}'.replace('-', '−')
+
+
+def ends(interval: Interval, decimals: int) -> str:
+  """'5.90 to 6.71', or what there is instead of an interval."""
+  if not interval.known:
+    return ''
+  if interval.method == 'none':
+    return 'no interval'
+  if interval.method == 'range' and interval.low == interval.high:
+    return 'always the same' if interval.count > 1 else 'one value'
+  text = f'{number(interval.low, decimals)} to {number(interval.high, decimals)}'
+  return f'range {text}' if interval.method == 'range' else text
+
+
+def percent(interval: Interval) -> str:
+  """'94% (72 to 99%)'."""
+  return f'{interval.value:.0%} ({100 * interval.low:.0f} to {interval.high:.0%})'
+
+
+def counted(interval: Interval) -> str:
+  """'15 of 16'."""
+  return f'{round(interval.value * interval.count)} of {interval.count}'
+
+
+def p_value(comparison: Comparison) -> str:
+  """After Holm; a dash where nothing was tested."""
+  if comparison.too_few:
+    return NOTHING
+  p = comparison.adjusted_p
+  return '<0.0001' if p < 1e-4 else '1' if p > 0.995 else f'{p:.2g}'
+
+
+def plural(count: int, word: str) -> str:
+  """'1 run', '2 runs'."""
+  return f'{count:,} {word}{"" if count == 1 else "s"}'
+
+
+def listed(names: Iterable[str]) -> str:
+  """'a', 'a and b', 'a, b and c'."""
+  names = list(names)
+  return ' and '.join(([', '.join(names[:-1])] if len(names) > 1 else []) + names[-1:])
+
+
+def sentence(text: str) -> str:
+  """With a capital and a full stop; names of arms keep their letters."""
+  return (text.replace('no difference', 'No difference', 1) if text.startswith('no difference') else text) + '.'
+
+
+class Finding:
+  """What a setting says: a headline, details, and what a reader must not overlook.
+
+  Attributes:
+    headline: a short sentence.
+    kind: 'shown', 'open' (no difference shown) or 'nothing' (too little to say anything).
+    sentences: one for each comparison, whole; none for a curve.
+    details: what they say beyond the headline.
+    caution: a sentence, or ''.
+  """
+
+  def __init__(self, result: SettingResult, grouping: Grouping):
+    """Puts a result in words."""
+    self.sentences, self.details, self.caution = [], [], ''
+    comparisons = result.comparisons
+    if not result.arms:
+      self.headline, self.kind = _nothing_yet(result), 'nothing'
+    elif not comparisons:
+      [name] = result.arms
+      self.headline, self.kind = f'Only one arm: {name}. Nothing to compare it with.', 'nothing'
+    else:
+      testable = any(not comparison.too_few for comparison in comparisons.values())
+      shown = any(is_better(comparison) is not None for comparison in comparisons.values())
+      self.kind = 'shown' if shown else 'open' if testable else 'nothing'
+      self.caution = _caution(comparisons)
+      if grouping.is_curve:
+        self.headline = _recommended(result, grouping)
+      else:
+        self.sentences = [sentence(verdict(comparison)) for comparison in comparisons.values()]
+        self.headline, self.details = (_parts(self.sentences[0]) if len(comparisons) == 1 else
+                                       (_summary(result, comparisons), self.sentences))
+    if result.waiting and result.arms:
+      self.caution = (f'{self.caution} {plural(result.waiting, "run")} of this setting '
+                      f'{"does" if result.waiting == 1 else "do"} not count yet: their populations go on.').strip()
+
+
+def _parts(told: str) -> tuple[str, list[str]]:
+  """'a is better than b by 1 (interval, p); a succeeds ...' as 'a is better than b by 1.' and the rest."""
+  headline, _, rest = told.partition(' (')
+  inner, _, after = rest.partition(')')
+  rest = (inner + after).removesuffix('.')
+  return headline.removesuffix('.') + '.', [rest[0].upper() * (rest[0] != 'p') + rest[rest[0] != 'p':] + '.'] if rest else []
+
+
+def _nothing_yet(result: SettingResult) -> str:
+  rows = result.setting.rows
+  if result.waiting == len(rows):
+    steps = sorted(row['steps'] for row in rows)
+    return f'Still under way: {plural(len(rows), "run")}, half of them at step {steps[len(steps) // 2]:,} or beyond.'
+  return 'Nothing to compare: the score was not measured here.'
+
+
+def _summary(result: SettingResult, comparisons: dict[str, Comparison]) -> str:
+  """One sentence on many arms."""
+  better = [name for name, comparison in comparisons.items() if is_better(comparison)]
+  worse = [name for name, comparison in comparisons.items() if is_better(comparison) is False]
+  few = [name for name, comparison in comparisons.items() if comparison.too_few]
+  open_ = [name for name in comparisons if name not in (*better, *worse, *few)]
+  if len(few) == len(comparisons):
+    return f'Too few seeds to say which of {listed(result.arms)} is better.'
+  parts = [f'better than it: {listed(better)}'] * bool(better) + [f'worse: {listed(worse)}'] * bool(worse)
+  parts += [f'no difference shown: {listed(open_)}'] * bool(open_) + [f'too few seeds: {listed(few)}'] * bool(few)
+  first = f'{result.reference} comes out best' if result.chosen else f'Compared with {result.reference}'
+  if not better and not worse:
+    return f'No difference shown between {result.reference}{" (best here)" * result.chosen} and {listed(open_)}' + (
+        f'; too few seeds: {listed(few)}.' if few else '.')
+  return f'{first}; {"; ".join(parts)}.'
+
+
+def _recommended(result: SettingResult, grouping: Grouping) -> str:
+  """The values of a curve that are as good as the best one, as stretches of neighbours."""
+  if all(comparison.too_few for comparison in result.comparisons.values()):
+    return f'Too few seeds to recommend values of {grouping.by[0]}.'
+  good, names = as_good_as_best(result), list(result.arms)
+  stretches: list[list[str]] = []
+  for i, name in enumerate(names):
+    if name in good:
+      if i and names[i - 1] in good:
+        stretches[-1].append(name)
+      else:
+        stretches.append([name])
+  told = listed(_value(part[0]) if len(part) == 1 else f'{_value(part[0])} to {_value(part[-1])}' for part in stretches)
+  if len(good) == len(names):
+    return f'No value of {grouping.by[0]} from {_value(names[0])} to {_value(names[-1])} is shown to be worse.'
+  return f'Recommended {grouping.by[0]}: {told}. Best here: {_value(result.reference)}.'
+
+
+def _value(name: str) -> str:
+  return name.partition('=')[2]
+
+
+def _caution(comparisons: dict[str, Comparison]) -> str:
+  """That not even the clearest outcome would have passed the correction."""
+  needed = [(comparison, pairs) for comparison in comparisons.values()
+            if (pairs := seeds_to_show_anything(comparison))]
+  if not needed:
+    return ''
+  comparison, pairs = needed[0]
+  return (f'With {comparison.count} seeds and {comparison.family} comparisons no outcome could have shown a difference; '
+          f'that takes {pairs} seeds, or fewer comparisons.')
