@@ -1,6 +1,6 @@
 """Table 1 of PacGAN (Lin et al. 2018, arXiv:1712.04086): how packing helps to cover the modes of ring and grid.
 
-  python -m experiments.run --sweep=experiments/pacgan_table1.py         # small: ring, GAN and PacGAN2, 5% of the updates
+  python -m experiments.run --sweep=experiments/pacgan_table1.py         # small: ring, pac 1 and 2, 5% of the updates
   python -m experiments.run --sweep=experiments/pacgan_table1.py:ring    # the same, all updates; for a GPU
   python -m experiments.run --sweep=experiments/pacgan_table1.py:full    # ring and grid, pac 1 to 4, both losses
 

@@ -118,7 +118,8 @@ def group(rows: Sequence[Row], asked: Question, by: str | None = None) -> Groupi
   return Grouping(chosen, arms, found, linked, numeric and (len(arms) >= MIN_CURVE or chosen == (asked.curve,)))
 
 
-def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: str | None, value: str) -> Measure | None:
+def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: str | None,
+               value: str) -> Measure | None:
   """The score that decides in a setting; None if it has none yet.
 
   Args:

@@ -12,10 +12,10 @@ NOTHING = '–'
 
 def decimals_for(intervals: Iterable[Interval]) -> int:
   """Decimals with which the typical interval's half has two digits: 6.31 +- 0.40, but 631 +- 40."""
-  halves = sorted((i.high - i.low) / 2 for i in intervals if i.known and math.isfinite(i.high - i.low) and i.high > i.low)
+  known = [i for i in intervals if i.known]
+  halves = sorted((i.high - i.low) / 2 for i in known if math.isfinite(i.high - i.low) and i.high > i.low)
   if not halves:
-    values = [abs(i.value) for i in intervals if i.known and i.value]
-    halves = [max(values, default=1.0) / 10]
+    halves = [max((abs(i.value) for i in known), default=0.0) / 10 or 1.0]
   return min(max(1 - math.floor(math.log10(halves[len(halves) // 2])), 0), 6)
 
 
@@ -114,8 +114,10 @@ def _parts(told: str) -> tuple[str, list[str]]:
   """'a is better than b by 1 (interval, p); a succeeds ...' as 'a is better than b by 1.' and the rest."""
   headline, _, rest = told.partition(' (')
   inner, _, after = rest.partition(')')
-  rest = (inner + after).removesuffix('.')
-  return headline.removesuffix('.') + '.', [rest[0].upper() * (rest[0] != 'p') + rest[rest[0] != 'p':] + '.'] if rest else []
+  rest = inner + after
+  if not rest.startswith('p ='):
+    rest = rest[:1].upper() + rest[1:]
+  return headline.removesuffix('.') + '.', [rest] if rest else []
 
 
 def _nothing_yet(result: SettingResult) -> str:
@@ -172,5 +174,5 @@ def _caution(comparisons: dict[str, Comparison]) -> str:
   if not needed:
     return ''
   comparison, pairs = needed[0]
-  return (f'With {comparison.count} seeds and {comparison.family} comparisons no outcome could have shown a difference; '
-          f'that takes {pairs} seeds, or fewer comparisons.')
+  return (f'With {comparison.count} seeds and {comparison.family} comparisons no outcome could have shown a '
+          f'difference; that takes {pairs} seeds, or fewer comparisons.')

@@ -1,0 +1,58 @@
+r"""Compares the arms of a sweep: a table here, and <workdir>/report.html, which says how sure one can be.
+
+  python -m experiments.compare --workdir=runs/sat_vs_ns
+  python -m experiments.compare --workdir=runs/sat_vs_ns --metric=reverse_kl --value=tail_mean
+  python -m experiments.compare --workdir=runs/tuning --by=penalty.r1,loss.name
+"""
+
+import shlex
+import sys
+
+from absl import flags
+
+from experiments import results
+from experiments.comparison.analysis import analyse
+from experiments.comparison.grouping import group
+from experiments.comparison.page import Compared, write_page
+from experiments.comparison.question import question_of
+from experiments.comparison.table import table
+from experiments.plan import load_plan
+from experiments.sweep import SweepError
+from gan import cli
+from gan.paths import open_path
+
+WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or gs://.', required=True)
+METRIC = flags.DEFINE_string('metric', None, 'Score that decides; by default METRIC of the sweep, or modes for points '
+                             'and fd_classifier for images.')
+BY = flags.DEFINE_string('by', None, 'Fields whose values are compared, separated by commas; by default BY of the '
+                         'sweep, or the one that varies.')
+VALUE = flags.DEFINE_enum('value', 'last', ('last', 'best', 'tail_mean'), 'Which of its values counts; the best one '
+                          'flatters whoever was evaluated often.')
+
+
+def main(argv: list[str]) -> int:
+  """Compares and reports; returns the exit code."""
+  del argv
+  workdir = WORKDIR.value
+  try:
+    plan = load_plan(workdir)
+    if plan:
+      results.write_table(plan, workdir)  # Of a sweep under way, what there is now.
+    elif not (open_path(workdir) / f'{results.FILE}.parquet').exists():
+      return cli.fail(f'no sweep in {workdir}; start one with experiments.run')
+    rows, asked = results.read_table(workdir), question_of(plan)
+    grouping = group(rows, asked, BY.value)
+    found = analyse(rows, grouping, asked, METRIC.value, VALUE.value)
+  except SweepError as error:
+    return cli.fail(str(error))
+  for line in (asked.text, asked.note):
+    if line:
+      print(line)
+  print(f'\n{table(found, grouping)}\n')
+  command = shlex.join(['python', '-m', 'experiments.compare', *sys.argv[1:]])
+  print(write_page(Compared(rows, plan, workdir, asked, grouping, found), command))
+  return 0
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,173 @@
+"""report.html of a sweep: the answer first, then what it rests on; one file that needs no other and no network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import markupsafe
+
+from experiments.comparison import appendix, figures
+from experiments.comparison.analysis import SettingResult, claimed
+from experiments.comparison.evidence import ACCURACY, Evidence, collect
+from experiments.comparison.grouping import Grouping
+from experiments.comparison.pictures import pictures_of
+from experiments.comparison.question import Question, Row
+from experiments.comparison.value_curve import value_curve
+from experiments.comparison.wording import Finding, counted, decimals_for, ends, number, p_value, percent, plural
+from experiments.plan import Plan
+from experiments.statistics import Interval
+from gan.paths import open_path, write
+
+FILE = 'report.html'
+TEMPLATES = Path(__file__).parents[1] / 'templates'
+VALUES = {'last': 'last evaluation', 'best': 'best evaluation', 'tail_mean': 'mean of the last quarter'}
+MAX_PAIRED = 8   # Arms beside each other in one plot of seeds.
+
+
+class Compared(NamedTuple):
+  """A sweep and all that was found out about it."""
+
+  rows: list[Row]
+  plan: Plan | None
+  workdir: str
+  asked: Question
+  grouping: Grouping
+  results: list[SettingResult]
+
+
+def write_page(compared: Compared, command: str) -> str:
+  """Writes <workdir>/report.html; returns its path.
+
+  Args:
+    compared: the sweep.
+    command: that makes this page, for the record.
+  """
+  grouping, results = compared.grouping, compared.results
+  measures = list(dict.fromkeys(result.measure for result in results if result.measure))
+  evidence = collect(compared.plan, compared.workdir, [*(f'eval/{m.metric}' for m in measures), ACCURACY])
+  colors = figures.colors_of(grouping)
+  template = jinja2.Environment(
+      loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+      lstrip_blocks=True).get_template('compare.html.j2')
+  html = template.render(
+      title=compared.asked.text or f'Comparison by {" and ".join(grouping.by) or "seed"}',
+      facts=_facts(compared, measures),
+      notes=_notes(compared),
+      answers=[_answer(result, grouping, colors) for result in results],
+      is_curve=grouping.is_curve,
+      plots_of_values=[(result.setting.name, _svg(value_curve(result, grouping))) for result in results
+                       if grouping.is_curve and result.arms],
+      forests=[] if grouping.is_curve else [_svg(svg) for measure in measures if (svg := figures.forest(
+          [result for result in results if result.measure == measure], colors))],
+      keys=list(colors.items()),
+      learning=[found for result in results if (found := _learning(result, evidence, colors))],
+      paired=[(result.setting.name, result.measure.name, _svg(figures.seed_by_seed(result, colors)))
+              for result in results if 0 < len(result.arms) <= MAX_PAIRED and not grouping.is_curve],
+      samples=[_samples(result, arms, colors) for result, arms in pictures_of(
+          [result for result in results if result.arms], evidence)],
+      points=bool(evidence.mixtures),
+      failures=appendix.failures(results),
+      published=appendix.published(compared.asked, grouping, results),
+      power=appendix.power(results),
+      family=max((c.family for result in results for c in result.comparisons.values() if not c.too_few), default=0),
+      chosen=any(result.chosen for result in results),
+      linked=grouping.linked,
+      success='SUCCESS of the sweep' if compared.asked.own_success else 'finished, with the verdict “healthy”',
+      measures=[(m.name, VALUES[m.value], m.direction) for m in measures],
+      environment=appendix.environment(evidence, compared.rows),
+      commands=appendix.commands(compared.plan, compared.workdir, results, evidence, command))
+  path = open_path(compared.workdir) / FILE
+  write(path, html.encode())
+  return str(path)
+
+
+def _svg(markup: str) -> markupsafe.Markup:
+  return markupsafe.Markup(markup)
+
+
+def _facts(compared: Compared, measures: Sequence[Any]) -> list[tuple[str, str]]:
+  """What one asks first, as (label, value)."""
+  rows, grouping = compared.rows, compared.grouping
+  successes = [success for result in compared.results for found in result.arms.values()
+               for success in found.arm.successes]
+  facts = [('runs', f'{len(rows):,}'), ('failed', f'{successes.count(False):,} of {len(successes):,}'),
+           ('arms', f'{len(grouping.arms)}'), ('settings', f'{len(grouping.settings)}'),
+           ('seeds', f'{len({row["seed"] for row in rows})}'),
+           ('decided by', ', '.join(dict.fromkeys(m.name for m in measures)) or 'nothing yet')]
+  seconds = sum(row['device_seconds'] or 0.0 for row in rows)
+  size, unit = (3600, 'h') if seconds >= 7200 else (60, 'min') if seconds >= 120 else (1, 's')
+  return [*facts, ('device time', f'{seconds / size:.3g} {unit}')] if seconds else facts
+
+
+def _notes(compared: Compared) -> list[str]:
+  notes = [compared.asked.note] if compared.asked.note else []
+  if waiting := sum(result.waiting for result in compared.results):
+    notes.append(f'The sweep is still under way: {plural(waiting, "run")} of {len(compared.rows):,} '
+                 f'{"does" if waiting == 1 else "do"} not count yet. Failures end early, so a population counts only '
+                 'once all of it has ended.')
+  if compared.grouping.linked:
+    notes.append(f'The arms differ in {" and ".join(compared.grouping.linked)} as well, which goes with '
+                 f'{" and ".join(compared.grouping.by) or "them"} in this sweep.')
+  return notes
+
+
+def _answer(result: SettingResult, grouping: Grouping, colors: dict[str, str]) -> dict[str, Any]:
+  found = Finding(result, grouping)
+  intervals = [interval for arm in result.arms.values() for interval in (arm.mean, arm.middle)]
+  decimals = decimals_for(intervals)
+  scale = _scale([arm.mean for arm in result.arms.values()])
+  return {'name': result.setting.name, 'headline': found.headline, 'kind': found.kind, 'details': found.details,
+          'caution': found.caution, 'measure': result.measure and (
+              f'{result.measure.name}, {VALUES[result.measure.value]}; {result.measure.direction}'),
+          'compared': bool(result.comparisons),
+          'arms': [_arm_row(name, result, decimals, scale, colors) for name in result.arms]}
+
+
+def _arm_row(name: str, result: SettingResult, decimals: int, scale: tuple[float, float],
+             colors: dict[str, str]) -> dict[str, Any]:
+  arm, comparison = result.arms[name], result.comparisons.get(name)
+  small = ', '.join(f'{VALUES[other]} {number(value, decimals)}' for other, value in arm.others.items())
+  row = {'name': name, 'color': colors[name], 'success': counted(arm.success), 'percent': percent(arm.success),
+         'mean': number(arm.mean.value, decimals), 'mean_ends': ends(arm.mean, decimals), 'bar': _bar(arm.mean, scale),
+         'middle': number(arm.middle.value, decimals), 'middle_ends': ends(arm.middle, decimals),
+         'middle_note': '' if arm.middle.known else 'over ¼ failed',
+         'small': small, 'is_reference': name == result.reference, 'comparison': None}
+  if comparison:
+    row['comparison'] = {
+        'improvement': number(comparison.improvement.value, 2), 'improvement_ends': ends(comparison.improvement, 2),
+        'difference': number(comparison.difference.value, decimals), 'ends': ends(comparison.difference, decimals),
+        'p': p_value(comparison), 'claimed': claimed(comparison)}
+  return row
+
+
+def _scale(intervals: Sequence[Interval]) -> tuple[float, float]:
+  """Ends of the axis on which the means of a setting are drawn."""
+  known = [end for interval in intervals if interval.known for end in (interval.low, interval.value, interval.high)]
+  low, high = min(known, default=0.0), max(known, default=1.0)
+  return (low, high) if high > low else (low - 1.0, high + 1.0)
+
+
+def _bar(interval: Interval, scale: tuple[float, float]) -> dict[str, str] | None:
+  """Where an interval lies on the axis, in percent of its length."""
+  if not interval.known:
+    return None
+  low, middle, high = (100 * (end - scale[0]) / (scale[1] - scale[0])
+                       for end in (interval.low, interval.value, interval.high))
+  return {'left': f'{low:.1f}', 'width': f'{high - low:.1f}', 'middle': f'{middle:.1f}'}
+
+
+def _learning(result: SettingResult, evidence: Evidence, colors: dict[str, str]) -> dict[str, Any] | None:
+  scalars = [f'eval/{result.measure.metric}'] * bool(result.measure) + [ACCURACY]
+  plots = [(scalar.removeprefix('eval/'), _svg(svg)) for scalar in scalars
+           if (svg := figures.learning_curve(result, evidence.curves, scalar, colors))]
+  return {'name': result.setting.name, 'plots': plots} if plots else None
+
+
+def _samples(result: SettingResult, arms: dict[str, list], colors: dict[str, str]) -> dict[str, Any]:
+  decimals = 0 if all(value % 1 == 0 for pictures in arms.values() for p in pictures for value in [p.value]) else (
+      decimals_for([arm.mean for arm in result.arms.values()]))
+  return {'name': result.setting.name, 'metric': result.measure.name, 'arms': [
+      {'name': name, 'color': colors[name], 'pictures': [
+          {'rank': p.rank, 'seed': p.seed, 'run': p.run, 'value': number(p.value, decimals), 'uri': p.uri,
+           'failed': not p.success} for p in pictures]} for name, pictures in arms.items()]}

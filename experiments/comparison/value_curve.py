@@ -1,0 +1,105 @@
+"""The plot of a sweep over a number: value and success rate against it, and the range that can be recommended."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from experiments.comparison.analysis import SettingResult, as_good_as_best
+from experiments.comparison.figures import PAPER, WIDE
+from experiments.comparison.grouping import Grouping
+from experiments.statistics import Interval
+from gan.page import DISC, GEN, OTHER, style_axes, svg_settings, to_svg
+
+DECADES = 2.0   # Spanned by the values from which on the axis is logarithmic.
+
+
+def value_curve(result: SettingResult, grouping: Grouping) -> str:
+  """Draws mean given success with its interval over every run, and the success rate with its interval."""
+  names = list(result.arms)
+  numbers = np.array([grouping.arms[name][0] for name in names], float)
+  x, ticks, labels = _axis(numbers)
+  label = f'{result.measure.name} against {grouping.by[0]}: {result.setting.name}'
+  with matplotlib.rc_context(svg_settings(label)):
+    figure = Figure(figsize=(WIDE, 3.1))
+    panels = [figure.add_axes(box) for box in ((0.052, 0.19, 0.43, 0.69), (0.557, 0.19, 0.43, 0.69))]
+    found = list(result.arms.values())
+    for i, arm in enumerate(found):
+      for success in (True, False):
+        values = arm.arm.values[(arm.arm.successes == success) & np.isfinite(arm.arm.values)]
+        panels[0].plot(np.full(len(values), x[i]), values, 'o' if success else 'x', color=GEN if success else DISC,
+                       alpha=0.28 if success else 0.6, markersize=3.6, markeredgewidth=0 if success else 1.0, zorder=1)
+    _band(panels[0], x, [arm.mean for arm in found], GEN)
+    _band(panels[1], x, [arm.success for arm in found], OTHER)
+    panels[1].set_ylim(-0.03, 1.03)
+    panels[1].set_yticks([0, 0.25, 0.5, 0.75, 1.0])
+    for axes, title in zip(panels, (f'{result.measure.name}, mean given success', 'success rate'), strict=True):
+      style_axes(axes)
+      axes.set_title(title, fontsize=9.5, loc='left', pad=7)
+      axes.set_xlabel(grouping.by[0], labelpad=3)
+      axes.set_xlim(*_limits(x))
+      if ticks is None:
+        axes.xaxis.set_major_locator(MaxNLocator(7))
+      else:
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.set_xticklabels(labels)
+        axes.xaxis.set_minor_locator(NullLocator())
+      for low, high in _recommended(result, names, x):
+        axes.axvspan(low, high, color=OTHER, alpha=0.10, linewidth=0, zorder=0)
+    if result.reference:
+      best = names.index(result.reference)
+      for axes, interval, color in ((panels[0], found[best].mean, GEN), (panels[1], found[best].success, OTHER)):
+        if interval.known:
+          axes.plot(x[best], interval.value, 'o', color=color, markersize=9, zorder=4)
+          axes.plot(x[best], interval.value, 'o', color=PAPER, markersize=4.5, zorder=5, markeredgewidth=0)
+    return to_svg(figure, label).replace(PAPER, 'var(--card)')
+
+
+def is_logarithmic(numbers: np.ndarray) -> bool:
+  """Whether the positive ones among them, none of which may be negative, span more than two decades."""
+  positive = numbers[numbers > 0]
+  return bool((numbers >= 0).all() and len(positive) > 1 and positive.max() > 10**DECADES * positive.min() * (1 + 1e-9))
+
+
+def _axis(numbers: np.ndarray) -> tuple[np.ndarray, list[float] | None, list[str]]:
+  """Where the numbers stand, and ticks with labels; None leaves a linear axis its own ones.
+
+  Zero has no logarithm and stands one gap left of the smallest number.
+  """
+  if not is_logarithmic(numbers):
+    return numbers, None, []
+  logs = np.log10(np.where(numbers > 0, numbers, np.nan))
+  low, high = np.nanmin(logs), np.nanmax(logs)
+  zero = low - max((high - low) / (np.count_nonzero(numbers > 0) - 1), 0.3)
+  decades = [k for k in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
+  decades = decades[::math.ceil(len(decades) / 7)]
+  ticks, labels = [float(k) for k in decades], [f'{10.0**k:g}' for k in decades]
+  if (numbers == 0).any():
+    ticks, labels = [zero, *ticks], ['0', *labels]
+  return np.where(numbers > 0, logs, zero), ticks, labels
+
+
+def _limits(x: np.ndarray) -> tuple[float, float]:
+  room = 0.04 * (x.max() - x.min() or 1.0)
+  return x.min() - room, x.max() + room
+
+
+def _band(axes: Any, x: np.ndarray, intervals: Sequence[Interval], color: str) -> None:
+  """A line through what is known, with a band between finite ends."""
+  value, low, high = (np.array([getattr(interval, end) for interval in intervals]) for end in ('value', 'low', 'high'))
+  known = np.isfinite(value)
+  axes.fill_between(x[known], low[known], high[known], color=color, alpha=0.16, linewidth=0, zorder=1)
+  axes.plot(x[known], value[known], '-o', color=color, linewidth=1.8, markersize=4, zorder=3)
+
+
+def _recommended(result: SettingResult, names: Sequence[str], x: np.ndarray) -> list[tuple[float, float]]:
+  """Stretches of values that are as good as the best, to the middle between them and those that are not."""
+  if result.reference is None or all(comparison.too_few for comparison in result.comparisons.values()):
+    return []
+  good = as_good_as_best(result)
+  edges = np.concatenate([[_limits(x)[0]], (x[1:] + x[:-1]) / 2, [_limits(x)[1]]])
+  return [(edges[i], edges[i + 1]) for i, name in enumerate(names) if name in good]
