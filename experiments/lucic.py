@@ -17,9 +17,11 @@ CONFIG = 'configs/dcgan.py:digits'
 QUESTION = 'Tuned with the same budget each, which objective is best, and how often does its best setting fail?'
 BY = 'loss.name'
 METRIC = 'fd_classifier'
+TUNED = ('optimizer.gen.lr', 'optimizer.gen.b1', 'optimizer.disc.lr', 'optimizer.disc.b1', 'train.disc_steps')
+REPLICATES = TUNED   # Of the search; in reruns they belong to the objective.
 LOSSES = ('saturating', 'nonsaturating', 'least_squares', 'hinge')
 PUBLISHED = [
-    {'setting': 'MNIST', 'arm': arm, 'metric': 'FID', 'value': value,
+    {'setting': {'config': 'configs/dcgan.py:mnist'}, 'arm': arm, 'metric': 'FID', 'value': value,
      'source': 'Lucic et al. 2018, arXiv:1711.10337: mean +- std over 50 reruns',
      'note': 'FID of larger networks, collapsed runs left out; not a number to compare with ours'}
     for arm, value in {'saturating': '9.8 +- 0.9', 'nonsaturating': '6.8 +- 0.5',
@@ -59,5 +61,4 @@ def _best(loss: str, workdir: str) -> dict[str, Any]:
   if not rows:
     raise SweepError(f'every run of {loss} in {workdir} diverged; search on')
   best = min(rows, key=lambda row: row[f'{METRIC}.last'])
-  fields = [f'optimizer.{player}.{name}' for player in ('gen', 'disc') for name in ('lr', 'b1')]
-  return {'loss.name': loss} | {field: best[field] for field in (*fields, 'train.disc_steps')}
+  return {'loss.name': loss} | {field: best[field] for field in TUNED}

@@ -17,6 +17,11 @@ BY = 'loss.name'
 METRIC = {'configs/toy.py:ring': 'modes', 'configs/toy.py:grid': 'modes', 'configs/dcgan.py:digits': 'fd_classifier',
           'configs/dcgan.py:mnist': 'fd_classifier'}
 LOSSES = ('saturating', 'nonsaturating')
+PUBLISHED = [
+    {'setting': {'config': 'configs/dcgan.py:mnist'}, 'arm': arm, 'metric': 'FID on MNIST', 'value': value,
+     'source': 'Lucic et al. 2018, arXiv:1711.10337: mean +- std over 50 reruns of the best of 100 settings',
+     'note': 'collapsed runs left out, so nobody knows how often they failed'}
+    for arm, value in {'saturating': '9.8 +- 0.9', 'nonsaturating': '6.8 +- 0.5'}.items()]
 DISC_STEPS = param('train.disc_steps', [1, 5])
 
 

@@ -19,13 +19,16 @@ METRIC = 'modes'
 GAMMA = 0.1
 SOURCE = 'R3GAN, arXiv:2501.05441'
 PUBLISHED = [
-    {'setting': 'stacked MNIST', 'arm': arm, 'metric': metric, 'value': value, 'source': SOURCE,
-     'note': 'small ResNets, details not published'}
-    for arm, values in {'rpgan_logistic, R1 + R2': ('1000', '0.0781'), 'nonsaturating, R1 + R2': ('693', '0.9270'),
-                        'rpgan_logistic, R1': ('fails', ''), 'nonsaturating, R1': ('fails', '')}.items()
-    for metric, value in zip(('modes', 'reverse_kl'), values, strict=True) if value] + [
-    {'setting': 'stacked MNIST', 'arm': 'DCGAN', 'metric': 'modes', 'value': '99 / 78.9 +- 6.5',
-     'source': 'VEEGAN, arXiv:1705.07761 / PacGAN, arXiv:1712.04086', 'note': 'another network: the usual baseline'}]
+    {'arm': (loss, GAMMA, r2), 'metric': metric, 'value': value, 'source': SOURCE, 'note': 'details not published'}
+    for loss, r2, values in (
+        ('rpgan_logistic', GAMMA, {'modes': '1000', 'reverse_kl': '0.0781'}),
+        ('nonsaturating', GAMMA, {'modes': '693', 'reverse_kl': '0.9270'}),
+        ('rpgan_logistic', 0.0, {'modes': 'fails'}), ('nonsaturating', 0.0, {'modes': 'fails'}))
+    for metric, value in values.items()] + [
+    {'arm': 'DCGAN', 'metric': metric, 'value': value, 'source': source, 'note': 'another network: the usual baseline'}
+    for source, values in {'VEEGAN, arXiv:1705.07761': {'modes': '99', 'reverse_kl': '3.40'},
+                           'PacGAN, arXiv:1712.04086': {'modes': '78.9 +- 6.5', 'reverse_kl': '4.50'}}.items()
+    for metric, value in values.items()]
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:

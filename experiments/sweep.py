@@ -5,8 +5,8 @@ A sweep is a Python file with
     CONFIG = 'configs/toy.py:ring'             # Of every run; a run may name another one by the key 'config'.
     def sweep(size: str = 'small'): ...        # -> list of {field: value}; the argument comes after a colon.
 
-and, if it likes, METRIC, BY, SUCCESS, QUESTION and PUBLISHED for `experiments.compare`. Nothing is built or trained
-here, and expanding has no side effects.
+and, if it likes, QUESTION, METRIC, BY and more for `experiments.compare` (see `experiments.comparison.question`).
+Nothing is built or trained here, and expanding has no side effects.
 """
 
 import functools

@@ -37,10 +37,14 @@ def failures(results: Sequence[SettingResult]) -> dict[str, Any]:
 
 
 def published(asked: Question, grouping: Grouping, results: Sequence[SettingResult]) -> list[dict[str, Any]]:
-  """Figures of others, each beside ours where the sweep has the same arm, setting and score."""
+  """Figures of others, each beside ours where the sweep has the same arm, setting and score.
+
+  An entry names its arm as the page does, by the value of the field, or by those of all fields; a setting by some of
+  its fields. What the sweep does not have stands there as it is.
+  """
   found = []
   for entry in asked.published:
-    names = [name for name, values in grouping.arms.items() if entry['arm'] in (name, *values)]
+    names = [name for name, values in grouping.arms.items() if entry['arm'] in (name, values, *values)]
     line = {'arm': names[0] if names else str(entry['arm']), 'value': str(entry['value']),
             'source': _with_links(str(entry['source'])), 'note': entry.get('note', '')}
     matching = [result for result in results if _is_setting(entry.get('setting'), result, len(results))]
@@ -113,9 +117,10 @@ def _evidence(row: Row) -> str:
 
 
 def _is_setting(wanted: Any, result: SettingResult, num_settings: int) -> bool:
-  """Whether an entry of PUBLISHED is about a setting: by fields, by name, or by there being no other."""
+  """Whether an entry of PUBLISHED is about a setting: by those fields that the sweep sets, or by being the only one."""
   if isinstance(wanted, dict):
-    return all(result.setting.rows[0].get(field) == value for field, value in wanted.items())
+    row = result.setting.rows[0]
+    return all(row.get(field, value) == value for field, value in wanted.items())
   return wanted == result.setting.name or (wanted is None and num_settings == 1)
 
 

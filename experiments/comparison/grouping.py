@@ -40,6 +40,7 @@ class Grouping(NamedTuple):
     arms: name -> values of these fields, in the order of the sweep, numbers from small to large.
     settings: in the order of the sweep.
     linked: fields that differ between arms as well, because they go with them.
+    replicates: fields in which runs of an arm differ besides the seed; `seed` numbers what they were drawn as.
     is_curve: whether the arms are many values of a number.
   """
 
@@ -47,6 +48,7 @@ class Grouping(NamedTuple):
   arms: dict[str, tuple]
   settings: list[Setting]
   linked: list[str]
+  replicates: list[str]
   is_curve: bool
 
 
@@ -99,8 +101,10 @@ def group(rows: Sequence[Row], asked: Question, by: str | None = None) -> Groupi
   Raises:
     SweepError: if it is not clear what the arms are, or a field is unknown.
   """
-  fields = _fields(rows)
+  fields = _fields(rows, asked)
   chosen = _choose_by(rows, fields, by or asked.by)
+  replicates = _telling_apart(rows, [field for field in asked.replicates if field in rows[0]], [*chosen, 'seed'])
+  rows = _numbered(rows, replicates)
   others = _telling_apart(rows, [field for field in fields if field not in chosen], chosen)
   named = others if 'config' in chosen else list(dict.fromkeys(['config', *others]))
   arms, found = _arm_names(rows, chosen), []
@@ -115,7 +119,8 @@ def group(rows: Sequence[Row], asked: Question, by: str | None = None) -> Groupi
   numeric = len(chosen) == 1 and all(_is_number(values[0]) for values in arms.values())
   if asked.curve and chosen == (asked.curve,) and not numeric:
     raise SweepError(f'CURVE = {asked.curve!r}: its values must be numbers; name the field by BY instead')
-  return Grouping(chosen, arms, found, linked, numeric and (len(arms) >= MIN_CURVE or chosen == (asked.curve,)))
+  is_curve = numeric and (len(arms) >= MIN_CURVE or chosen == (asked.curve,))
+  return Grouping(chosen, arms, found, linked, replicates, is_curve)
 
 
 def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: str | None,
@@ -149,10 +154,19 @@ def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: s
   return Measure(metric, value, target(metric)) if metric in own else None
 
 
-def _fields(rows: Sequence[Row]) -> list[str]:
+def _fields(rows: Sequence[Row], asked: Question) -> list[str]:
   """Fields that a sweep sets: in the table they stand between the configuration file and the status."""
   names = list(rows[0])
-  return [name for name in names[names.index('config'):names.index('status')] if name != 'seed']
+  return [name for name in names[names.index('config'):names.index('status')]
+          if name != 'seed' and name not in asked.replicates]
+
+
+def _numbered(rows: Sequence[Row], replicates: Sequence[str]) -> Sequence[Row]:
+  """Rows whose seed numbers what they were drawn as: arms that share the drawing are compared draw by draw."""
+  if not replicates:
+    return rows
+  draws = list(dict.fromkeys(_key(row, ['seed', *replicates]) for row in rows))
+  return [row | {'seed': draws.index(_key(row, ['seed', *replicates]))} for row in rows]
 
 
 def _scores(rows: Sequence[Row]) -> list[str]:

@@ -14,7 +14,17 @@ from experiments.comparison.grouping import Grouping
 from experiments.comparison.pictures import pictures_of
 from experiments.comparison.question import Question, Row
 from experiments.comparison.value_curve import value_curve
-from experiments.comparison.wording import Finding, counted, decimals_for, ends, number, p_value, percent, plural
+from experiments.comparison.wording import (
+  Finding,
+  counted,
+  decimals_for,
+  ends,
+  listed,
+  number,
+  p_value,
+  percent,
+  plural,
+)
 from experiments.plan import Plan
 from experiments.statistics import Interval
 from gan.paths import open_path, write
@@ -106,8 +116,11 @@ def _notes(compared: Compared) -> list[str]:
     notes.append(f'The sweep is still under way: {plural(waiting, "run")} of {len(compared.rows):,} '
                  f'{"does" if waiting == 1 else "do"} not count yet. Failures end early, so a population counts only '
                  'once all of it has ended.')
+  if compared.grouping.replicates:
+    notes.append(f'Runs of an arm repeat it with other values of {listed(compared.grouping.replicates)}, drawn at '
+                 'random; a “seed” is the number of such a draw, and arms are compared draw by draw.')
   if compared.grouping.linked:
-    notes.append(f'The arms differ in {" and ".join(compared.grouping.linked)} as well, which goes with '
+    notes.append(f'The arms differ in {listed(compared.grouping.linked)} as well, which goes with '
                  f'{" and ".join(compared.grouping.by) or "them"} in this sweep.')
   return notes
 

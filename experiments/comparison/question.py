@@ -27,6 +27,7 @@ class Question(NamedTuple):
     own_success: whether the sweep says so itself.
     baseline: value or name of the arm that the others are compared with; None for a choice. BASELINE.
     curve: field of numbers whose values are points of a curve, not arms. CURVE.
+    replicates: fields that were drawn at random, so that runs that differ in them repeat an arm. REPLICATES.
     published: figures of others to stand beside ours, each a dict of PUBLISHED_KEYS. PUBLISHED.
     note: what a reader has to know if the file could not be used.
   """
@@ -38,6 +39,7 @@ class Question(NamedTuple):
   own_success: bool = False
   baseline: Any = None
   curve: str | None = None
+  replicates: Sequence[str] = ()
   published: Sequence[Mapping[str, Any]] = ()
   note: str = ''
 
@@ -61,7 +63,7 @@ def question_of(plan: Plan | None) -> Question:
       getattr(module, 'QUESTION', ''), getattr(module, 'METRIC', None),
       getattr(module, 'BY', None) or getattr(module, 'CURVE', None), getattr(module, 'SUCCESS', healthy_at_the_end),
       hasattr(module, 'SUCCESS'), getattr(module, 'BASELINE', None), getattr(module, 'CURVE', None),
-      getattr(module, 'PUBLISHED', ()),
+      getattr(module, 'REPLICATES', ()), getattr(module, 'PUBLISHED', ()),
       f'{plan.sweep} now lists other runs than were trained; question, metric and success are read from it as it is '
       'now.' if changed else '')
   _check(asked, plan.sweep)
@@ -75,6 +77,8 @@ def _check(asked: Question, spec: str) -> None:
   if not isinstance(asked.metric, str | Mapping | None):
     raise SweepError(f'{spec}: METRIC must be a name, or a dict from configuration files to names; it is '
                      f'{asked.metric!r}')
+  if isinstance(asked.replicates, str):
+    raise SweepError(f'{spec}: REPLICATES must be a list of fields; it is {asked.replicates!r}')
   for entry in asked.published:
     if not isinstance(entry, Mapping) or not {'arm', 'value', 'source'} <= set(entry):
       raise SweepError(f"{spec}: each figure of PUBLISHED is a dict with 'arm', 'value' and 'source' at least; one is "

@@ -1,0 +1,381 @@
+"""From the table of a sweep to its page: what is compared with what, what is claimed, and what a reader sees."""
+
+import html.parser
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments import results, sweep
+from experiments.comparison.analysis import analyse
+from experiments.comparison.grouping import group
+from experiments.comparison.page import Compared, write_page
+from experiments.comparison.question import Question, question_of
+from experiments.comparison.table import table
+from experiments.comparison.wording import Finding, decimals_for, ends, number
+from experiments.plan import load_plan
+from experiments.statistics import Interval
+from experiments.sweep import SweepError
+from tests import runs
+from tests.experiments.synthetic_sweeps import Life, make
+
+RING = "CONFIG = 'configs/toy.py:ring'\n"
+FORMS = "product(param('loss.name', ['saturating', 'nonsaturating']), param('seed', range({seeds})))"
+
+
+def two_forms(seeds=10, extra=''):
+  return f'{RING}{extra}\ndef sweep():\n  return {FORMS.format(seeds=seeds)}\n'
+
+
+def better_by(difference):
+  """Non-saturating runs are better by a difference that varies a little from seed to seed."""
+  def live(run):
+    seed = run.config.seed
+    gain = (difference + 0.1 * math.cos(3 * seed)) * (run.config.loss.name == 'nonsaturating')
+    value = 4 + 0.5 * math.sin(seed) + gain
+    return Life({'modes': (1, 2, value, value), 'high_quality': (0.1, 0.9, 0.5, 0.5)})
+  return live
+
+
+def compared(workdir, by=None, metric=None, value='last'):
+  plan = load_plan(workdir)
+  results.write_table(plan, workdir)
+  rows, asked = results.read_table(workdir), question_of(plan)
+  grouping = group(rows, asked, by)
+  return Compared(rows, plan, workdir, asked, grouping, analyse(rows, grouping, asked, metric, value))
+
+
+def text_of(workdir, **kwargs):
+  found = compared(workdir, **kwargs)
+  return table(found.results, found.grouping)
+
+
+# What is compared with what.
+
+def test_arms_are_compared_within_settings_and_fields_that_go_with_an_arm_make_none(tmp_path):
+  text = f'''{RING}BY = 'model.disc.width'
+def sweep():
+  widths = [{{'model.disc.width': 16, 'train.batch_size': 32}}, {{'model.disc.width': 64, 'train.batch_size': 128}}]
+  return product(param('train.disc_steps', [1, 5]), widths, param('seed', range(3)))
+'''
+  grouping = compared(make(tmp_path, text, lambda run: Life({'modes': (1, 2, 3, 4)}))).grouping
+  assert [setting.name for setting in grouping.settings] == ['toy:ring, disc_steps=1', 'toy:ring, disc_steps=5']
+  assert list(grouping.arms) == ['width=16', 'width=64']
+  assert grouping.linked == ['train.batch_size']
+  for setting in grouping.settings:
+    assert [[row['seed'] for row in rows] for rows in setting.arms.values()] == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_draws_of_a_random_search_repeat_an_arm_and_are_compared_one_by_one(tmp_path):
+  text = f'''{RING}BY, REPLICATES = 'loss.name', ['optimizer.gen.lr', 'optimizer.disc.lr']
+def sweep():
+  rates = sample('optimizer.gen.lr', 1e-4, 1e-2, 8, log=True)
+  return product(rates, param('loss.name', ['saturating', 'nonsaturating']))
+'''
+  def live(run):
+    return Life({'modes': (0, 0, 0, 1e3 * run.config.optimizer.gen.lr + (run.config.loss.name == 'nonsaturating'))})
+  found = compared(make(tmp_path, text, live))
+  [result] = found.results
+  comparison = result.comparisons['nonsaturating']
+  assert found.grouping.replicates == ['optimizer.gen.lr']
+  assert comparison.paired
+  assert comparison.difference.value == pytest.approx(1)
+  assert comparison.difference.count == 8
+
+
+def test_settings_that_belong_to_an_arm_leave_reruns_paired_by_seed(tmp_path):
+  text = f'''{RING}BY, REPLICATES = 'loss.name', ['optimizer.gen.lr']
+def sweep():
+  best = [{{'loss.name': 'saturating', 'optimizer.gen.lr': 1e-3}}, {{'loss.name': 'hinge', 'optimizer.gen.lr': 2e-3}}]
+  return product(best, param('seed', range(7)))
+'''
+  found = compared(make(tmp_path, text, lambda run: Life({'modes': (0, 0, 0, run.config.seed % 5)})))
+  assert found.grouping.replicates == []
+  assert found.results[0].comparisons['hinge'].paired
+  assert len(found.results) == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from('ab'), st.sampled_from([1, 2, 3]), st.booleans(), st.integers(0, 2)),
+                min_size=1, unique=True))
+def test_every_run_is_in_one_arm_of_one_setting(kinds):
+  rows = [{'run': str(i), 'population': '000', 'config': 'configs/toy.py:ring', 'loss.name': loss,
+           'train.disc_steps': k, 'model.disc.spectral_norm': norm, 'seed': seed, 'status': 'finished', 'steps': 1,
+           'verdict': 'healthy'}
+          for i, (loss, k, norm, seed) in enumerate(kinds)]
+  grouping = group(rows, Question(by='loss.name'))
+  placed = [row['run'] for setting in grouping.settings for arm in setting.arms.values() for row in arm]
+  assert sorted(placed) == sorted(row['run'] for row in rows)
+  for setting in grouping.settings:
+    for arm, own in setting.arms.items():
+      assert {row['loss.name'] for row in own} == {arm}
+      assert len({(row['train.disc_steps'], row['model.disc.spectral_norm']) for row in own}) == 1
+      assert len({row['seed'] for row in own}) == len(own)
+
+
+@pytest.mark.parametrize(('by', 'extra', 'message'), [
+    ('loss.nam', '', "by=loss.nam: no field that this sweep sets; known: config, loss.name (did you mean loss.name?)"),
+    ('seed', '', 'by=seed: runs of an arm differ in the seed'),
+    (None, "BASELINE = 'hinge'", "BASELINE = 'hinge' is no arm of this sweep"),
+    (None, "METRIC = 'mode'", "METRIC = 'mode': no such score; known: high_quality, modes (did you mean modes?)"),
+    (None, 'METRIC = 3', 'METRIC must be a name'),
+    (None, "CURVE = 'loss.name'", "CURVE = 'loss.name': its values must be numbers"),
+    (None, 'SUCCESS = 3', 'SUCCESS must be a function'),
+    (None, "SUCCESS = lambda row: row['modes.lst'] > 7", "SUCCESS asks for 'modes.lst'"),
+    (None, "SUCCESS = lambda row: row['modes.last'] > '7'", 'SUCCESS cannot tell about run'),
+    (None, "REPLICATES = 'optimizer.gen.lr'", 'REPLICATES must be a list of fields'),
+    (None, "PUBLISHED = [{'arm': 'saturating', 'value': 7}]", "each figure of PUBLISHED is a dict with 'arm'"),
+    (None, "PUBLISHED = [{'arm': 'a', 'value': 7, 'source': 'x', 'sorce': 'y'}]", "PUBLISHED has 'sorce'"),
+])
+def test_what_cannot_be_asked_is_refused_with_the_way_out(tmp_path, by, extra, message):
+  workdir = make(tmp_path, two_forms(2, extra), better_by(1))
+  with pytest.raises(SweepError, match='^.*' + re.escape(message)):
+    compared(workdir, by)
+
+
+def test_more_than_one_field_needs_a_question(tmp_path):
+  text = f'''{RING}
+def sweep():
+  return product(param('train.disc_steps', [1, 2]), param('loss.name', ['saturating', 'hinge']))
+'''
+  workdir = make(tmp_path, text, better_by(1))
+  with pytest.raises(SweepError, match=r'the runs differ in 2 fields: train.disc_steps, loss.name; .*--by=loss.name'):
+    compared(workdir)
+  assert list(compared(workdir, 'train.disc_steps').grouping.arms) == ['disc_steps=1', 'disc_steps=2']
+
+
+def test_a_score_that_was_not_measured_is_refused(tmp_path):
+  with pytest.raises(SweepError, match=r'--metric=mode was not measured in this sweep.*modes'):
+    compared(make(tmp_path, two_forms(2), better_by(1)), metric='mode')
+
+
+# What is claimed.
+
+def test_a_difference_is_shown_with_the_numbers_of_the_runs(tmp_path):
+  workdir = make(tmp_path, two_forms(), better_by(2.0))
+  [result] = compared(workdir).results
+  comparison = result.comparisons['nonsaturating']
+  differences = [2.0 + 0.1 * math.cos(3 * seed) for seed in range(10)]
+  assert comparison.difference.value == pytest.approx(np.mean(differences))
+  assert comparison.difference.low < 2.0 < comparison.difference.high
+  assert comparison.improvement.value == 1
+  assert comparison.adjusted_p == pytest.approx(2 / 2**10)  # Better in each of ten pairs.
+  text = text_of(workdir)
+  assert 'toy:ring: modes, last (more is better)' in text
+  assert 'nonsaturating is better than saturating by 2' in text
+  assert re.search(r'^saturating +10 of 10', text, re.MULTILINE)
+
+
+def test_equal_arms_are_not_called_different_nor_equal(tmp_path):
+  text = text_of(make(tmp_path, two_forms(), better_by(0.0)))
+  assert 'No difference shown' in text
+  assert 'better than' not in text
+
+
+def test_arms_without_any_spread_give_ranges_and_no_nan(tmp_path):
+  workdir = make(tmp_path, two_forms(), lambda run: Life({'modes': (2, 4, 8, 8)}))
+  text = text_of(workdir)
+  assert 'always the same' in text
+  assert 'No difference shown' in text
+  write_page(compared(workdir), 'command')
+  for told in (text, _page(workdir).text):
+    assert not re.search(r'\bnan\b|\bNone\b(?! so far)', told)
+
+
+def test_failed_runs_stay_in_the_denominator(tmp_path):
+  def live(run):
+    if run.config.loss.name == 'saturating' and run.config.seed < 6:
+      return Life({'modes': (1, math.nan, math.nan, math.nan)}, 'diverged', 0.5)
+    return better_by(0.0)(run)
+  workdir = make(tmp_path, two_forms(), live)
+  [result] = compared(workdir).results
+  assert result.arms['saturating'].success.value == pytest.approx(0.4)
+  assert result.arms['saturating'].success.count == 10
+  assert not result.arms['saturating'].middle.known  # Over a quarter failed.
+  assert result.comparisons['nonsaturating'].improvement.value > 0.75
+  write_page(compared(workdir), 'command')
+  page = _page(workdir)
+  failed = {row['run'] for row in compared(workdir).rows if row['status'] != 'finished'}
+  assert len(failed) == 6
+  assert all(run in page.text for run in failed)
+  assert '4 of 10' in page.text
+
+
+def test_success_is_what_the_sweep_says(tmp_path):
+  workdir = make(tmp_path, two_forms(extra="SUCCESS = lambda row: row['modes.last'] >= 5"), better_by(2.0))
+  [result] = compared(workdir).results
+  assert [result.arms[name].success.value for name in ('saturating', 'nonsaturating')] == [0.0, 1.0]
+
+
+def test_all_comparisons_of_a_page_are_adjusted_together(tmp_path):
+  text = f'''{RING}BY, BASELINE = 'loss.name', 'saturating'
+def sweep():
+  losses = param('loss.name', ['saturating', 'nonsaturating', 'hinge'])
+  return product(param('train.disc_steps', [1, 5]), losses, param('seed', range(10)))
+'''
+  found = compared(make(tmp_path, text, better_by(2.0))).results
+  comparisons = [comparison for result in found for comparison in result.comparisons.values()]
+  assert len(comparisons) == 4
+  assert {comparison.family for comparison in comparisons} == {4}
+  assert min(c.adjusted_p for c in comparisons) == pytest.approx(4 * min(c.p for c in comparisons))
+
+
+def test_choosing_the_best_arm_counts_as_a_look_at_all_pairs(tmp_path):
+  text = f'''{RING}
+def sweep():
+  return product(param('loss.name', ['saturating', 'nonsaturating', 'hinge', 'least_squares']), param('seed', range(8)))
+'''
+  [result] = compared(make(tmp_path, text, better_by(2.0))).results
+  assert result.reference == 'nonsaturating'
+  assert {comparison.family for comparison in result.comparisons.values()} == {6}
+
+
+def test_too_few_seeds_say_so(tmp_path):
+  text = text_of(make(tmp_path, two_forms(3), better_by(5.0)))
+  assert 'seeds' in text
+  assert 'is better than' not in text
+
+
+def test_less_is_better_where_it_is(tmp_path):
+  text = two_forms(extra="METRIC = 'reverse_kl'")
+  def live(run):
+    value = 1 + 0.05 * math.sin(run.config.seed) - 0.5 * (run.config.loss.name == 'nonsaturating')
+    return Life({'reverse_kl': (2, 2, value, value)})
+  workdir = make(tmp_path, text, live)
+  [result] = compared(workdir).results
+  assert not result.measure.higher_is_better
+  assert result.comparisons['nonsaturating'].improvement.value == 1
+  assert result.comparisons['nonsaturating'].difference.value < 0
+
+
+def test_which_value_counts(tmp_path):
+  workdir = make(tmp_path, two_forms(2), lambda run: Life({'modes': (1, 6, 2, 4)}))
+  values = {value: compared(workdir, value=value).results[0].arms['saturating'].arm.values[0]
+            for value in ('last', 'best', 'tail_mean')}
+  assert values == {'last': 4, 'best': 6, 'tail_mean': 3}
+
+
+def test_runs_under_way_do_not_count_yet(tmp_path):
+  text = f'''{RING}BY = 'loss.name'
+def sweep():
+  return product(param('train.disc_steps', [1, 5]), {FORMS.format(seeds=8)})
+'''
+  workdir = make(tmp_path, text, better_by(2.0), under_way=lambda run: run.config.train.disc_steps == 5)
+  done, waiting = compared(workdir).results
+  assert done.arms
+  assert not done.waiting
+  assert not waiting.arms
+  assert waiting.waiting == 16
+  assert Finding(waiting, compared(workdir).grouping).headline.startswith('Still under way: 16 runs')
+  write_page(compared(workdir), 'command')
+  assert 'still under way' in _page(workdir).text
+
+
+def test_many_values_of_a_number_are_a_curve_with_a_recommended_range(tmp_path):
+  text = f'''{RING}BY = CURVE = 'penalty.r1'
+def sweep():
+  return product(param('penalty.r1', [0.001 * 10**i for i in range(6)]), param('seed', range(10)))
+'''
+  def live(run):
+    r1 = run.config.penalty.r1
+    value = 7 - 2 * (abs(math.log10(r1 / 0.1)) > 1.5) + 0.1 * math.sin(run.config.seed + 100 * r1)
+    return Life({'modes': (1, 2, value, value)})
+  workdir = make(tmp_path, text, live)
+  found = compared(workdir)
+  assert found.grouping.is_curve
+  headline = Finding(found.results[0], found.grouping).headline
+  assert headline.startswith('Recommended penalty.r1: 0.01 to 1. Best here: ')
+  write_page(found, 'command')
+  assert 'Against the value' in _page(workdir).text
+
+
+# What a reader sees.
+
+@given(st.floats(allow_nan=True, allow_infinity=True), st.integers(0, 6))
+def test_numbers_are_never_nan_nor_a_negative_zero(value, decimals):
+  text = number(value, decimals)
+  assert 'nan' not in text
+  assert not re.fullmatch(r'[-−]0(\.0*)?', text)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-4, 1e5))
+def test_intervals_show_two_digits_of_their_half_width(middle, half):
+  decimals = decimals_for([Interval(middle, middle - half, middle + half, 'bca', 10)])
+  assert 0 <= decimals <= 6
+  assert 10**-decimals <= half or decimals == 6
+  assert ends(Interval(middle, middle - half, middle + half, 'bca', 10), decimals)
+
+
+class _Page(html.parser.HTMLParser):
+  """Collects what a browser would load, where links go, and the text that a reader sees."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.loads, self.links, self.ids, self.text = [], [], [], ''
+    self.feed(text)
+
+  def handle_starttag(self, tag, attrs):
+    attrs = dict(attrs)
+    self.loads += [attrs[key] for key in ('src', 'srcset', 'data', 'xlink:href') if key in attrs]
+    self.loads += [attrs['href']] if tag == 'link' else []
+    self.links += [attrs['href']] if tag == 'a' else []
+    self.ids += [attrs['id']] if tag == 'section' else []
+
+  def handle_data(self, data):
+    self.text += data
+
+
+def _page(workdir):
+  with open(f'{workdir}/report.html', encoding='utf-8') as file:
+    return _Page(file.read())
+
+
+def test_the_page_answers_first_and_needs_no_other_file(tmp_path):
+  extra = '''QUESTION = 'Which <form> trains better?'
+PUBLISHED = [{'arm': 'nonsaturating', 'metric': 'modes', 'value': '7.9 +- 0.1', 'source': 'arXiv:1712.04086'},
+             {'arm': 'veegan', 'metric': 'modes', 'value': '8', 'source': 'VEEGAN'}]'''
+  workdir = make(tmp_path, two_forms(extra=extra), better_by(2.0))
+  write_page(compared(workdir), 'python -m experiments.compare --workdir=here')
+  page = _page(workdir)
+  assert page.ids == ['answer', 'forest', 'curves', 'seeds', 'samples', 'failures', 'published', 'method', 'power',
+                      'environment', 'reproduce']
+  assert all(url.startswith(('data:', '#')) for url in page.loads)
+  assert page.links == ['https://arxiv.org/abs/1712.04086']
+  for said in ('Which <form> trains better?', 'nonsaturating is better than saturating by 2', '7.9 +- 0.1', 'veegan',
+               'not in this sweep', 'abacus', 'c0ffee', 'python -m experiments.compare --workdir=here',
+               f'python -m experiments.run --sweep={tmp_path}/sweep.py', 'python -m experiments.extract',
+               'python -m gan.main --config=configs/toy.py:ring'):
+    assert said in page.text, said
+
+
+def test_the_same_results_give_the_same_page(tmp_path):
+  workdir = make(tmp_path, two_forms(), better_by(2.0))
+  pages = []
+  for _ in range(2):
+    write_page(compared(workdir), 'command')
+    with open(f'{workdir}/report.html', 'rb') as file:
+      pages.append(file.read())
+  assert pages[0] == pages[1]
+
+
+def test_a_sweep_file_that_is_gone_leaves_the_defaults_and_a_note(tmp_path):
+  workdir = make(tmp_path, two_forms(extra="QUESTION = 'Which?'"), better_by(2.0))
+  (tmp_path / 'sweep.py').unlink()
+  sweep._load.cache_clear()
+  found = compared(workdir)
+  assert 'The file of the sweep cannot be used now' in found.asked.note
+  assert found.results[0].comparisons
+
+
+def test_the_command(tmp_path):
+  workdir = make(tmp_path, two_forms(), better_by(2.0))
+  code, stdout, stderr = runs.run('experiments.compare', f'--workdir={workdir}', '--metric=modes', '--by=loss.name')
+  assert code == 0, stderr
+  assert 'nonsaturating is better than saturating' in stdout
+  assert stdout.strip().endswith('report.html')
+  code, _, stderr = runs.run('experiments.compare', f'--workdir={tmp_path}/nothing')
+  assert code != 0
+  assert 'no sweep in' in stderr
+  assert 'Traceback' not in stderr
