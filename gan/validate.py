@@ -20,6 +20,8 @@ from gan.parallel import STRATEGIES
 from gan.rules import RULES, rule_settings
 from gan.scoring.plan import check_points, make_plan
 
+_DEFAULTS = base_config()  # Made once: a sweep validates thousands of configurations.
+
 
 def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
   """Checks a configuration before anything is built.
@@ -69,7 +71,7 @@ _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
 _NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'train.patience',
                  'augment.noise', 'augment.noise_steps', 'update.consensus', 'update.adjustment',
-                 *(f'penalty.{field}' for field, value in base_config().penalty.items() if isinstance(value, float)),
+                 *(f'penalty.{field}' for field, value in _DEFAULTS.penalty.items() if isinstance(value, float)),
                  *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
                    for field in ('decay_steps', 'warmup_steps', 'weight_decay')))
 _FRACTIONS = ('loss.label_smoothing', 'loss.label_flip', 'train.ema_decay', 'penalty.lecam_decay',
@@ -109,7 +111,7 @@ def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 
 def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  loss, defaults = config.loss, base_config().loss
+  loss, defaults = config.loss, _DEFAULTS.loss
   known = LOSSES[loss.name].settings
   for setting in defaults:
     if setting not in ('name', 'label_flip', *known) and loss[setting] != defaults[setting]:
@@ -171,7 +173,7 @@ def _is_batch_normed(config: ml_collections.ConfigDict) -> bool:
 
 
 def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  penalty, defaults = config.penalty, base_config().penalty
+  penalty, defaults = config.penalty, _DEFAULTS.penalty
   sloped = [name for name in ('r1', 'r2', 'gp', 'dragan', 'zero_gp') if penalty[name]]
   for name in sloped:
     if _is_batch_normed(config):
@@ -194,7 +196,7 @@ def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 
 def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  points, policy, defaults = config.data.name in toy.MIXTURES, config.augment.policy, base_config().augment
+  points, policy, defaults = config.data.name in toy.MIXTURES, config.augment.policy, _DEFAULTS.augment
   if policy not in ('none', 'ada'):
     if len(set(policy.split('+'))) < len(policy.split('+')):
       yield f'augment.policy={policy!r} names a transformation twice; name each once'
@@ -215,7 +217,7 @@ def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 
 def _rule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  rule, defaults, known = config.update.rule, base_config(), rule_settings(config.update.rule)
+  rule, defaults, known = config.update.rule, _DEFAULTS, rule_settings(config.update.rule)
   numbers = {'consensus': 'consensus', 'adjustment': 'symplectic', 'lookahead': 'lookahead'}
   for setting, value in config.update.items():
     used = setting == 'rule' or setting in known or numbers.get(setting) == rule
@@ -229,7 +231,7 @@ def _rule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 
 def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  settings, defaults = config.eval, base_config().eval
+  settings, defaults = config.eval, _DEFAULTS.eval
   try:
     if config.data.name in toy.MIXTURES:
       check_points(settings.metrics, settings.features, toy.MIXTURES[config.data.name]())

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments import results
+from experiments.comparison.question import question_of
+from experiments.plan import Plan
 from experiments.sweep import SweepError, chain, fix, load_sweep, make_run, param, product, sample, zip_
+from gan.config import flatten
+from gan.losses import LOSSES
 
 lists = st.lists(st.integers(), max_size=4)
 
@@ -97,3 +102,35 @@ def test_a_file_that_is_no_sweep(tmp_path):
   (tmp_path / 'empty.py').write_text('')
   with pytest.raises(SweepError, match=r'must define CONFIG and sweep\(\)'):
     load_sweep(str(tmp_path / 'empty.py'))
+
+
+@pytest.mark.parametrize(('spec', 'count'), [
+    ('saturating_vs_nonsaturating.py', 96), ('saturating_vs_nonsaturating.py:full', 512),
+    ('pacgan_table1.py', 20), ('pacgan_table1.py:ring', 20), ('pacgan_table1.py:full', 160),
+    ('stacked_mnist.py', 12), ('stacked_mnist.py:full', 24),
+    ('tune_gamma.py', 192), ('tune_gamma.py:full', 1536),
+    ('loss_zoo.py', 3 * (4 * len(LOSSES) - 1)), ('lucic.py', 64), ('lucic.py:search_full', 400)])
+def test_sweeps_of_the_house(spec, count):
+  path = f'experiments/{spec}'
+  sweep = load_sweep(path)
+  asked = question_of(Plan(path, {run.id: {} for run in sweep.runs}, []))
+  assert len({run.id for run in sweep.runs}) == len(sweep.runs) == count
+  assert asked.text.endswith('?')
+  assert asked.by
+  assert not asked.note
+
+
+def test_lucic_reruns_the_best_setting_of_each_objective_whatever_became_of_the_others(monkeypatch):
+  tuned = load_sweep('experiments/lucic.py').module.TUNED
+  search = load_sweep('experiments/lucic.py').runs
+  rows = [{'loss.name': run.config.loss.name, 'fd_classifier.last': None if i % 3 else float(i)}
+          | {field: flatten(run.config)[field] for field in tuned} for i, run in enumerate(search)]
+  monkeypatch.setattr(results, 'read_table', lambda workdir: rows)
+  reruns = load_sweep('experiments/lucic.py:rerun').runs
+  assert len(reruns) == 4 * 16
+  assert {run.config.seed for run in reruns}.isdisjoint({run.config.seed for run in search})
+  for loss in ('saturating', 'nonsaturating', 'least_squares', 'hinge'):
+    best = next(row for row in rows if row['loss.name'] == loss and row['fd_classifier.last'] is not None)
+    for run in reruns:
+      if run.config.loss.name == loss:
+        assert {field: flatten(run.config)[field] for field in tuned} == {field: best[field] for field in tuned}
