@@ -58,7 +58,8 @@ def _success(c: Comparison) -> str:
     return '' if x.value else f'; none of {x.count} and {y.count} runs succeeds'
   counts = (f'{c.x} succeeds in {round(x.value * x.count)} of {x.count} runs, {c.y} in {round(y.value * y.count)} of '
             f'{y.count}')
-  return f'; {counts} (difference {_number(difference.value)}, {_ends(difference)})'
+  value, low, high = (round(100 * part) for part in (difference.value, difference.low, difference.high))
+  return f'; {counts} (difference {value} percentage points, 95% interval {low} to {high})'
 
 
 def _pairs(c: Comparison) -> str:

@@ -230,7 +230,8 @@ def test_failures_are_told():
   assert sentence.startswith('A is better than B in rank (p = ')
   assert 'no difference of means shown (better by ' in sentence
   assert 'given success of both: 8 of 16 pairs' in sentence
-  assert sentence.endswith('; A succeeds in 16 of 16 runs, B in 8 of 16 (difference 0.5, 95% interval 0.207 to 0.72)')
+  assert sentence.endswith('; A succeeds in 16 of 16 runs, B in 8 of 16 (difference 50 percentage points, 95% interval '
+                           '21 to 72)')
   mostly = [None if i >= 4 else value for i, value in enumerate(NOISE)]
   assert 'too few seeds to compare means, given success of both: 4 of 16 pairs' in told(NOISE, mostly)
   assert told([None] * 16, [None] * 16).endswith(
@@ -242,7 +243,8 @@ def test_better_where_it_succeeds_and_yet_not_better():
   some = told(NOISE / 9 + WAVE, [None if i < 8 else value / 9 + 1 for i, value in enumerate(NOISE)])
   assert some.startswith('no difference shown between A and B (difference -1')
   assert 'the interval leaves out 0, but ranks do not bear it out' in some
-  assert some.endswith('A succeeds in 16 of 16 runs, B in 8 of 16 (difference 0.5, 95% interval 0.207 to 0.72)')
+  assert some.endswith('A succeeds in 16 of 16 runs, B in 8 of 16 (difference 50 percentage points, 95% interval 21 to '
+                       '72)')
   noise = np.concatenate([NOISE, NOISE[::-1]]) / 9
   often = told(noise + np.resize(WAVE, 32), [None if i < 24 else value + 1 for i, value in enumerate(noise)])
   assert often.startswith('A is better than B in rank (p = ')
