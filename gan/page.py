@@ -26,6 +26,7 @@ from gan import images
 from gan.health import last_verdict
 from gan.report import read_metrics
 from gan.scoring import records
+from gan.scoring.meanings import meaning
 
 MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
 DISC, GEN, OTHER = '#e0752d', '#3d7bea', '#2a9d8f'   # Readable on white and on near-black.
@@ -236,7 +237,8 @@ def _style(axes: Any, last_step: float) -> None:
 
 def _eval_plots(rows: Rows) -> list[Plot]:
   keys = sorted({key for row in rows for key in row if key.startswith('eval/')})
-  return [Plot(key, 'Measured on samples of the generator during evaluation.', (Line(key, '', GEN),)) for key in keys]
+  return [Plot(key, meaning(key.removeprefix('eval/')) or 'Measured on samples of the generator during evaluation.',
+               (Line(key, '', GEN),)) for key in keys]
 
 
 def _scores(workdir: Path) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ from experiments.comparison.wording import (
 from experiments.plan import Plan
 from experiments.statistics import Interval
 from gan.paths import open_path, write
+from gan.scoring.meanings import meaning
 
 FILE = 'report.html'
 TEMPLATES = Path(__file__).parents[1] / 'templates'
@@ -84,7 +85,7 @@ def write_page(compared: Compared, command: str) -> str:
       chosen=any(result.chosen for result in results),
       linked=grouping.linked,
       success='SUCCESS of the sweep' if compared.asked.own_success else 'finished, with the verdict “healthy”',
-      measures=[(m.name, VALUES[m.value], m.direction) for m in measures],
+      measures=[(m.name, VALUES[m.value], m.direction, meaning(m.metric)) for m in measures],
       environment=appendix.environment(evidence, compared.rows),
       commands=appendix.commands(compared.plan, compared.workdir, results, evidence, command))
   path = open_path(compared.workdir) / FILE

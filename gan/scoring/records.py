@@ -29,14 +29,18 @@ TARGETS = {
 }
 
 
+def family(metric: str) -> str:
+  """The score without the features that its name carries: 'fd_classifier' is 'fd'."""
+  return max((name for name in TARGETS if metric == name or metric.startswith(f'{name}_')), key=len, default=metric)
+
+
 def target(metric: str) -> float:
-  """The best value of a score, whatever features its name carries: 'fd_classifier' counts as 'fd'.
+  """The best value of a score, whatever features it is of.
 
   Raises:
     KeyError: if there is no such score.
   """
-  name = max((name for name in TARGETS if metric == name or metric.startswith(f'{name}_')), key=len, default=metric)
-  return TARGETS[name]
+  return TARGETS[family(metric)]
 
 
 def distance_to_target(metric: str, value: float) -> float:

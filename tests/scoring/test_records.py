@@ -5,6 +5,7 @@ import math
 import pytest
 
 from gan.scoring import Score, records
+from gan.scoring.meanings import MEANINGS, meaning
 
 
 def lines(metric='fid', values=(3.0,), steps=(100,), **changes):
@@ -76,3 +77,10 @@ def test_scores_of_the_data_have_no_step():
   [summary] = records.summarise(lines(steps=(-1,), samples='train', during_training=False))
   assert summary.last == (-1, 3.0, 0.5)
   assert summary.num_tail == 1
+
+
+def test_every_score_has_a_target_and_a_meaning():
+  assert set(MEANINGS) == set(records.TARGETS)
+  assert meaning('fd_classifier') == MEANINGS['fd']
+  assert meaning('fid_infinity') == MEANINGS['fid_infinity']
+  assert meaning('mine') == ''
