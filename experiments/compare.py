@@ -12,6 +12,7 @@ from absl import flags
 
 from experiments import results
 from experiments.comparison.analysis import analyse
+from experiments.comparison.export import write_pictures
 from experiments.comparison.grouping import group
 from experiments.comparison.page import Compared, write_page
 from experiments.comparison.question import question_of
@@ -28,6 +29,7 @@ BY = flags.DEFINE_string('by', None, 'Fields whose values are compared, separate
                          'sweep, or the one that varies.')
 VALUE = flags.DEFINE_enum('value', 'last', ('last', 'best', 'tail_mean'), 'Which of its values counts; the best one '
                           'flatters whoever was evaluated often.')
+PICTURES = flags.DEFINE_string('pictures', None, 'Local directory in which to write the plots as PNG files too.')
 
 
 def main(argv: list[str]) -> int:
@@ -50,7 +52,10 @@ def main(argv: list[str]) -> int:
       print(line)
   print(f'\n{table(found, grouping)}\n')
   command = shlex.join(['python', '-m', 'experiments.compare', *sys.argv[1:]])
-  print(write_page(Compared(rows, plan, workdir, asked, grouping, found), command))
+  compared = Compared(rows, plan, workdir, asked, grouping, found)
+  print(write_page(compared, command))
+  if PICTURES.value:
+    print(*write_pictures(compared, PICTURES.value), sep='\n')
   return 0
 
 

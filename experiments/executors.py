@@ -5,8 +5,11 @@ was lost is started again and goes on from its checkpoint.
 """
 
 import dataclasses
+import os
 import signal
 from collections.abc import Callable
+
+import jax
 
 from experiments.plan import Plan, load_plan
 from gan import environment
@@ -50,6 +53,17 @@ def train_population(workdir: str, name: str, argv: list[str], devices_per_membe
   return run(group.ids, plan.configs(group), root, argv, devices_per_member=devices_per_member, say=say)
 
 
+def use_cores(cores: int) -> None:
+  """Makes each core of a CPU a device of its own; to be called before JAX is first used.
+
+  Members share nothing, so cores that train different ones wait less for each other than cores that share every matrix
+  product. A number of devices that XLA_FLAGS asks for is left alone.
+  """
+  if 'xla_force_host_platform_device_count' not in os.environ.get('XLA_FLAGS', '') and (
+      jax.config.jax_num_cpu_devices != cores):  # Of a worker's second task it is.
+    jax.config.update('jax_num_cpu_devices', cores)
+
+
 def run_local(plan: Plan, workdir: str, argv: list[str], devices_per_member: int = 1) -> int:
   """Trains the populations one after another; the members of each share the devices.
 
@@ -87,7 +101,7 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
     ray.init(address=address, runtime_env=shipped if address else None, log_to_driver=False)
   resources = {'TPU': needs.tpus} if needs.tpus else None
   train = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, resources=resources, max_retries=RETRIES)(_task)
-  waiting = {train.remote(workdir, group.name, argv, needs.devices_per_member): group for group in plan.groups}
+  waiting = {train.remote(workdir, group.name, argv, needs): group for group in plan.groups}
   failed = False
   while waiting:
     [done], _ = ray.wait(list(waiting), num_returns=1)
@@ -102,9 +116,10 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
   return int(failed)
 
 
-def _task(workdir: str, name: str, argv: list[str], devices_per_member: int) -> int:
+def _task(workdir: str, name: str, argv: list[str], needs: Needs) -> int:
   """In a worker of the cluster. A worker that is told to end gives its task back: it was saved, and is retried."""
-  code = train_population(workdir, name, argv, devices_per_member)
+  use_cores(max(int(needs.cpus), 1))
+  code = train_population(workdir, name, argv, needs.devices_per_member)
   if code == 128 + signal.SIGTERM:
     raise SystemExit(code)
   return code

@@ -16,7 +16,7 @@ from absl import flags
 from experiments import executors, results
 from experiments.plan import Plan, check_same, load_plan, make_plan, save_plan
 from experiments.sweep import SweepError, load_sweep
-from gan import cli
+from gan import cli, environment
 
 SWEEP = flags.DEFINE_string('sweep', None, 'Python file with CONFIG and sweep(), file.py[:argument].', required=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or gs://; runs/<name> by default.')
@@ -33,6 +33,8 @@ EFFICIENCY = 0.25
 
 def main(argv: list[str]) -> int:
   """Plans, trains and tabulates; returns the exit code."""
+  if EXECUTOR.value == 'local':
+    executors.use_cores(environment.num_cores())
   try:
     sweep = load_sweep(SWEEP.value)
     workdir = WORKDIR.value or str(Path('runs') / sweep.name)

@@ -28,9 +28,14 @@ def describe(argv: list[str], deterministic: bool) -> dict[str, Any]:
       'device_kind': device.device_kind,
       'device_count': jax.device_count(),
       'process_count': jax.process_count(),
-      'cpu_cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+      'cpu_cores': num_cores(),
       'deterministic': deterministic,
   } | {f'version.{package}': importlib.metadata.version(package) for package in PACKAGES}
+
+
+def num_cores() -> int:
+  """Cores that this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def differences(now: dict[str, Any], then: dict[str, Any]) -> list[str]:

@@ -14,10 +14,11 @@ import jax
 import numpy as np
 
 from configs import dcgan
-from experiments.benchmarks.timing import Run, describe, describe_machine, drive, foreign_seconds, num_cores, rate
+from experiments.benchmarks.timing import Run, describe, describe_machine, drive, foreign_seconds, rate
 from gan.build import build, make_initial_state, make_loop, make_pipeline
 from gan.config import apply_overrides
 from gan.data import digits
+from gan.environment import num_cores
 from gan.validate import validate
 
 PLAIN = 'plain'

@@ -20,8 +20,10 @@ import ml_collections
 import numpy as np
 
 from configs import dcgan, toy
-from experiments.benchmarks.timing import Run, describe, describe_machine, foreign_seconds, num_cores, rate
+from experiments import executors
+from experiments.benchmarks.timing import Run, describe, describe_machine, foreign_seconds, rate
 from gan import build
+from gan.environment import num_cores
 from gan.population import compiled
 
 try:
@@ -39,7 +41,7 @@ def make_members(config: ml_collections.ConfigDict, num: int) -> tuple[Run, int]
     own.seed = seed
     configs.append(own)
   data = build.open_data(config)
-  population = compiled.make_population(configs, build.describe_data(data).sample_shape, jax.local_devices()[:1])
+  population = compiled.make_population(configs, build.describe_data(data).sample_shape, jax.local_devices())
   batches = build.make_pipeline(config, data, population.built.parallel, None)
   loop, state = compiled.make_loop(population, batches), compiled.initial_state(population)
   fed, hparams = batches.feed(0, 1), population.place(population.hparams)
@@ -136,6 +138,7 @@ def main() -> None:
     parser.add_argument(f'--{name}', type=int, default=default, help=what)
   args = parser.parse_args()
   print(f'python -m experiments.benchmarks.population {" ".join(sys.argv[1:])}'.strip())
+  executors.use_cores(num_cores())  # As a sweep does.
   device = jax.devices()[0]
   print(f'{describe_machine()}, {device.device_kind}' + (f', torch {torch.__version__}' if torch else ''))
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from gan.data.pipeline import Pipeline
+from gan.environment import num_cores
 
 MAX_FOREIGN = 0.05           # Share of the cores that other programs may use.
 
@@ -46,11 +47,6 @@ def rate(run: Run, steps: int) -> float:
 def describe(values: np.ndarray) -> str:
   """Median, minimum and maximum."""
   return f'{np.median(values):8.2f} {np.min(values):8.2f} {np.max(values):8.2f}'
-
-
-def num_cores() -> int:
-  """Cores that this process may use."""
-  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
 def describe_machine() -> str:

@@ -1,9 +1,9 @@
-"""Plots of a comparison as <svg> elements whose ink is that of the text around them, for light and dark pages."""
+"""Plots of a comparison: as <svg> elements whose ink is that of the text around them, or as whatever is asked for."""
 
 import collections
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -15,13 +15,30 @@ from experiments.comparison.analysis import SettingResult, claimed
 from experiments.comparison.evidence import ACCURACY, Curve
 from experiments.comparison.grouping import Grouping
 from experiments.statistics import Comparison, Interval
+from gan import plots
 from gan.page import DISC, GEN, INK, OTHER, style_axes, svg_settings, to_svg
+
+Writer = Callable[[Figure, str], Any]
 
 PALETTE = (GEN, DISC, OTHER, '#c2549d', '#b08a1e', '#8a6be0', '#5f9e3a', '#d9534f')
 WIDE, NARROW = 10.4, 5.2       # Inches, of a card over the whole page, and of one beside another: the same type size.
+DPI = 150                      # Of pictures.
 CHARACTER = 0.073              # Inches, of an average letter of the labels.
 PAPER = '#fefdfb'              # Stands for the background of a card, --card in the page.
 MAX_STEPS, MAX_FAILED = 100, 12   # Of a learning curve; of single failed runs of an arm in it.
+
+
+def markup(figure: Figure, label: str) -> str:
+  """A figure as part of the page."""
+  return to_svg(figure, label).replace(PAPER, 'var(--card)')
+
+
+def picture(figure: Figure, label: str) -> np.ndarray:
+  """A figure by itself, on paper: uint8 [H, W, 3]."""
+  del label
+  figure.set_facecolor(PAPER)
+  figure.set_dpi(DPI)
+  return plots.render(figure)
 
 
 def colors_of(grouping: Grouping) -> dict[str, str]:
@@ -33,12 +50,16 @@ def colors_of(grouping: Grouping) -> dict[str, str]:
   return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
-def forest(results: Sequence[SettingResult], colors: Mapping[str, str]) -> str | None:
+def forest(results: Sequence[SettingResult], colors: Mapping[str, str], write: Writer = markup) -> Any:
   """Draws all comparisons of one score below each other: difference of means, and probability of improvement.
 
   Args:
     results: of settings with the same measure.
     colors: of the arms.
+    write: what becomes of the figure and its label.
+
+  Returns:
+    What `write` returns; None if nothing is compared.
   """
   results = [result for result in results if result.comparisons]
   if not results:
@@ -86,15 +107,15 @@ def forest(results: Sequence[SettingResult], colors: Mapping[str, str]) -> str |
       for text, x, side in zip(ends, (0.0, 1.0), ('left', 'right'), strict=True):
         axes.annotate(text, (x, 0), xycoords='axes fraction', xytext=(0, -31), textcoords='offset points', ha=side,
                       fontsize=8.5, alpha=0.75)
-    return to_svg(figure, label)
+    return write(figure, label)
 
 
 def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curve]], scalar: str,
-                   colors: Mapping[str, str]) -> str | None:
+                   colors: Mapping[str, str], write: Writer = markup) -> Any:
   """Draws median and quartiles of each arm, and each failed run as a thin broken line that ends in a cross.
 
   Returns:
-    The markup; None if no run has the scalar.
+    What `write` returns; None if no run has the scalar.
   """
   arms = {name: [curves[row['run']][scalar] for row in rows if len(curves.get(row['run'], {}).get(scalar, ((),))[0])]
           for name, rows in result.setting.arms.items()}
@@ -129,10 +150,10 @@ def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curv
     axes.set_xlim(0, last * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
-    return to_svg(figure, label)
+    return write(figure, label)
 
 
-def seed_by_seed(result: SettingResult, colors: Mapping[str, str]) -> str:
+def seed_by_seed(result: SettingResult, colors: Mapping[str, str], write: Writer = markup) -> Any:
   """Draws each run in the column of its arm, with lines between runs of one seed; those without a value stand apart."""
   measure, arms = result.measure, [found.arm for found in result.arms.values()]
   values = np.concatenate([arm.values[np.isfinite(arm.values)] for arm in arms] or [np.zeros(0)])
@@ -166,7 +187,7 @@ def seed_by_seed(result: SettingResult, colors: Mapping[str, str]) -> str:
     locator = MaxNLocator(6, integer=bool(np.all(values % 1 == 0)))
     ticks = [tick for tick in locator.tick_values(low, high) if low - 0.02 * span <= tick <= high + 0.02 * span]
     axes.set_yticks([*ticks, *[nowhere] * lost], [*(f'{tick:g}' for tick in ticks), *['none'] * lost])
-    return to_svg(figure, label)
+    return write(figure, label)
 
 
 def _quartiles(found: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from experiments.comparison.analysis import SettingResult, as_good_as_best
-from experiments.comparison.figures import PAPER, WIDE
+from experiments.comparison.figures import PAPER, WIDE, Writer, markup
 from experiments.comparison.grouping import Grouping
 from experiments.statistics import Interval
-from gan.page import DISC, GEN, OTHER, style_axes, svg_settings, to_svg
+from gan.page import DISC, GEN, OTHER, style_axes, svg_settings
 
 DECADES = 2.0   # Spanned by the values from which on the axis is logarithmic.
 
 
-def value_curve(result: SettingResult, grouping: Grouping) -> str:
+def value_curve(result: SettingResult, grouping: Grouping, write: Writer = markup) -> Any:
   """Draws mean given success with its interval over every run, and the success rate with its interval."""
   names = list(result.arms)
   numbers = np.array([grouping.arms[name][0] for name in names], float)
@@ -56,7 +56,7 @@ def value_curve(result: SettingResult, grouping: Grouping) -> str:
         if interval.known:
           axes.plot(x[best], interval.value, 'o', color=color, markersize=9, zorder=4)
           axes.plot(x[best], interval.value, 'o', color=PAPER, markersize=4.5, zorder=5, markeredgewidth=0)
-    return to_svg(figure, label).replace(PAPER, 'var(--card)')
+    return write(figure, label)
 
 
 def is_logarithmic(numbers: np.ndarray) -> bool:

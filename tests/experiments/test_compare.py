@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from experiments import results, sweep
+from experiments.comparison import figures
 from experiments.comparison.analysis import analyse
+from experiments.comparison.export import write_pictures
 from experiments.comparison.grouping import group
 from experiments.comparison.page import Compared, write_page
 from experiments.comparison.question import Question, question_of
@@ -19,6 +22,7 @@ from experiments.comparison.wording import Finding, decimals_for, ends, number
 from experiments.plan import load_plan
 from experiments.statistics import Interval
 from experiments.sweep import SweepError
+from gan.page import INK
 from tests import runs
 from tests.experiments.synthetic_sweeps import Life, make
 
@@ -348,6 +352,28 @@ PUBLISHED = [{'arm': 'nonsaturating', 'metric': 'modes', 'value': '7.9 +- 0.1', 
                f'python -m experiments.run --sweep={tmp_path}/sweep.py', 'python -m experiments.extract',
                'python -m gan.main --config=configs/toy.py:ring'):
     assert said in page.text, said
+
+
+def test_plots_take_the_colours_of_the_page_they_are_on(tmp_path):
+  workdir = make(tmp_path, two_forms(), better_by(0.0))  # Nothing is shown: rings, with the page inside of them.
+  write_page(compared(workdir), 'command')
+  with open(f'{workdir}/report.html', encoding='utf-8') as file:
+    html_text = file.read()
+  assert 'var(--card)' in html_text.split('</style>', 1)[1]
+  assert 'currentColor' in html_text.split('</style>', 1)[1]
+  assert figures.PAPER not in html_text
+  assert INK not in html_text
+
+
+def test_plots_as_pictures(tmp_path):
+  workdir = make(tmp_path, two_forms(), better_by(2.0))
+  paths = write_pictures(compared(workdir), str(tmp_path / 'pictures'))
+  assert [path.name for path in paths] == ['forest_modes.png', 'modes_toy_ring.png', 'disc_accuracy_toy_ring.png',
+                                           'runs_toy_ring.png']
+  for path in paths:
+    pixels = np.asarray(Image.open(path))
+    assert pixels.std() > 5
+    assert tuple(pixels[0, 0]) == tuple(bytes.fromhex(figures.PAPER[1:]))
 
 
 def test_the_same_results_give_the_same_page(tmp_path):

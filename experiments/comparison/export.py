@@ -1,0 +1,43 @@
+"""The plots of a comparison as PNG files, for papers and README files."""
+
+import re
+from pathlib import Path
+
+from experiments.comparison import figures
+from experiments.comparison.evidence import ACCURACY, collect
+from experiments.comparison.page import Compared
+from experiments.comparison.value_curve import value_curve
+from gan import images
+
+
+def write_pictures(compared: Compared, folder: str) -> list[Path]:
+  """Writes forest_<score>.png and, for each setting, its learning curves and its runs seed by seed, or their curve.
+
+  Args:
+    compared: the sweep.
+    folder: local directory; made if there is none.
+
+  Returns:
+    Paths of the files.
+  """
+  results = [result for result in compared.results if result.arms]
+  measures = list(dict.fromkeys(result.measure for result in results))
+  evidence = collect(compared.plan, compared.workdir, [*(f'eval/{m.metric}' for m in measures), ACCURACY])
+  colors, is_curve = figures.colors_of(compared.grouping), compared.grouping.is_curve
+  drawn = {}
+  for measure in measures:
+    own = [result for result in results if result.measure == measure]
+    drawn[f'forest {measure.name}'] = None if is_curve else figures.forest(own, colors, figures.picture)
+  for result in results:
+    name = result.setting.name
+    for scalar in (f'eval/{result.measure.metric}', ACCURACY):
+      drawn[f'{scalar} {name}'] = figures.learning_curve(result, evidence.curves, scalar, colors, figures.picture)
+    drawn[f'runs {name}'] = (value_curve(result, compared.grouping, figures.picture) if is_curve else
+                             figures.seed_by_seed(result, colors, figures.picture))
+  Path(folder).mkdir(parents=True, exist_ok=True)
+  return [images.write_atomic(Path(folder) / f'{_file_name(label)}.png', images.png_bytes(pixels))
+          for label, pixels in drawn.items() if pixels is not None]
+
+
+def _file_name(label: str) -> str:
+  return re.sub(r'[^a-z0-9.]+', '_', label.removeprefix('eval/').lower()).strip('_')
