@@ -25,6 +25,8 @@ MAX_LOSS, MAX_SCALE = 1e3, 100.0
 # Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
 # vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
 HIGH_ACCURACY, VANISHED = 0.95, 0.05
+# Samples that almost all miss the modes, and go on missing them, say that what is left of the gradients is no help.
+MISSED = 0.1
 # Stalled. The opponent's updates are the scale: 0.2 to 5 of them is common, 0.05 occurs with two time scales.
 EASY_ACCURACY, STANDSTILL = 0.9, 0.01
 # Oscillating. Beneath a half, fakes look more real than the data; from one batch that may be noise (0.3 is 2.3 standard
@@ -182,8 +184,20 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
   return None
 
 
-# The cause before its consequence: whoever stands still or swings has few modes too.
-CHECKS: tuple[Callable[[Rows, int], Verdict | None], ...] = (_diverged, _saturated, _stalled, _oscillating, _collapsed)
+def _beaten(rows: Rows, step: int) -> Verdict | None:
+  """The discriminator is always right, and the samples do not come near the data."""
+  accuracy, quality = _recent(rows, 'disc/accuracy'), _values(rows, 'eval/high_quality')
+  if not len(accuracy) or np.median(accuracy) < HIGH_ACCURACY or len(quality) < MIN_EVALS:
+    return None
+  before, last = quality[:-LAST_EVALS], quality[-LAST_EVALS:]
+  if last.max() < MISSED and last[-1] <= GAINING * before.max():
+    return Verdict('discriminator saturated', step, 'eval/high_quality', float(last[-1]), MISSED)
+  return None
+
+
+# The cause before its consequence: whoever stands still or swings has few modes, and misses them, too.
+CHECKS: tuple[Callable[[Rows, int], Verdict | None], ...] = (
+    _diverged, _saturated, _stalled, _oscillating, _collapsed, _beaten)
 
 
 def _values(rows: Rows, name: str) -> np.ndarray:

@@ -46,7 +46,7 @@ def kind_of(**changes) -> str:
 
 def test_a_check_for_every_failure_and_advice_in_one_sentence():
   assert {*FAILURES, 'healthy'} == set(ADVICE)
-  assert len(CHECKS) == len(FAILURES)
+  assert len(CHECKS) == len(FAILURES) + 1  # Two ways to be saturated.
   for text in ADVICE.values():
     assert text.endswith('.')
     assert '. ' not in text
@@ -113,6 +113,17 @@ def test_saturated_needs_both():
   assert kind_of(gen__grad_norm=late, disc__accuracy=np.where(late > 1, 0.6, 1.0)) == 'discriminator saturated'
   back = np.where(np.arange(STEPS) < 25, 1e-3, 5.0)
   assert kind_of(gen__grad_norm=back, disc__accuracy=1.0) == 'healthy'  # It recovered.
+
+
+def test_samples_that_miss_the_data_under_a_discriminator_that_is_always_right():
+  """The saturating loss against a strong discriminator on the ring: 0.97, and a hundredth of the samples at a mode."""
+  lost = {'disc__accuracy': 0.97, 'eval__high_quality': 0.01}
+  assert kind_of(**lost) == 'discriminator saturated'
+  assert kind_of(**lost | {'disc__accuracy': 0.85}) == 'healthy'
+  assert kind_of(**lost | {'eval__high_quality': 0.3}) == 'healthy'
+  assert kind_of(**lost | {'eval__high_quality': np.geomspace(1e-3, 0.09, STEPS)}) == 'healthy'  # On its way.
+  once = np.where(np.arange(STEPS) > STEPS - 3, 0.01, 0.8)
+  assert kind_of(**lost | {'eval__high_quality': once}) == 'healthy'  # The last evaluation alone.
 
 
 def test_stalled_is_measured_by_the_opponent():

@@ -1,8 +1,8 @@
 """The programs of a population: first state, loop of steps, samples, slopes, each over all members at once.
 
-`vmap` over members (on a CPU over a few at a time), and `shard_map` over devices along the same axis: a device knows
-its own members only, so nothing crosses between devices, unless each member's batch is split too. Members that do not
-fill the devices evenly are followed by copies of the last one that are never alive.
+`vmap` over members, and `shard_map` over devices along the same axis: a device knows its own members only, so nothing
+crosses between devices, unless each member's batch is split too. Members that do not fill the devices evenly are
+followed by copies of the last one that are never alive.
 """
 
 import functools
@@ -24,8 +24,6 @@ from gan.population import PopulationState
 from gan.state import GanState, PyTree
 
 AXES = GanState(step=None, rng=0, gen=0, disc=0, ema=0, memory=0)   # Of vmap: all members are at the same step.
-# At a time on a core: their activations stay in its cache (64 small networks: a fifth faster than all at once).
-CORE_MEMBERS = 2
 _WHOLE, _SPLIT = PartitionSpec(), PartitionSpec(MEMBERS)
 _MEMBERS_SPLIT = GanState(_WHOLE, _SPLIT, _SPLIT, _SPLIT, _SPLIT, _SPLIT)
 _STATE_SPLIT = PopulationState(_MEMBERS_SPLIT, _SPLIT, _SPLIT, _SPLIT)
@@ -102,18 +100,7 @@ def make_step(population: Population, get_batch: Callable) -> Callable:
     # Resident or drawn: which step of a dispatch this is does not matter.
     return train_step(member, get_batch(data, member.rng, member.step, jnp.int32(0)), hparams)
 
-  if jax.default_backend() != 'cpu':
-    return jax.vmap(of_member, in_axes=(AXES, None, 0), out_axes=(AXES, 0))
-
-  def group_by_group(members: GanState, data: PyTree, hparams: dict[str, Array]) -> tuple[GanState, dict[str, Array]]:
-    def of_one(own: tuple[GanState, dict[str, Array]]) -> tuple[GanState, dict[str, Array]]:
-      member, scalars = of_member(own[0].replace(step=members.step), data, own[1])
-      return member.replace(step=None), scalars
-
-    found, scalars = jax.lax.map(of_one, (members.replace(step=None), hparams), batch_size=CORE_MEMBERS)
-    return found.replace(step=members.step + 1), scalars
-
-  return group_by_group
+  return jax.vmap(of_member, in_axes=(AXES, None, 0), out_axes=(AXES, 0))
 
 
 def initial_state(population: Population) -> PopulationState:
