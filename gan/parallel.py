@@ -7,6 +7,7 @@ number of devices.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -99,6 +100,18 @@ def make_parallel(strategy: str, devices: list[jax.Device] | None = None) -> Par
   if strategy == 'pmap':
     return _mapped(strategy, mesh)
   raise ValueError(f'parallel.strategy={strategy!r} is unknown; known: {", ".join(STRATEGIES)}')
+
+
+def enough_devices(num_members: int, num_devices: int, devices_per_member: int = 1) -> int:
+  """How many devices train a population as fast as all of them would; more would only hold copies of members.
+
+  Args:
+    num_members: of the population.
+    num_devices: that there are; at least `devices_per_member`.
+    devices_per_member: that share the batch of each member.
+  """
+  most = math.ceil(num_members / (num_devices // devices_per_member))   # Members of the fullest device.
+  return math.ceil(num_members / most) * devices_per_member
 
 
 def make_member_parallel(devices: list[jax.Device], devices_per_member: int = 1) -> Parallel:

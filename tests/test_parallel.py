@@ -1,11 +1,16 @@
 """The result does not change with the number of devices, nor with how the step is compiled for them."""
 
+import math
+
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from configs import dcgan
 from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, open_data
+from gan.parallel import enough_devices
 
 
 def small_config(strategy: str, resident_bytes: int = 2**31):
@@ -56,3 +61,13 @@ def test_training_moved_every_parameter(one_device):
   for then, now in ((before.gen.params, gen.params), (before.disc.params, disc.params)):
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), then, now)
     assert min(jax.tree.leaves(moved)) > 1e-4  # Several times the tolerance above.
+
+
+@given(st.integers(1, 100), st.integers(1, 16), st.integers(1, 4))
+def test_no_device_trains_copies_alone(members, groups, per_member):
+  enough = enough_devices(members, groups * per_member, per_member)
+  used = enough // per_member
+  assert enough % per_member == 0
+  assert used <= groups
+  assert math.ceil(members / used) == math.ceil(members / groups)                    # As fast as all,
+  assert used == 1 or math.ceil(members / (used - 1)) > math.ceil(members / groups)  # and no fewer are.

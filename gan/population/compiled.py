@@ -6,7 +6,6 @@ followed by copies of the last one that are never alive.
 """
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from gan import build, sampling, step
 from gan.data.pipeline import Pipeline
-from gan.parallel import AXIS, MEMBERS, make_member_parallel
+from gan.parallel import AXIS, MEMBERS, enough_devices, make_member_parallel
 from gan.population import PopulationState
 from gan.state import GanState, PyTree
 
@@ -75,8 +74,7 @@ def make_population(configs: Sequence[ml_collections.ConfigDict], sample_shape: 
     devices_per_member: that share the batch of each member.
   """
   losses = tuple(dict.fromkeys(config.loss.name for config in configs))
-  most = math.ceil(len(configs) / (len(devices) // devices_per_member))   # Of the fullest device.
-  enough = math.ceil(len(configs) / most) * devices_per_member             # More devices would only hold copies.
+  enough = enough_devices(len(configs), len(devices), devices_per_member)
   parallel = make_member_parallel(list(devices[:enough]), devices_per_member)
   built = build.build(configs[0], sample_shape, parallel=parallel, losses=losses)
   rows = parallel.mesh.shape[MEMBERS]

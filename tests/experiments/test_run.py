@@ -39,7 +39,7 @@ def sweep(tmp_path_factory):
 def straight(sweep, tmp_path_factory):
   """The sweep, undisturbed."""
   workdir = tmp_path_factory.mktemp('straight')
-  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}')
+  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', devices=2)
   assert code == 0, stderr
   assert '9 runs in 2 population(s)' in stdout
   return workdir
@@ -57,7 +57,7 @@ def parts(workdir):
 def start_and(signum, sweep, workdir, num_parts):
   """Starts the sweep and sends it a signal once it has written so many parts more."""
   before = parts(workdir)
-  process = runs.Run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}')
+  process = runs.Run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', devices=2)
   deadline = time.monotonic() + 120
   while parts(workdir) < before + num_parts and process.alive() and time.monotonic() < deadline:
     time.sleep(0.002)
@@ -88,7 +88,7 @@ def test_killed_at_random_it_ends_in_the_same_table(sweep, straight, tmp_path):
     assert code == -signal.SIGKILL
   code, stdout, stderr = start_and(signal.SIGTERM, sweep, tmp_path, 2)
   assert code in (0, 128 + signal.SIGTERM), stderr
-  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={tmp_path}')
+  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={tmp_path}', devices=2)
   assert code == 0, stderr
   assert 'Warning' not in stdout
   assert without_clock(tmp_path) == without_clock(straight)
@@ -104,7 +104,7 @@ def test_killed_at_random_it_ends_in_the_same_table(sweep, straight, tmp_path):
 
 def test_a_finished_sweep_is_not_run_again(sweep, straight):
   before = {path: path.stat().st_mtime_ns for path in straight.glob('populations/*/samples.npz')}
-  code, stdout, _ = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={straight}')
+  code, stdout, _ = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={straight}', devices=2)
   assert code == 0
   assert 'Training' not in stdout
   assert {path: path.stat().st_mtime_ns for path in straight.glob('populations/*/samples.npz')} == before
