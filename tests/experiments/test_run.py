@@ -11,11 +11,14 @@ from experiments import plan as plans
 from experiments import results
 from experiments.executors import population_dir
 from experiments.sweep import SweepError, load_sweep
+from gan.environment import num_cores
+from gan.parallel import enough_devices
 from gan.population.store import Store
 from gan.report import read_metrics
 from tests import runs
 
 STEPS = 200
+ALL_CORES = {'XLA_FLAGS': ''}  # As a person starts it.
 SWEEP = f'''
 from experiments.sweep import *
 CONFIG = 'configs/toy.py:runlocal'
@@ -39,9 +42,10 @@ def sweep(tmp_path_factory):
 def straight(sweep, tmp_path_factory):
   """The sweep, undisturbed."""
   workdir = tmp_path_factory.mktemp('straight')
-  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', devices=2)
+  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', env=ALL_CORES)
   assert code == 0, stderr
   assert '9 runs in 2 population(s)' in stdout
+  assert f'on {enough_devices(5, num_cores())} cpu device(s)' in stdout  # Each core trains members of its own.
   return workdir
 
 
@@ -57,7 +61,7 @@ def parts(workdir):
 def start_and(signum, sweep, workdir, num_parts):
   """Starts the sweep and sends it a signal once it has written so many parts more."""
   before = parts(workdir)
-  process = runs.Run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', devices=2)
+  process = runs.Run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', env=ALL_CORES)
   deadline = time.monotonic() + 120
   while parts(workdir) < before + num_parts and process.alive() and time.monotonic() < deadline:
     time.sleep(0.002)
@@ -88,7 +92,7 @@ def test_killed_at_random_it_ends_in_the_same_table(sweep, straight, tmp_path):
     assert code == -signal.SIGKILL
   code, stdout, stderr = start_and(signal.SIGTERM, sweep, tmp_path, 2)
   assert code in (0, 128 + signal.SIGTERM), stderr
-  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={tmp_path}', devices=2)
+  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={tmp_path}', env=ALL_CORES)
   assert code == 0, stderr
   assert 'Warning' not in stdout
   assert without_clock(tmp_path) == without_clock(straight)
@@ -104,7 +108,7 @@ def test_killed_at_random_it_ends_in_the_same_table(sweep, straight, tmp_path):
 
 def test_a_finished_sweep_is_not_run_again(sweep, straight):
   before = {path: path.stat().st_mtime_ns for path in straight.glob('populations/*/samples.npz')}
-  code, stdout, _ = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={straight}', devices=2)
+  code, stdout, _ = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={straight}', env=ALL_CORES)
   assert code == 0
   assert 'Training' not in stdout
   assert {path: path.stat().st_mtime_ns for path in straight.glob('populations/*/samples.npz')} == before
