@@ -28,7 +28,7 @@ CPUS = flags.DEFINE_float('cpus', 1, 'ray: cores of a population.')
 GPUS = flags.DEFINE_float('gpus', 0, 'ray: GPUs of a population.')
 TPUS = flags.DEFINE_float('tpus', 0, 'ray: TPU chips of a population.')
 # Networks reach a part of what a large matrix product reaches; found with the sweeps of this repository on CPU cores.
-EFFICIENCY = 0.25
+EFFICIENCY = 0.33
 
 
 def main(argv: list[str]) -> int:
