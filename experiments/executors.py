@@ -12,6 +12,7 @@ from collections.abc import Callable
 import jax
 
 from experiments.plan import Plan, load_plan
+from experiments.sweep import SweepError
 from gan import environment
 from gan.paths import open_path
 from gan.population.run import is_finished, run
@@ -92,9 +93,12 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
     0, or 1 if a population could not be trained.
 
   Raises:
-    ImportError: if Ray is not installed.
+    SweepError: if Ray is not installed.
   """
-  import ray  # Optional, and slow to import.
+  try:
+    import ray  # Optional, and slow to import.
+  except ImportError as error:
+    raise SweepError(f'--executor=ray: {error}; pip install -r requirements-ray.txt') from None
   if not ray.is_initialized():
     commit = environment.describe([], deterministic=False)['git_commit']
     shipped = {'working_dir': '.', 'excludes': NOT_SHIPPED, 'env_vars': {environment.SHIPPED_COMMIT: commit}}

@@ -55,9 +55,12 @@ def _best(loss: str, workdir: str) -> dict[str, Any]:
   """The setting that the search ended best with."""
   from experiments.results import read_table
   try:
-    rows = [row for row in read_table(workdir) if row['loss.name'] == loss and row[f'{METRIC}.last'] is not None]
+    rows = [row for row in read_table(workdir) if row['loss.name'] == loss]
   except OSError:
     raise SweepError(f'{workdir} has no results yet; run the search first: experiments/lucic.py') from None
+  if unfinished := [row['run'] for row in rows if row['status'] in ('running', 'waiting')]:
+    raise SweepError(f'{len(unfinished)} runs of {loss} in {workdir} are not finished; let the search end first')
+  rows = [row for row in rows if row.get(f'{METRIC}.last') is not None]
   if not rows:
     raise SweepError(f'every run of {loss} in {workdir} diverged; search on')
   best = min(rows, key=lambda row: row[f'{METRIC}.last'])

@@ -77,7 +77,9 @@ def make_plan(spec: str, sweep: Sweep, devices: Sequence[jax.Device], say: Calla
     say(f'Looking at {len(runs)} run(s) like {runs[0].file} ...')
     member_bytes, shared_bytes, flops = measure(runs[0].config)
     free = free_bytes(devices[0])
-    fit = int(max(SHARE * free - shared_bytes, 0) // member_bytes) * len(devices)
+    in_one = devices[0].platform == 'cpu'  # The cores of a machine share its memory; each has the data for itself.
+    per_device = (SHARE * free / len(devices) if in_one else SHARE * free) - shared_bytes
+    fit = int(max(per_device, 0) // member_bytes) * len(devices)
     if fit < 1:
       raise SweepError(f'{runs[0].command}: one member needs about {member_bytes / 2**20:,.0f} MiB beside '
                        f'{shared_bytes / 2**20:,.0f} MiB of data, and {SHARE:.0%} of the free {free / 2**20:,.0f} MiB '

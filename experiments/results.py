@@ -12,6 +12,7 @@ from experiments.executors import population_dir
 from experiments.plan import Plan
 from gan import health
 from gan.paths import open_path, write
+from gan.population.run import is_finished
 from gan.population.store import ENVIRONMENT, Store, member_rows
 from gan.scoring.records import TAIL, distance_to_target
 
@@ -50,11 +51,12 @@ def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:
   for group in plan.groups:
     store = Store(population_dir(workdir, group.name))
     env = store.read(ENVIRONMENT) if store.exists() else {}
+    over = is_finished(population_dir(workdir, group.name))
     rows = store.rows() if store.exists() else []
     seconds = rows[-1]['time/elapsed_sec'] * env['device_count'] / len(group.ids) if rows else 0.0
     for member, run in enumerate(group.ids):
       own = member_rows(rows, member)
-      alive = rows[-1]['alive'][member] if rows else True
+      alive = not over and (rows[-1]['alive'][member] if rows else True)  # Who is stopped last was alive then.
       flat = plan.runs[run]['config']
       outcome = _outcome(own, alive, flat['train.num_steps'])
       found[run] = {'run': run, 'population': group.name, 'config': plan.runs[run]['file']} | {

@@ -41,8 +41,6 @@ def main(argv: list[str]) -> int:
     plan = load_plan(workdir)
     if plan:
       check_same(plan, sweep, workdir)
-    elif len(jax.local_devices()) % DEVICES.value:
-      return cli.fail(f'--devices_per_member={DEVICES.value} must divide the {len(jax.local_devices())} devices')
     plan = plan or make_plan(SWEEP.value, sweep, jax.local_devices())
     print(describe(plan, matmul_rate() if DRY_RUN.value else None))
     if DRY_RUN.value:
@@ -56,8 +54,6 @@ def main(argv: list[str]) -> int:
       code = executors.run_ray(plan, workdir, command, ADDRESS.value, needs)
   except SweepError as error:
     return cli.fail(str(error))
-  except ImportError as error:
-    return cli.fail(f'--executor=ray: {error}; pip install -r requirements-ray.txt')
   path = results.write_table(plan, workdir)
   print(f'{path}: {len(plan.runs)} runs. Compare: python -m experiments.compare --workdir={workdir}')
   return code

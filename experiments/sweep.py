@@ -141,6 +141,8 @@ def load_sweep(spec: str) -> Sweep:
     settings = module.sweep(argument) if argument else module.sweep()
   except KeyError as error:
     raise SweepError(f'--sweep={spec}: sweep() knows no {error}') from None
+  except (AttributeError, NameError, TypeError) as error:
+    raise SweepError(f'--sweep={spec}: sweep() failed: {type(error).__name__}: {error}') from error
   if not settings:
     raise SweepError(f'--sweep={spec} is empty: a product with an empty list?')
   runs, problems, seen = [], [], {}
@@ -150,9 +152,10 @@ def load_sweep(spec: str) -> Sweep:
     except (SweepError, ConfigError) as error:
       problems.append(f'run {number}, {_text(overrides)}:\n{error}')
       continue
-    if run.id in seen:
-      problems.append(f'runs {seen[run.id]} and {number} are the same: {_text(overrides)}')
-    seen[run.id] = number
+    same = json.dumps([run.file, flatten(run.config)], default=str)  # Setting a default is no other run.
+    if same in seen:
+      problems.append(f'runs {seen[same]} and {number} are the same: {_text(overrides)}')
+    seen[same] = number
     runs.append(run)
   if problems:
     shown = '\n'.join(problems[:5])
@@ -193,8 +196,8 @@ def _load(path: str, what: str) -> ModuleType:
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
-  except (SyntaxError, ImportError) as error:
-    raise SweepError(f'{what}={path} cannot be loaded: {error}') from None
+  except Exception as error:  # Of a file that a person has just written, anything may be wrong.
+    raise SweepError(f'{what}={path} cannot be loaded: {type(error).__name__}: {error}') from error
   return module
 
 

@@ -21,8 +21,8 @@ from experiments.statistics import (
     mean_given_success,
     success_rate,
 )
-from experiments.statistics.arms import RESAMPLES
 from experiments.statistics.power import SIGNIFICANCE
+from experiments.statistics.ranks import SWAPS
 from experiments.sweep import SweepError
 from gan.config import nearest
 
@@ -35,7 +35,7 @@ class ArmResult(NamedTuple):
     rows: of these runs, in the same order.
     success: rate.
     mean: given success.
-    middle: interquartile mean of all runs, failed ones as worst.
+    middle: interquartile mean of all runs, those without a value as worst.
     others: value name -> mean given success of those values that do not count, for the small print.
   """
 
@@ -114,24 +114,42 @@ def is_better(comparison: Comparison) -> bool | None:
   return comparison.improvement.value > 0.5 if claimed(comparison) else None
 
 
-def seeds_to_show_anything(comparison: Comparison) -> int | None:
+def seeds_to_show_anything(comparison: Comparison) -> float | None:
   """Pairs from which on the clearest outcome there is would pass the correction; None if there are enough already.
 
-  If one arm is better in all of n pairs, the test of ranks gives 1 / 2^(n - 1); beyond 14 pairs it draws swaps.
+  If one arm is better in all of n pairs, the test of ranks gives 1 / 2^(n - 1); beyond some pairs it draws swaps.
+
+  Returns:
+    The number; infinity if there are too many comparisons for any number of pairs.
   """
   def smallest(pairs: int) -> float:
-    return max(0.5 ** (pairs - 1), 1.0 / (RESAMPLES + 1)) * comparison.family
+    return max(0.5 ** (pairs - 1), 1.0 / (SWAPS + 1)) * comparison.family
 
   if comparison.too_few or not comparison.paired or smallest(comparison.count) < SIGNIFICANCE:
     return None
-  return next((pairs for pairs in range(comparison.count, 15) if smallest(pairs) < SIGNIFICANCE), None)
+  most = SWAPS.bit_length() + 1
+  return next((pairs for pairs in range(comparison.count, most + 1) if smallest(pairs) < SIGNIFICANCE), math.inf)
 
 
 def as_good_as_best(result: SettingResult) -> list[str]:
-  """Arms that are not shown worse than the reference, and whose success rate may be as high, by its interval."""
+  """Arms to go on with: not worse than the reference by their own interval, with a success rate that may be as high.
+
+  These intervals are not adjusted, so that even few seeds narrow the choice; it claims nothing.
+  """
   best = result.arms[result.reference]
+
+  def seems_worse(comparison: Comparison) -> bool:
+    gain = comparison.difference.value if comparison.higher_is_better else -comparison.difference.value
+    return is_better(comparison) is False or (
+        has_interval(comparison.difference) and comparison.difference.leaves_out(0.0) and gain < 0.0)
+
   return [name for name, arm in result.arms.items() if name == result.reference or (
-      is_better(result.comparisons[name]) is not False and arm.success.high >= best.success.low)]
+      arm.success.high >= best.success.low and not seems_worse(result.comparisons[name]))]
+
+
+def has_interval(interval: Interval) -> bool:
+  """Whether there is more than a value or a range."""
+  return interval.known and interval.method not in ('none', 'range')
 
 
 def _arm_result(name: str, rows: list[Row], measure: Measure, asked: Question) -> ArmResult:

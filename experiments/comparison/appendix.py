@@ -13,7 +13,9 @@ from experiments.comparison.grouping import Grouping, Measure
 from experiments.comparison.question import Question, Row
 from experiments.comparison.wording import counted, decimals_for, ends, number
 from experiments.plan import Plan
-from experiments.statistics import detectable_difference, make_arm, mean_given_success, pairs_needed
+from experiments.statistics import make_arm, mean_given_success, pairs_needed
+from experiments.statistics.comparison import observed_deviation
+from experiments.statistics.power import SIGNIFICANCE
 from gan.scoring.records import target
 
 MAX_FAILURES, MAX_COMMANDS = 200, 16
@@ -63,14 +65,12 @@ def power(results: Sequence[SettingResult]) -> list[dict[str, str]]:
     for comparison in result.comparisons.values():
       if comparison.detectable is None:
         continue
-      count = comparison.difference.count
-      deviation = comparison.detectable / detectable_difference(1.0, count)
-      half = comparison.detectable / 2
+      deviation, half = observed_deviation(comparison), comparison.detectable / 2
       decimals = decimals_for([comparison.difference])
-      lines.append({'setting': result.setting.name, 'arms': f'{comparison.x} or {comparison.y}', 'seeds': str(count),
-                    'metric': result.measure.name, 'deviation': number(deviation, decimals),
-                    'detectable': number(comparison.detectable, decimals), 'half': number(half, decimals),
-                    'needed': f'{pairs_needed(half, deviation):,}'})
+      lines.append({'setting': result.setting.name, 'arms': f'{comparison.x} or {comparison.y}',
+                    'seeds': str(comparison.difference.count), 'metric': result.measure.name,
+                    'deviation': number(deviation, decimals), 'detectable': number(comparison.detectable, decimals),
+                    'needed': f'{pairs_needed(half, deviation, significance=SIGNIFICANCE / comparison.family):,}'})
   return lines
 
 

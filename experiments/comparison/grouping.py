@@ -9,7 +9,7 @@ from experiments.sweep import SweepError
 from gan.config import nearest
 from gan.scoring.records import TARGETS, target
 
-UNDER_WAY = ('running', 'waiting')
+UNDER_WAY, FAILED = ('running', 'waiting'), ('diverged', 'stopped')
 MIN_CURVE = 7   # Values of a number from which they are points of a curve rather than arms.
 
 
@@ -18,12 +18,10 @@ class Setting(NamedTuple):
 
   Attributes:
     name: for headings.
-    fields: what tells it from other settings, the configuration file first.
     arms: name -> its rows, in the order of seeds.
   """
 
   name: str
-  fields: dict[str, Any]
   arms: dict[str, list[Row]]
 
   @property
@@ -40,7 +38,7 @@ class Grouping(NamedTuple):
     arms: name -> values of these fields, in the order of the sweep, numbers from small to large.
     settings: in the order of the sweep.
     linked: fields that differ between arms as well, because they go with them.
-    replicates: fields in which runs of an arm differ besides the seed; `seed` numbers what they were drawn as.
+    replicates: fields in which runs of an arm differ besides the seed, which then numbers what they were drawn as.
     is_curve: whether the arms are many values of a number.
   """
 
@@ -101,20 +99,21 @@ def group(rows: Sequence[Row], asked: Question, by: str | None = None) -> Groupi
   Raises:
     SweepError: if it is not clear what the arms are, or a field is unknown.
   """
-  fields = _fields(rows, asked)
-  chosen = _choose_by(rows, fields, by or asked.by)
-  replicates = _telling_apart(rows, [field for field in asked.replicates if field in rows[0]], [*chosen, 'seed'])
+  fields = _fields(rows)
+  drawn = [field for field in asked.replicates if field in fields]
+  chosen = _choose_by(rows, fields, by or asked.by, drawn)
+  drawn = [field for field in drawn if field not in chosen]
+  replicates = [field for field in drawn if _telling_apart(rows, [field], [*chosen, 'seed'])]
   rows = _numbered(rows, replicates)
-  others = _telling_apart(rows, [field for field in fields if field not in chosen], chosen)
+  others = _telling_apart(rows, [field for field in fields if field not in (*chosen, *drawn)], chosen)
   named = others if 'config' in chosen else list(dict.fromkeys(['config', *others]))
   arms, found = _arm_names(rows, chosen), []
   for key in dict.fromkeys(_key(row, named) for row in rows):
     own = sorted((row for row in rows if _key(row, named) == key), key=lambda row: row['seed'])
     by_arm = {arm: [row for row in own if _key(row, chosen) == kind] for arm, kind in arms.items()}
-    fields_of_setting = dict(zip(named, key, strict=True))
-    found.append(Setting(_setting_name(fields_of_setting), fields_of_setting,
+    found.append(Setting(_setting_name(dict(zip(named, key, strict=True))),
                          {arm: runs for arm, runs in by_arm.items() if runs}))
-  linked = [field for field in fields if field not in (*chosen, *named) and any(
+  linked = [field for field in fields if field not in (*chosen, *named, *replicates) and any(
       len({_key(row, [field]) for row in setting.rows}) > 1 for setting in found)]
   numeric = len(chosen) == 1 and all(_is_number(values[0]) for values in arms.values())
   if asked.curve and chosen == (asked.curve,) and not numeric:
@@ -125,7 +124,7 @@ def group(rows: Sequence[Row], asked: Question, by: str | None = None) -> Groupi
 
 def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: str | None,
                value: str) -> Measure | None:
-  """The score that decides in a setting; None if it has none yet.
+  """The score that decides in a setting; None if it has none yet, unless that is so because all of it failed.
 
   Args:
     setting: where.
@@ -149,16 +148,17 @@ def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: s
       except KeyError:
         raise SweepError(f'METRIC = {metric!r}: no such score{nearest(metric, known or TARGETS)}') from None
   own = _scores(setting.rows)
+  all_failed = all(row['status'] in FAILED for row in setting.rows)
   if metric is None:
-    metric = next((name for name in ('modes', 'fd_classifier', *own) if name in own), None)
-  return Measure(metric, value, target(metric)) if metric in own else None
+    scores = own or known * all_failed
+    metric = next((name for name in ('modes', 'fd_classifier', *scores) if name in scores), 'modes')
+  return Measure(metric, value, target(metric)) if metric in own or all_failed else None
 
 
-def _fields(rows: Sequence[Row], asked: Question) -> list[str]:
+def _fields(rows: Sequence[Row]) -> list[str]:
   """Fields that a sweep sets: in the table they stand between the configuration file and the status."""
   names = list(rows[0])
-  return [name for name in names[names.index('config'):names.index('status')]
-          if name != 'seed' and name not in asked.replicates]
+  return [name for name in names[names.index('config'):names.index('status')] if name != 'seed']
 
 
 def _numbered(rows: Sequence[Row], replicates: Sequence[str]) -> Sequence[Row]:
@@ -175,7 +175,7 @@ def _scores(rows: Sequence[Row]) -> list[str]:
           if name.endswith('.last') and any(row[name] is not None for row in rows)]
 
 
-def _choose_by(rows: Sequence[Row], fields: list[str], asked: str | None) -> tuple[str, ...]:
+def _choose_by(rows: Sequence[Row], fields: list[str], asked: str | None, drawn: list[str]) -> tuple[str, ...]:
   if asked:
     chosen = tuple(field.strip() for field in asked.split(','))
     for field in chosen:
@@ -184,7 +184,7 @@ def _choose_by(rows: Sequence[Row], fields: list[str], asked: str | None) -> tup
       if field not in fields:
         raise SweepError(f'by={field}: no field that this sweep sets{nearest(field, fields)}')
     return chosen
-  candidates = _telling_apart(rows, [field for field in fields if field != 'config'], ('config',))
+  candidates = _telling_apart(rows, [field for field in fields if field not in ('config', *drawn)], ('config',))
   if len(candidates) > 1:
     raise SweepError(f'the runs differ in {len(candidates)} fields: {", ".join(candidates)}; say which one is the '
                      f"question: --by={candidates[-1]}, or BY = '{candidates[-1]}' in the file of the sweep")

@@ -66,7 +66,6 @@ def write_page(compared: Compared, command: str) -> str:
       facts=_facts(compared, measures),
       notes=_notes(compared),
       answers=[_answer(result, grouping, colors) for result in results],
-      is_curve=grouping.is_curve,
       plots_of_values=[(result.setting.name, _svg(value_curve(result, grouping))) for result in results
                        if grouping.is_curve and result.arms],
       forests=[] if grouping.is_curve else [_svg(svg) for measure in measures if (svg := figures.forest(
@@ -83,9 +82,9 @@ def write_page(compared: Compared, command: str) -> str:
       power=appendix.power(results),
       family=max((c.family for result in results for c in result.comparisons.values() if not c.too_few), default=0),
       chosen=any(result.chosen for result in results),
-      linked=grouping.linked,
       success='SUCCESS of the sweep' if compared.asked.own_success else 'finished, with the verdict “healthy”',
       measures=[(m.name, VALUES[m.value], m.direction, meaning(m.metric)) for m in measures],
+      by_best=any(m.value == 'best' for m in measures),
       environment=appendix.environment(evidence, compared.rows),
       commands=appendix.commands(compared.plan, compared.workdir, results, evidence, command))
   path = open_path(compared.workdir) / FILE
@@ -145,7 +144,7 @@ def _arm_row(name: str, result: SettingResult, decimals: int, scale: tuple[float
   row = {'name': name, 'color': colors[name], 'success': counted(arm.success), 'percent': percent(arm.success),
          'mean': number(arm.mean.value, decimals), 'mean_ends': ends(arm.mean, decimals), 'bar': _bar(arm.mean, scale),
          'middle': number(arm.middle.value, decimals), 'middle_ends': ends(arm.middle, decimals),
-         'middle_note': '' if arm.middle.known else 'over ¼ failed',
+         'middle_note': '' if arm.middle.known else 'over ¼ have no value',
          'small': small, 'is_reference': name == result.reference, 'comparison': None}
   if comparison:
     row['comparison'] = {

@@ -71,6 +71,10 @@ def question_of(plan: Plan | None) -> Question:
 
 
 def _check(asked: Question, spec: str) -> None:
+  for name, value in (('BY', asked.by), ('CURVE', asked.curve)):
+    if not isinstance(value, str | None):
+      raise SweepError(f"{spec}: {name} must be a field, or several in one text, 'loss.name,penalty.r1'; it is "
+                       f'{value!r}')
   if not callable(asked.success):
     raise SweepError(f"{spec}: SUCCESS must be a function of a row of results.csv, such as lambda row: "
                      f"row['modes.last'] >= 7; it is {asked.success!r}")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from experiments.comparison.analysis import SettingResult, as_good_as_best
+from experiments.comparison.analysis import SettingResult, as_good_as_best, has_interval
 from experiments.comparison.figures import PAPER, WIDE, Writer, markup
 from experiments.comparison.grouping import Grouping
 from experiments.statistics import Interval
@@ -98,7 +98,7 @@ def _band(axes: Any, x: np.ndarray, intervals: Sequence[Interval], color: str) -
 
 def _recommended(result: SettingResult, names: Sequence[str], x: np.ndarray) -> list[tuple[float, float]]:
   """Stretches of values that are as good as the best, to the middle between them and those that are not."""
-  if result.reference is None or all(comparison.too_few for comparison in result.comparisons.values()):
+  if not any(has_interval(comparison.difference) for comparison in result.comparisons.values()):
     return []
   good = as_good_as_best(result)
   edges = np.concatenate([[_limits(x)[0]], (x[1:] + x[:-1]) / 2, [_limits(x)[1]]])

@@ -3,7 +3,13 @@
 import math
 from collections.abc import Iterable
 
-from experiments.comparison.analysis import SettingResult, as_good_as_best, is_better, seeds_to_show_anything
+from experiments.comparison.analysis import (
+  SettingResult,
+  as_good_as_best,
+  has_interval,
+  is_better,
+  seeds_to_show_anything,
+)
 from experiments.comparison.grouping import Grouping
 from experiments.statistics import Comparison, Interval, verdict
 
@@ -147,7 +153,7 @@ def _summary(result: SettingResult, comparisons: dict[str, Comparison]) -> str:
 
 def _recommended(result: SettingResult, grouping: Grouping) -> str:
   """The values of a curve that are as good as the best one, as stretches of neighbours."""
-  if all(comparison.too_few for comparison in result.comparisons.values()):
+  if not any(has_interval(comparison.difference) for comparison in result.comparisons.values()):
     return f'Too few seeds to recommend values of {grouping.by[0]}.'
   good, names = as_good_as_best(result), list(result.arms)
   stretches: list[list[str]] = []
@@ -159,7 +165,7 @@ def _recommended(result: SettingResult, grouping: Grouping) -> str:
         stretches.append([name])
   told = listed(_value(part[0]) if len(part) == 1 else f'{_value(part[0])} to {_value(part[-1])}' for part in stretches)
   if len(good) == len(names):
-    return f'No value of {grouping.by[0]} from {_value(names[0])} to {_value(names[-1])} is shown to be worse.'
+    return f'No value of {grouping.by[0]} from {_value(names[0])} to {_value(names[-1])} seems worse than the best.'
   return f'Recommended {grouping.by[0]}: {told}. Best here: {_value(result.reference)}.'
 
 
@@ -174,5 +180,6 @@ def _caution(comparisons: dict[str, Comparison]) -> str:
   if not needed:
     return ''
   comparison, pairs = needed[0]
+  way_out = 'fewer comparisons, or a BASELINE' if math.isinf(pairs) else f'{pairs} seeds, or fewer comparisons'
   return (f'With {comparison.count} seeds and {comparison.family} comparisons no outcome could have shown a '
-          f'difference; that takes {pairs} seeds, or fewer comparisons.')
+          f'difference; that takes {way_out}.')

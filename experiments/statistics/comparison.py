@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.statistics.arms import Arm, Interval, shared_runs
 from experiments.statistics.means import difference_given_success, differences_given_success
-from experiments.statistics.power import detectable_difference
+from experiments.statistics.power import SIGNIFICANCE, detectable_difference
 from experiments.statistics.ranks import improvement_test, probability_of_improvement
 from experiments.statistics.rates import success_difference, success_rate
 
@@ -27,7 +27,8 @@ class Comparison(NamedTuple):
     success_y: of y.
     success_difference: in pairs if there are any.
     difference: of the means given success, in units of the metric.
-    detectable: the true difference that would have been found with 80% probability; None where that is not known.
+    detectable: the true difference that would have been found with 80% probability, adjusted as p is; None where that
+      is not known.
     improvement: probability that a run of x is better than one of y; failed runs included.
     p: of the test of that.
     adjusted_p: the same after `adjust`.
@@ -73,10 +74,28 @@ def compare(x: Arm, y: Arm, *, higher_is_better: bool) -> Comparison:
 
 
 def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
-  """The same comparisons with p-values that hold for all of them together: everything that is reported at once."""
-  adjusted = holm([comparison.p for comparison in comparisons])
-  return [comparison._replace(adjusted_p=float(p), family=len(comparisons))
+  """The same comparisons with p-values that hold for all of them together: everything that is reported at once.
+
+  What would have been detected is that by Bonferroni's correction, of which Holm's is never the worse.
+  """
+  adjusted, family = holm([comparison.p for comparison in comparisons]), len(comparisons)
+
+  def detectable(comparison: Comparison) -> float | None:
+    deviation = observed_deviation(comparison)
+    if deviation is None or comparison.difference.count < MIN_PAIRS:
+      return None
+    return detectable_difference(deviation, comparison.difference.count, significance=SIGNIFICANCE / family)
+
+  return [comparison._replace(adjusted_p=float(p), family=family, detectable=detectable(comparison))
           for comparison, p in zip(comparisons, adjusted, strict=True)]
+
+
+def observed_deviation(comparison: Comparison) -> float | None:
+  """Standard deviation of the paired differences; None where it is not known."""
+  if comparison.detectable is None:
+    return None
+  unit = detectable_difference(1.0, comparison.difference.count, significance=SIGNIFICANCE / comparison.family)
+  return comparison.detectable / unit
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

@@ -6,6 +6,7 @@ the other way round: about 75% where the t-test has 50 to 60%.
 """
 
 import bisect
+import functools
 import math
 
 from scipy import optimize, stats
@@ -47,9 +48,13 @@ def detectable_difference(deviation: float, pairs: int, *, power: float = POWER,
   """
   if pairs < 2 or not deviation > 0:
     raise ValueError(f'{pairs} pairs with a standard deviation of {deviation}: needs two pairs that differ')
-  # In standard deviations; for two pairs and 80% it is 12.
-  found = optimize.brentq(lambda size: power_of(size, 1.0, pairs, significance=significance) - power, 0.0, 1e3)
-  return deviation * float(found)
+  return deviation * _detectable_deviations(pairs, power, significance)
+
+
+@functools.cache
+def _detectable_deviations(pairs: int, power: float, significance: float) -> float:
+  """In standard deviations; for two pairs and 80% it is 12."""
+  return float(optimize.brentq(lambda size: power_of(size, 1.0, pairs, significance=significance) - power, 0.0, 1e3))
 
 
 def pairs_needed(difference: float, deviation: float, *, power: float = POWER,

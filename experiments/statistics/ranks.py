@@ -18,6 +18,7 @@ from experiments.statistics.arms import (
     unknown,
 )
 
+SWAPS, SMALL_P = 2**16 - 1, 0.01   # Of the arms of pairs, where p-values are so small.
 TRIMMED = 0.25  # Share of the runs that the interquartile mean cuts off at each end.
 
 
@@ -91,7 +92,8 @@ def improvement_test(x: Arm, y: Arm, *, higher_is_better: bool, resamples: int =
 
   In pairs it is the studentised permutation test of Konietschke & Pauly 2012 (Electronic Journal of Statistics 6,
   1358-1372): swap the arms of any set of pairs, and see how often the probability of improvement is as many standard
-  errors away from 1/2 as it is. All swaps up to 14 pairs, `resamples` of them beyond.
+  errors away from 1/2 as it is. All swaps up to 14 pairs, `resamples` of them beyond; if fewer than 1% of those are as
+  far away, which many comparisons may ask about, it is all swaps up to 16 pairs and SWAPS of them beyond.
 
   Swapping leaves the ranks of all runs as they are; so the test is exact, with any ties and with failures as worst
   ranks, if the arms do not differ at all. If they differ in spread only, it still errs in 5% of cases; the same test
@@ -106,7 +108,10 @@ def improvement_test(x: Arm, y: Arm, *, higher_is_better: bool, resamples: int =
   runs = stats.rankdata(np.concatenate([left, right]))
   if pair is None:
     return float(stats.mannwhitneyu(runs[:len(left)], runs[len(left):]).pvalue)
-  return 1.0 if len(left) < 2 else _swap_test(runs, len(left), resamples)
+  if len(left) < 2:
+    return 1.0
+  p = _swap_test(runs, len(left), resamples)
+  return _swap_test(runs, len(left), SWAPS) if p < SMALL_P and 2 ** (len(left) - 1) > resamples else p
 
 
 def _swap_test(runs: np.ndarray, pairs: int, resamples: int) -> float:

@@ -56,7 +56,7 @@ def _points(points: np.ndarray, mixture: Mixture) -> np.ndarray:
   """Points of the plane over the true modes; those on a line are spread over the panel's height."""
   modes = mixture.modes
   if points.shape[1] == 1:
-    points = np.concatenate([points, np.linspace(-1, 1, len(points))[:, None] * np.ptp(modes, initial=2.0)], axis=1)
+    points = np.concatenate([points, np.linspace(-1, 1, len(points))[:, None] * max(np.ptp(modes), 2.0)], axis=1)
     modes = np.concatenate([modes, np.zeros_like(modes)], axis=1)
   half = max(1.35 * np.abs(modes).max(), 8 * mixture.sigma, 1.0)
   panel = Image.new('RGB', (PANEL, PANEL), (246, 247, 249))

@@ -20,6 +20,7 @@ from gan.paths import write
 from gan.population import PopulationState, compiled, pictures
 from gan.population.store import SAMPLES, Row, Store, member_rows
 from gan.scoring.evaluator import make_evaluator
+from gan.validate import validate
 
 KEPT_POINTS, KEPT_IMAGES = 1000, 16   # Final samples of each member, for reports.
 SHOWN_SCORES = 3                      # On the console.
@@ -43,10 +44,13 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
     Exit code: 0 for a finished population, 128 + n if signal n ended it.
 
   Raises:
-    DataError, CheckpointError, MetricsError: what a person has to put right.
+    ConfigError, DataError, CheckpointError, MetricsError: what a person has to put right.
   """
   config, store = configs[0], Store(root)
-  settings, num_steps = config.train, config.train.num_steps
+  settings, num_steps, devices = config.train, config.train.num_steps, list(devices or jax.local_devices())
+  if len(devices) % devices_per_member:
+    raise ConfigError(f'--devices_per_member={devices_per_member} must divide the {len(devices)} devices')
+  validate(config, devices_per_member)
   data = open_data(config)
   info = describe_data(data)
   if store.exists() and store.members()[0] != list(ids):
@@ -54,7 +58,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   if not is_resident(config, data):
     raise ConfigError(f'data.name={config.data.name} does not fit on the device, and members of a population draw from '
                       'one resident data set; raise data.resident_bytes, or train the runs one by one with gan.main')
-  population = compiled.make_population(configs, info.sample_shape, devices or jax.local_devices(), devices_per_member)
+  population = compiled.make_population(configs, info.sample_shape, devices, devices_per_member)
   env = environment.describe(argv, deterministic=False)
   if not store.exists():
     store.claim(ids, configs, info._asdict(), env)
@@ -83,7 +87,8 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
       state = loop(state, fed, hparams, np.int32(stop - step))
       step, done = stop, stop == num_steps
       due = {what: done or step % getattr(settings, f'{what}_every') == 0 for what in ('log', 'eval', 'sample', 'save')}
-      if step == 1 or due['log'] or due['eval']:
+      over = not bool(np.any(state.alive))
+      if step == 1 or due['log'] or due['eval'] or over:
         jax.block_until_ready(state)
         scalars = state.scalars | (probe(state, fed, hparams) if probe else {})
         scores = _evaluate(evaluator, stream, state, population.num, config) if due['eval'] else None
@@ -96,7 +101,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
         shown = _first_samples(stream, state, rngs, population.num, 16 if len(info.sample_shape) == 3 else 512)
         picture = pictures.panels(shown, ids, data if isinstance(data, toy.Mixture) else None, f'step {step}')
         write(store.root / 'samples' / f'step_{step:08d}.png', images.png_bytes(picture))
-      if due['save'] or interrupted.signum is not None or not bool(np.any(state.alive)):
+      if due['save'] or interrupted.signum is not None or not bool(np.any(state.alive)):  # One may just have failed.
         log.write(step)
         checkpoints.save(step, compiled.trimmed(population, state))
   checkpoints.close()

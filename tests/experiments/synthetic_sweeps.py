@@ -45,6 +45,7 @@ def make(root: Path, text: str, live: Callable[[Run], Life], steps: int = 400, n
     num_rows: logged; scores are evaluated at every other one.
     under_way: which runs are half way: their population is.
   """
+  root.mkdir(exist_ok=True)
   spec, workdir = root / 'sweep.py', root / 'sweep'
   spec.write_text(f'from experiments.sweep import *\n{text}')
   sweep = load_sweep(str(spec))

@@ -12,14 +12,14 @@ from PIL import Image
 
 from experiments import results, sweep
 from experiments.comparison import figures
-from experiments.comparison.analysis import analyse
+from experiments.comparison.analysis import analyse, seeds_to_show_anything
 from experiments.comparison.export import write_pictures
 from experiments.comparison.grouping import group
 from experiments.comparison.page import Compared, write_page
 from experiments.comparison.question import Question, question_of
 from experiments.comparison.table import table
 from experiments.comparison.wording import Finding, decimals_for, ends, number
-from experiments.plan import load_plan
+from experiments.plan import load_plan, save_plan
 from experiments.statistics import Interval
 from experiments.sweep import SweepError
 from gan.page import INK
@@ -74,9 +74,9 @@ def sweep():
 
 
 def test_draws_of_a_random_search_repeat_an_arm_and_are_compared_one_by_one(tmp_path):
-  text = f'''{RING}BY, REPLICATES = 'loss.name', ['optimizer.gen.lr', 'optimizer.disc.lr']
+  text = f'''{RING}BY, REPLICATES = 'loss.name', ['optimizer.gen.lr', 'optimizer.gen.b1']
 def sweep():
-  rates = sample('optimizer.gen.lr', 1e-4, 1e-2, 8, log=True)
+  rates = zip_(sample('optimizer.gen.lr', 1e-4, 1e-2, 8, log=True), sample('optimizer.gen.b1', 0.0, 0.9, 8))
   return product(rates, param('loss.name', ['saturating', 'nonsaturating']))
 '''
   def live(run):
@@ -84,7 +84,8 @@ def sweep():
   found = compared(make(tmp_path, text, live))
   [result] = found.results
   comparison = result.comparisons['nonsaturating']
-  assert found.grouping.replicates == ['optimizer.gen.lr']
+  assert found.grouping.replicates == ['optimizer.gen.lr', 'optimizer.gen.b1']
+  assert found.grouping.linked == []
   assert comparison.paired
   assert comparison.difference.value == pytest.approx(1)
   assert comparison.difference.count == 8
@@ -98,6 +99,7 @@ def sweep():
 '''
   found = compared(make(tmp_path, text, lambda run: Life({'modes': (0, 0, 0, run.config.seed % 5)})))
   assert found.grouping.replicates == []
+  assert found.grouping.linked == ['optimizer.gen.lr']
   assert found.results[0].comparisons['hinge'].paired
   assert len(found.results) == 1
 
@@ -126,6 +128,7 @@ def test_every_run_is_in_one_arm_of_one_setting(kinds):
     (None, "METRIC = 'mode'", "METRIC = 'mode': no such score; known: high_quality, modes (did you mean modes?)"),
     (None, 'METRIC = 3', 'METRIC must be a name'),
     (None, "CURVE = 'loss.name'", "CURVE = 'loss.name': its values must be numbers"),
+    (None, "BY = ('loss.name', 'seed')", 'BY must be a field, or several in one text'),
     (None, 'SUCCESS = 3', 'SUCCESS must be a function'),
     (None, "SUCCESS = lambda row: row['modes.lst'] > 7", "SUCCESS asks for 'modes.lst'"),
     (None, "SUCCESS = lambda row: row['modes.last'] > '7'", 'SUCCESS cannot tell about run'),
@@ -205,6 +208,26 @@ def test_failed_runs_stay_in_the_denominator(tmp_path):
   assert len(failed) == 6
   assert all(run in page.text for run in failed)
   assert '4 of 10' in page.text
+
+
+def test_a_setting_in_which_everything_diverged_is_there_all_the_same(tmp_path):
+  workdir = make(tmp_path, two_forms(), lambda run: Life({'modes': (math.nan,) * 4}, 'diverged', 0.5))
+  assert '0 of 10' in (text := text_of(workdir))
+  assert 'none of 10 and 10 runs succeeds' in text
+  write_page(compared(workdir), 'command')
+  assert '20 runs did not succeed' in _page(workdir).text
+
+
+def test_a_population_that_ended_early_counts(tmp_path):
+  workdir = make(tmp_path, two_forms(), better_by(2.0), steps=400)
+  plan = load_plan(workdir)
+  for known in plan.runs.values():
+    known['config']['train.num_steps'] = 800   # As if all of them had been stopped half way, their verdict a failure.
+  save_plan(plan, workdir)
+  found = compared(workdir)
+  assert {row['status'] for row in found.rows} == {'stopped'}
+  assert found.results[0].waiting == 0
+  assert found.results[0].arms['saturating'].success.value == 0
 
 
 def test_success_is_what_the_sweep_says(tmp_path):
@@ -293,6 +316,18 @@ def sweep():
   assert headline.startswith('Recommended penalty.r1: 0.01 to 1. Best here: ')
   write_page(found, 'command')
   assert 'Against the value' in _page(workdir).text
+  few = make(tmp_path / 'few', text.replace('range(10)', 'range(3)'), live)  # Narrowed by intervals, claimed by none.
+  found = compared(few)
+  assert Finding(found.results[0], found.grouping).headline.startswith('Recommended penalty.r1: 0.01 to 1. Best here: ')
+  assert Finding(found.results[0], found.grouping).kind == 'nothing'
+
+
+def test_more_comparisons_than_any_number_of_seeds_can_bear(tmp_path):
+  found = compared(make(tmp_path, two_forms(16), better_by(2.0)))
+  [comparison] = found.results[0].comparisons.values()
+  assert seeds_to_show_anything(comparison) is None
+  assert seeds_to_show_anything(comparison._replace(count=8, family=20)) == 10
+  assert seeds_to_show_anything(comparison._replace(family=10_000)) == math.inf
 
 
 # What a reader sees.

@@ -4,15 +4,18 @@ import random
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 
+from experiments import executors, results
 from experiments import plan as plans
-from experiments import results
 from experiments.executors import population_dir
 from experiments.sweep import SweepError, load_sweep
+from gan.config import ConfigError
 from gan.environment import num_cores
 from gan.parallel import enough_devices
+from gan.population.run import run
 from gan.population.store import Store
 from gan.report import read_metrics
 from tests import runs
@@ -144,8 +147,28 @@ def test_another_sweep_is_refused(straight, tmp_path):
   assert 'Traceback' not in stderr
 
 
+def test_a_population_that_fails_as_a_whole_has_ended(tmp_path):
+  """Between two logged steps, so that without a row of its own nobody would know."""
+  path = tmp_path / 'wild.py'
+  path.write_text(SWEEP.replace('return product(base, chain(ring, wild))', 'return product(base, wild)'))
+  opened, workdir = load_sweep(str(path)), str(tmp_path / 'wild')
+  plan = plans.make_plan(str(path), opened, jax.devices()[:1], lambda text: None)
+  plans.save_plan(plan, workdir)
+  assert executors.run_local(plan, workdir, []) == 0
+  [row] = results.rows_of(plan, workdir)
+  assert row['status'] == row['verdict'] == 'diverged'
+  assert row['steps'] % 10 != 0
+  assert row['evidence']
+
+
+def test_devices_that_do_not_divide_are_refused(straight):
+  plan = plans.load_plan(str(straight))
+  group = plan.groups[0]
+  with pytest.raises(ConfigError, match='--devices_per_member=2 must divide the 1 devices'):
+    run(group.ids, plan.configs(group), str(straight / 'elsewhere'), [], jax.devices()[:1], devices_per_member=2)
+
+
 def test_a_plan_splits_what_does_not_fit_and_says_what_never_will(sweep, monkeypatch):
-  import jax
   opened = load_sweep(sweep)
   monkeypatch.setattr(plans, 'measure', lambda config: (100, 50, 1e6))
   monkeypatch.setattr(plans, 'free_bytes', lambda device: 550)
@@ -153,6 +176,8 @@ def test_a_plan_splits_what_does_not_fit_and_says_what_never_will(sweep, monkeyp
   plan = plans.make_plan(sweep, opened, device, lambda text: None)
   assert [len(group.ids) for group in plan.groups] == [2, 2, 1, 2, 2]  # Room for two of 5 and of 4 members.
   assert sorted(run for group in plan.groups for run in group.ids) == sorted(plan.runs)
+  cores = plans.make_plan(sweep, opened, jax.devices()[:2], lambda text: None)  # They share the memory of one machine.
+  assert max(len(group.ids) * 100 + 2 * 50 for group in cores.groups) <= plans.SHARE * 550
   monkeypatch.setattr(plans, 'free_bytes', lambda device: 200)
   with pytest.raises(SweepError, match='one member needs about 0 MiB beside 0 MiB of data'):
     plans.make_plan(sweep, opened, device, lambda text: None)

@@ -253,7 +253,7 @@ def test_permutation_test_drawn_and_listed():
   drawn = improvement_test(x, y, higher_is_better=True, resamples=2_000)
   assert listed != drawn
   np.testing.assert_allclose(drawn, listed, atol=0.02)
-  assert improvement_test(arm([2.0] * 20), arm([1.0] * 20, 'y'), higher_is_better=True) == pytest.approx(1e-4)
+  assert improvement_test(arm([2.0] * 20), arm([1.0] * 20, 'y'), higher_is_better=True) == pytest.approx(2.0**-16)
   assert improvement_test(arm([2.0] * 6), arm([1.0] * 6, 'y'), higher_is_better=True) == 2 / 2**6
   assert improvement_test(arm([1.0] * 6), arm([1.0] * 6, 'y'), higher_is_better=True) == 1.0
   assert improvement_test(arm([None] * 6), arm([None] * 6, 'y'), higher_is_better=True) == 1.0

@@ -17,10 +17,12 @@ from experiments.statistics import (
     interquartile_mean,
     make_arm,
     mean_given_success,
+    power_of,
     probability_of_improvement,
     success_rate,
     verdict,
 )
+from experiments.statistics.comparison import observed_deviation
 from experiments.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
 from tests.experiments.statistics_arms import PAIRS, arm, arm_of
 
@@ -193,7 +195,19 @@ def test_adjusted_for_all_that_is_reported():
   assert [c.p for c in adjusted] == [c.p for c in comparisons]
   best = int(np.argmin([c.p for c in comparisons]))
   assert adjusted[best].adjusted_p == 3 * comparisons[best].p
-  assert f'p = {3 * comparisons[best].p:.2g} after Holm, 3 comparisons' in verdict(adjusted[best])
+  assert comparisons[best].p == 2 / 2**16  # Better in each of 16 pairs.
+  assert 'p < 0.0001 after Holm, 3 comparisons' in verdict(adjusted[best])
+  worst = int(np.argmax([c.p for c in comparisons]))
+  assert f'p = {adjusted[worst].adjusted_p:.2g} after Holm, 3 comparisons' in verdict(adjusted[worst]) or (
+      adjusted[worst].adjusted_p < 1e-4)
+
+
+def test_what_could_have_been_detected_among_others():
+  comparisons = [compare(arm(NOISE + WAVE * i, f'{i}'), arm(NOISE, 'y'), higher_is_better=True) for i in (1, 2, 3)]
+  for alone, among in zip(comparisons, adjust(comparisons), strict=True):
+    assert among.detectable > alone.detectable
+    assert observed_deviation(among) == pytest.approx(observed_deviation(alone))
+    assert power_of(among.detectable, observed_deviation(among), 16, significance=0.05 / 3) == pytest.approx(0.8)
 
 
 def test_the_adjusted_value_decides():
@@ -218,10 +232,10 @@ def test_no_difference_shown():
 def test_who_is_better(higher_is_better):
   winner = 'A is better than B' if higher_is_better else 'B is better than A'
   sentence = told(NOISE + WAVE + 2.0, NOISE, higher_is_better)
-  assert sentence.startswith(f'{winner} by 2 (95% interval 1.88 to 2.12, 16 pairs; p = 0.0001; probability of '
+  assert sentence.startswith(f'{winner} by 2 (95% interval 1.88 to 2.12, 16 pairs; p < 0.0001; probability of '
                              'improvement 0.9')
   assert told([8.0] * 16, [7.0] * 16, higher_is_better) == (
-      f'{winner} by 1 (always the same, 16 pairs; p = 0.0001; probability of improvement 1, 95% interval 0.794 to 1)')
+      f'{winner} by 1 (always the same, 16 pairs; p < 0.0001; probability of improvement 1, 95% interval 0.794 to 1)')
 
 
 def test_failures_are_told():

@@ -79,6 +79,8 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
     ('return param("loss.nam", ["hinge"])', r'loss.nam: no such field.*did you mean loss.name'),
     ('return param("loss.name", ["hing"])', 'did you mean hinge'),
     ('return param("seed", [1, 2, 1])', 'runs 0 and 2 are the same: seed=1'),
+    ('return chain(fix({}), param("penalty.r1", [0.0]))', 'runs 0 and 1 are the same: penalty.r1=0.0'),
+    ('return para("seed", [1])', r"sweep\(\) failed: NameError: name 'para' is not defined"),
     ('return param("train.batch_size", [-1])', 'must be positive'),
     ('return param("train.batch_size", ["many"])', 'run 0, train.batch_size=many'),
     ('return param("config", ["configs/nothing.py"])', 'no such file'),
@@ -123,9 +125,14 @@ def test_sweeps_of_the_house(spec, count):
 def test_lucic_reruns_the_best_setting_of_each_objective_whatever_became_of_the_others(monkeypatch):
   tuned = load_sweep('experiments/lucic.py').module.TUNED
   search = load_sweep('experiments/lucic.py').runs
-  rows = [{'loss.name': run.config.loss.name, 'fd_classifier.last': None if i % 3 else float(i)}
+  rows = [{'loss.name': run.config.loss.name, 'run': run.id, 'status': 'finished',
+           'fd_classifier.last': None if i % 3 else float(i)}
           | {field: flatten(run.config)[field] for field in tuned} for i, run in enumerate(search)]
   monkeypatch.setattr(results, 'read_table', lambda workdir: rows)
+  rows[5]['status'] = 'running'
+  with pytest.raises(SweepError, match='1 runs of saturating in runs/lucic are not finished'):
+    load_sweep('experiments/lucic.py:rerun')
+  rows[5]['status'] = 'finished'
   reruns = load_sweep('experiments/lucic.py:rerun').runs
   assert len(reruns) == 4 * 16
   assert {run.config.seed for run in reruns}.isdisjoint({run.config.seed for run in search})
