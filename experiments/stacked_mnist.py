@@ -32,7 +32,7 @@ PUBLISHED = [
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
-  """Six arms; small: 2 seeds, 300 steps of a narrow network at batch 32. Full: 4 seeds of 100,000 steps."""
+  """Six arms; small: 2 seeds, 300 steps of a narrow network at batch 32. Full: 10 seeds of 100,000 steps."""
   both, one = fix({'penalty.r1': GAMMA, 'penalty.r2': GAMMA}), fix({'penalty.r1': GAMMA})
   arms = chain(product(param('loss.name', ['rpgan_logistic', 'nonsaturating']), chain(both, one)),
                param('loss.name', ['saturating', 'nonsaturating']))
@@ -40,4 +40,4 @@ def sweep(size: str = 'small') -> list[dict[str, Any]]:
                     'train.sample_every': 150, 'train.batch_size': 32, 'model.gen.width': 16, 'model.disc.width': 16,
                     'eval.num_samples': 2_600},
           'full': {}}[size]
-  return product(fix(base), arms, param('seed', range(2 if size == 'small' else 4)))
+  return product(fix(base), arms, param('seed', range(2 if size == 'small' else 10)))
