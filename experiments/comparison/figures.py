@@ -22,7 +22,7 @@ Writer = Callable[[Figure, str], Any]
 
 PALETTE = (GEN, DISC, OTHER, '#c2549d', '#b08a1e', '#8a6be0', '#5f9e3a', '#d9534f')
 WIDE, NARROW = 10.4, 5.2       # Inches, of a card over the whole page, and of one beside another: the same type size.
-DPI = 150                      # Of pictures.
+DPI, TITLE = 150, 0.35          # Of pictures; inches of their title.
 CHARACTER = 0.073              # Inches, of an average letter of the labels.
 PAPER = '#fefdfb'              # Stands for the background of a card, --card in the page.
 MAX_STEPS, MAX_FAILED = 100, 12   # Of a learning curve; of single failed runs of an arm in it.
@@ -34,10 +34,18 @@ def markup(figure: Figure, label: str) -> str:
 
 
 def picture(figure: Figure, label: str) -> np.ndarray:
-  """A figure by itself, on paper: uint8 [H, W, 3]."""
-  del label
+  """A figure by itself, on paper, with a title and a legend: uint8 [H, W, 3]."""
   figure.set_facecolor(PAPER)
   figure.set_dpi(DPI)
+  height = figure.get_figheight()
+  share = height / (height + TITLE)
+  figure.set_figheight(height + TITLE)
+  for axes in figure.axes:
+    x, y, width, tall = axes.get_position().bounds
+    axes.set_position((x, y * share, width, tall * share))
+    if axes.get_legend_handles_labels()[1]:
+      axes.legend(frameon=False)
+  figure.text(0.02, 1 - 0.45 * (1 - share), label.removeprefix('eval/'), va='center', weight='bold')
   return plots.render(figure)
 
 
@@ -132,7 +140,7 @@ def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curv
       steps, quartiles = _quartiles(found)
       last = max(last, steps[-1])
       axes.fill_between(steps, quartiles[0], quartiles[2], color=colors[name], alpha=0.18, linewidth=0)
-      axes.plot(steps, quartiles[1], color=colors[name], linewidth=1.9, solid_joinstyle='round', zorder=3)
+      axes.plot(steps, quartiles[1], color=colors[name], label=name, linewidth=1.9, solid_joinstyle='round', zorder=3)
       failed = _failed_runs(result, name)
       for run in failed[::max(1, math.ceil(len(failed) / MAX_FAILED))]:
         x, y = (values[::max(1, len(values) // MAX_STEPS)] for values in curves.get(run, {}).get(scalar, ((), ())))
@@ -224,7 +232,7 @@ def _joined(left: Any, right: Any, nowhere: float) -> collections.Counter:
 
 def _whisker(axes: Any, interval: Interval, y: float, color: str, filled: bool) -> None:
   if not interval.known:
-    axes.annotate('nothing to compare', (0.5, y), xycoords=('axes fraction', 'data'), ha='center', va='center',
+    axes.annotate('too few succeed', (0.5, y), xycoords=('axes fraction', 'data'), ha='center', va='center',
                   fontsize=8.5, alpha=0.7)
     return
   if interval.method != 'none' and math.isfinite(interval.high - interval.low):
