@@ -54,8 +54,8 @@ def base_config() -> ml_collections.ConfigDict:
   config.seed = 0
 
   config.data = ml_collections.ConfigDict()
-  config.data.name = 'digits'              # digits, folder, ring, grid, dirac, gaussian, or any TFDS image data set.
-  config.data.image_size = 32              # Pixels, after resizing and a centre crop; ignored by ring and grid.
+  config.data.name = 'digits'              # digits, folder, stacked_mnist, ring, grid, dirac, gaussian, or one of TFDS.
+  config.data.image_size = 32              # Pixels, after resizing and a centre crop; points have none.
   config.data.path = ''                    # Directory of images, for folder.
   config.data.flip = False                 # Mirror each image with probability 1/2.
   config.data.resident_bytes = 2 * 2**30   # Up to this size a data set is held on each device; larger ones stream.
@@ -71,7 +71,7 @@ def base_config() -> ml_collections.ConfigDict:
     config.model[player].start = config_dict.placeholder(float)  # Initial parameter (dirac, linear_quadratic).
   config.model.disc.pieces = config_dict.placeholder(int)        # Linear pieces of each maxout unit (pacgan).
   config.model.disc.batch_norm = config_dict.placeholder(bool)   # Of dcgan.
-  config.model.disc.minibatch = config_dict.placeholder(str)     # Key of gan.models.minibatch.MINIBATCH; None: none.
+  config.model.disc.minibatch = config_dict.placeholder(str)     # Key of MINIBATCH; of dcgan, vanilla, mlp.
   config.model.disc.spectral_norm = False  # Divide each kernel by its largest singular value; any model.
   config.model.disc.pack = 1               # Samples that get one logit together (PacGAN); must divide the batch.
   config.model.z_dim = 100

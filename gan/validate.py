@@ -258,4 +258,4 @@ def _device_problems(config: ml_collections.ConfigDict, num_devices: int) -> Ite
   elif config.model.disc.pack > 0 and batch_size // num_devices % config.model.disc.pack:
     yield f'model.disc.pack={config.model.disc.pack} must divide the {batch_size // num_devices} samples of each device'
   if config.parallel.strategy == 'pmap' and jax.process_count() > 1:
-    yield 'parallel.strategy=pmap is for the devices of one host; use jit, which gives the same numbers'
+    yield 'parallel.strategy=pmap is for the devices of one host; use jit, which gives the same numbers to rounding'

@@ -1,7 +1,7 @@
 """Features: maps from images to vectors in which distributions of images are compared.
 
 A score means something only beside the features that it was computed in, so each says what it is: name, digest of its
-weights, how it resizes. `get_features` is the table; scores themselves are in gan/metrics.
+weights, how it resizes. `table.get_network` is the table; scores themselves are in gan/metrics.
 """
 
 from collections.abc import Callable
