@@ -15,9 +15,9 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Tests compile many small programs and run each for a moment. Runs in processes of their own are compiled as ever.
 jax.config.update('jax_disable_most_optimizations', True)
 
-# The longest files first, so that two workers end together; within a file the order stays.
-LONGEST = ('test_resume', 'test_ray', 'test_run', 'test_multihost', 'test_dirac', 'test_mixing', 'test_parallel',
-           'test_main', 'test_step', 'test_evaluate')
+# The longest files first, so that all workers end together; within a file the order stays.
+LONGEST = ('test_resume', 'test_run', 'test_ray', 'test_multihost', 'test_compiled', 'test_dirac', 'test_mixing',
+           'test_parallel', 'test_main', 'test_step', 'test_evaluate', 'test_classifier')
 
 
 def pytest_collection_modifyitems(items):

@@ -10,9 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests import runs
-from tests.experiments.test_run import STEPS, SWEEP, without_clock
+from tests.experiments.test_run import without_clock
 
 pytest.importorskip('ray', reason='ray is absent: see requirements-ray.txt')
+# Two populations of one member each: what is tested is who trains them, not what they are.
+SWEEP = '''
+from experiments.sweep import *
+CONFIG = 'configs/toy.py:runlocal'
+def sweep():
+  return product(fix({'train.num_steps': 60, 'train.save_every': 10, 'train.log_every': 10, 'train.eval_every': 30,
+                      'train.sample_every': 60}), param('train.disc_steps', [1, 2]))
+'''
 # In a process of its own: the cluster is started there, and with it ends.
 DRIVER = '''
 import os, sys
@@ -47,7 +55,7 @@ def workers():
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='looks for workers in /proc')
 def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path):
   sweep, local, cluster = tmp_path / 'tiny.py', tmp_path / 'local', tmp_path / 'cluster'
-  sweep.write_text(SWEEP.replace(f"'train.num_steps': {STEPS}", "'train.num_steps': 60"))
+  sweep.write_text(SWEEP)
   env = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=1', 'PYTHONPATH': str(runs.ROOT)}
   process = subprocess.Popen([sys.executable, '-c', DRIVER, f'--sweep={sweep}', f'--workdir={cluster}'], cwd=runs.ROOT,
                              env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
