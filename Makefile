@@ -9,7 +9,7 @@ demo: $(VENV)/run.ok   ## Train the DCGAN on the embedded digits.
 	@echo "Open runs/dcgan/report.html in a browser. Draw more: $(RUN) -m gan.sample --workdir=runs/dcgan --out=grid.png"
 
 test: lint   ## Linter and quick tests.
-	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder   # Of two cores: many tests wait for processes.
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 test-slow: lint   ## Drills and trainings, minutes each.
 	$(RUN) -m pytest -m slow

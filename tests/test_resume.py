@@ -56,7 +56,8 @@ def straight(tmp_path_factory):
   return workdirs
 
 
-@pytest.mark.parametrize('resident_bytes', [RESIDENT, STREAMED], ids=['resident', 'streamed'])
+@pytest.mark.parametrize('resident_bytes', [pytest.param(RESIDENT, id='resident'),
+                                            pytest.param(STREAMED, id='streamed', marks=pytest.mark.slow)])
 def test_killed_three_times_equals_uninterrupted(tmp_path, straight, resident_bytes):
   command = (*SETTINGS, f'--config.data.resident_bytes={resident_bytes}')
   generator = random.Random(resident_bytes)

@@ -9,7 +9,7 @@ from gan.validate import validate
 from tests.test_config import FILES, load
 
 
-@pytest.mark.parametrize('stem', ['pacgan', 'stacked_mnist'])
+@pytest.mark.parametrize('stem', ['pacgan', pytest.param('stacked_mnist', marks=pytest.mark.slow)])
 def test_runlocal_trains(stem):
   [path] = [path for path in FILES if path.stem == stem]
   config = load(path)('runlocal')
