@@ -181,9 +181,7 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
   is_image = any('eval/diversity' in row for row in rows)
   name, threshold = ('eval/diversity', MIN_VARIETY) if is_image else ('eval/reverse_kl', -math.log(MIN_VARIETY))
   values = _values(rows, name)
-  variety = values if is_image else np.exp(-np.maximum(values, 0.0))
-  before, last = variety[:-LAST_EVALS], variety[-LAST_EVALS:]
-  if len(values) >= MIN_EVALS and last.max() < MIN_VARIETY and last[-1] <= GAINING * before.max():
+  if _stays_below(values if is_image else np.exp(-np.maximum(values, 0.0)), MIN_VARIETY):
     return Verdict('mode collapse', step, name, float(values[-1]), threshold)
   return None
 
@@ -191,11 +189,8 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
 def _beaten(rows: Rows, step: int) -> Verdict | None:
   """The discriminator is always right, and the samples do not come near the data."""
   accuracy, quality = _recent(rows, 'disc/accuracy'), _values(rows, 'eval/high_quality')
-  if not len(accuracy) or np.median(accuracy) < HIGH_ACCURACY or len(quality) < MIN_EVALS:
-    return None
-  before, last = quality[:-LAST_EVALS], quality[-LAST_EVALS:]
-  if last.max() < MISSED and last[-1] <= GAINING * before.max():
-    return Verdict('discriminator saturated', step, 'eval/high_quality', float(last[-1]), MISSED)
+  if len(accuracy) and np.median(accuracy) >= HIGH_ACCURACY and _stays_below(quality, MISSED):
+    return Verdict('discriminator saturated', step, 'eval/high_quality', float(quality[-1]), MISSED)
   return None
 
 
@@ -208,6 +203,12 @@ def _values(rows: Rows, name: str) -> np.ndarray:
   """All finite values of a scalar."""
   values = np.array([row[name] for row in rows if name in row], np.float64)
   return values[np.isfinite(values)]
+
+
+def _stays_below(values: np.ndarray, limit: float) -> bool:
+  """Whether the last evaluations are all under a limit, and the newest one is no better than those before them."""
+  before, last = values[:-LAST_EVALS], values[-LAST_EVALS:]
+  return len(values) >= MIN_EVALS and bool(last.max() < limit and last[-1] <= GAINING * before.max())
 
 
 def _recent(rows: Rows, name: str, least: int = MIN_ROWS) -> np.ndarray:
