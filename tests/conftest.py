@@ -9,10 +9,13 @@ os.environ |= {'JAX_PLATFORMS': 'cpu', 'TF_CPP_MIN_LOG_LEVEL': '3', 'JAX_PERSIST
                'GAN_CACHE_DIR': str(Path(__file__).parents[1] / '.pytest_cache' / 'gan')}
 
 import jax
+import pytest
 
+from tests.xla_flags import PLAIN
+
+os.environ['XLA_FLAGS'] = PLAIN
 jax.config.update('jax_num_cpu_devices', 2)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
-# Tests compile many small programs and run each for a moment. Runs in processes of their own are compiled as ever.
 jax.config.update('jax_disable_most_optimizations', True)
 
 # The longest files first, so that all workers end together; within a file the order stays.
@@ -22,3 +25,11 @@ LONGEST = ('test_resume', 'test_run', 'test_ray', 'test_multihost', 'test_compil
 
 def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope='module')
+def optimized():
+  """Programs compiled well, for tests that run them for long."""
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', True)

@@ -12,6 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from gan.report import read_metrics
+from tests.xla_flags import QUICK
 
 ROOT = Path(__file__).parents[1]
 # Processes are forked from a server that has imported all that is slow to import, and has used nothing of it.
@@ -24,7 +25,7 @@ class Run:
 
   def __init__(self, module: str, *arguments: str, devices: int = 1, env: dict[str, str] | None = None):
     self._out, self._err = (Path(tempfile.mkstemp()[1]) for _ in range(2))
-    env = {'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'} | (env or {})
+    env = {'XLA_FLAGS': f'{QUICK} --xla_force_host_platform_device_count={devices}'} | (env or {})
     self._process = _SERVER.Process(target=_run_module, args=(module, arguments, env, self._out, self._err))
     self._process.start()
 

@@ -39,6 +39,7 @@ STENCIL = 1e-5         # Of central differences: truncation and rounding are bot
 NODES = np.sqrt(3.0) * np.array([-1.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 REAL_NODES, FAKE_NODES = (nodes.reshape(-1, 1) for nodes in np.meshgrid(NODES, NODES))
 
+pytestmark = pytest.mark.usefixtures('optimized')
 every_pair = pytest.mark.parametrize(('loss', 'rule'), [(loss, rule) for loss in LOSSES for rule in RULES])
 every_regulariser = pytest.mark.parametrize('regulariser', REGULARISERS)
 

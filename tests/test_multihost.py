@@ -9,6 +9,7 @@ import textwrap
 import pytest
 
 from tests import runs
+from tests.xla_flags import QUICK
 
 PROGRAM = textwrap.dedent('''
     import sys
@@ -32,7 +33,7 @@ def run_two(workdir, resident_bytes: int):
     free.bind(('127.0.0.1', 0))
     port = free.getsockname()[1]
   commands = [[sys.executable, '-c', PROGRAM, *map(str, (port, index, workdir, resident_bytes))] for index in range(2)]
-  env = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=1'}
+  env = os.environ | {'XLA_FLAGS': f'{QUICK} --xla_force_host_platform_device_count=1'}
   processes = [subprocess.Popen(command, cwd=runs.ROOT, env=env, text=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE) for command in commands]
   return [(*process.communicate(timeout=240), process.returncode) for process in processes]

@@ -246,10 +246,14 @@ def loop():
   return jax.jit(make_loop(rule(game_of(), 'adam'), get_batch))
 
 
+# The slope of a bias before batch norm is rounding, of which Adam would make full steps.
+LOOP_HPARAMS = HPARAMS | {f'optimizer.{player}.eps': np.float32(0.1) for player in ('gen', 'disc')}
+
+
 def dispatches(loop, counts, bad=-1):
   state, history = initial(optimizer='adam'), []
   for count in counts:
-    state, scalars, last = loop(state, {'bad': np.int32(bad)}, HPARAMS, np.int32(count))
+    state, scalars, last = loop(state, {'bad': np.int32(bad)}, LOOP_HPARAMS, np.int32(count))
     history.append((scalars, last))
   return state, history
 
@@ -271,7 +275,7 @@ def test_the_loop_is_the_step_repeated(loop):
   step = jax.jit(rule(game_of(), 'adam'))
   for t in range(3):
     batch = {'images': jax.random.normal(randomness.step_key(state.rng, 'data', t), (DISC_STEPS, BATCH, 2))}
-    state, scalars = step(state, batch, HPARAMS)
+    state, scalars = step(state, batch, LOOP_HPARAMS)
   looped, history = dispatches(loop, [3])
   assert_close(words(state), words(looped))
   assert_close(scalars, history[0][0])

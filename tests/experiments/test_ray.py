@@ -11,6 +11,7 @@ import pytest
 
 from tests import runs
 from tests.experiments.test_run import without_clock
+from tests.xla_flags import QUICK
 
 pytest.importorskip('ray', reason='ray is absent: see requirements-ray.txt')
 # Two populations of one member each: what is tested is who trains them, not what they are.
@@ -56,7 +57,7 @@ def workers():
 def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path):
   sweep, local, cluster = tmp_path / 'tiny.py', tmp_path / 'local', tmp_path / 'cluster'
   sweep.write_text(SWEEP)
-  env = os.environ | {'XLA_FLAGS': '--xla_force_host_platform_device_count=1', 'PYTHONPATH': str(runs.ROOT),
+  env = os.environ | {'XLA_FLAGS': f'{QUICK} --xla_force_host_platform_device_count=1', 'PYTHONPATH': str(runs.ROOT),
                       'RAY_worker_niceness': '0'}  # Else its workers starve beside whatever tests run meanwhile.
   process = subprocess.Popen([sys.executable, '-c', DRIVER, f'--sweep={sweep}', f'--workdir={cluster}'], cwd=runs.ROOT,
                              env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -345,7 +345,8 @@ def test_accuracy_on_real_sets(tmp_path, name, floor, num_test):
   code = ('import json, pathlib, sys; from gan.data import get_source; from gan.features.cached import get_classifier; '
           f'found = get_classifier(lambda split: get_source("{name}", 32, split), pathlib.Path({str(tmp_path)!r})); '
           'print(json.dumps([found.accuracy, found.num_test, found.confusion.sum(axis=1).tolist()]))')
-  done = subprocess.run([sys.executable, '-c', code], check=True, stdout=subprocess.PIPE, text=True)
+  done = subprocess.run([sys.executable, '-c', code], check=True, stdout=subprocess.PIPE, text=True,
+                        env=os.environ | {'XLA_FLAGS': ''})
   accuracy, tested, of_class = json.loads(done.stdout.splitlines()[-1])
   assert accuracy >= floor
   assert tested == sum(of_class) == num_test

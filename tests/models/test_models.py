@@ -148,7 +148,7 @@ def test_a_population_of_parameters_equals_each_alone(name, shape, player):
   for i in range(3):
     each = alone(jax.tree.map(lambda leaf, i=i: leaf[i], members))
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(each), strict=True):
-      np.testing.assert_allclose(a[i], b, rtol=0, atol=1e-4 * np.abs(b).max())
+      np.testing.assert_allclose(a[i], b, rtol=0, atol=1e-3 * np.abs(b).max())
   assert np.ptp(together[0][1], axis=0).max() > 1e-2  # They differ.
 
 
