@@ -9,7 +9,6 @@ os.environ |= {'JAX_PLATFORMS': 'cpu', 'TF_CPP_MIN_LOG_LEVEL': '3', 'JAX_PERSIST
                'GAN_CACHE_DIR': str(Path(__file__).parents[1] / '.pytest_cache' / 'gan')}
 
 import jax
-import pytest
 
 from tests.xla_flags import PLAIN
 
@@ -25,11 +24,3 @@ LONGEST = ('test_resume', 'test_run', 'test_ray', 'test_multihost', 'test_compil
 
 def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
-
-
-@pytest.fixture(scope='module')
-def optimized():
-  """Programs compiled well, for tests that run them for long."""
-  jax.config.update('jax_disable_most_optimizations', False)
-  yield
-  jax.config.update('jax_disable_most_optimizations', True)

@@ -23,6 +23,7 @@ from gan.state import create_state
 from gan.step import make_train_step
 from tests import dirac_closed_form as paper
 from tests.dirac_closed_form import CLOSED_FORM, RULES, eigenvalue_error, is_defective, operator
+from tests.xla_flags import WELL
 
 LR, CONSENSUS, NUM_STEPS = 0.1, 0.5, 10_000
 START = 1e-3 * np.array([np.cos(0.7), np.sin(0.7)])  # No eigenvector of any operator here.
@@ -39,7 +40,6 @@ STENCIL = 1e-5         # Of central differences: truncation and rounding are bot
 NODES = np.sqrt(3.0) * np.array([-1.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 REAL_NODES, FAKE_NODES = (nodes.reshape(-1, 1) for nodes in np.meshgrid(NODES, NODES))
 
-pytestmark = pytest.mark.usefixtures('optimized')
 every_pair = pytest.mark.parametrize(('loss', 'rule'), [(loss, rule) for loss in LOSSES for rule in RULES])
 every_regulariser = pytest.mark.parametrize('regulariser', REGULARISERS)
 
@@ -108,7 +108,7 @@ def make_orbit(losses, rule, **settings):
     points = jnp.zeros((NUM_STEPS + 1, 2)).at[0].set(start)
     return jax.lax.fori_loop(0, num_steps, advance, (state, points))[1]
 
-  compiled = jax.jit(jax.vmap(one_orbit, in_axes=(None, 0, 0, None), out_axes=1))
+  compiled = jax.jit(jax.vmap(one_orbit, in_axes=(None, 0, 0, None), out_axes=1), compiler_options=WELL)
   return lambda loss, starts, hparams, num_steps: np.asarray(compiled(losses.index(loss), starts, hparams, num_steps))
 
 

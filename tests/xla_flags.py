@@ -3,6 +3,10 @@
 import jax
 
 # Its older, plainer emitters take half the time. XLA refuses flags that it does not know, and this one may go away.
-PLAIN = '--xla_cpu_use_fusion_emitters=false' if jax.__version_info__ < (0, 11) else ''
+_HAS_PLAIN = jax.__version_info__ < (0, 11)
+PLAIN = '--xla_cpu_use_fusion_emitters=false' if _HAS_PLAIN else ''
 # For runs in processes of their own; here, `jax_disable_most_optimizations` is the same and can be set back.
 QUICK = f'{PLAIN} --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
+# As ever, for a program that runs for long.
+WELL = {'xla_backend_optimization_level': 3, 'xla_llvm_disable_expensive_passes': False} | (
+    {'xla_cpu_use_fusion_emitters': True} if _HAS_PLAIN else {})

@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ NUM = 24
 
 
 @pytest.fixture(scope='module')
-def found(optimized):
+def found():
   """(features, logits) of two sets of images: ours, and torch-fidelity's as tensors."""
   state_dict = reference.draw_state_dict(0)
   with tempfile.TemporaryDirectory() as folder:
@@ -29,8 +30,10 @@ def found(optimized):
   # Two sets that differ: smooth blots, and the same darkened and shifted.
   one = reference.draw_images(NUM, 32, 32, seed=1)
   other = np.roll(reference.draw_images(NUM, 32, 32, seed=2) // 2, 5, axis=1)
+  jax.config.update('jax_disable_most_optimizations', False)
   extract = make_extract(network._replace(batch=NUM))
   ours = [extract(images) for images in (one, other)]
+  jax.config.update('jax_disable_most_optimizations', True)
   theirs = [tuple(torch.as_tensor(np.array(x)) for x in reference.torch_features(state_dict, images))
             for images in (one, other)]
   return ours, theirs
