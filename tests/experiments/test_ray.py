@@ -14,13 +14,13 @@ from tests.experiments.test_run import without_clock
 from tests.xla_flags import QUICK
 
 pytest.importorskip('ray', reason='ray is absent: see requirements-ray.txt')
-# Two populations of one member each: what is tested is who trains them, not what they are.
+# Populations of one member each: what is tested is who trains them, not what they are.
 SWEEP = '''
 from experiments.sweep import *
 CONFIG = 'configs/toy.py:runlocal'
 def sweep():
-  return product(fix({'train.num_steps': 60, 'train.save_every': 10, 'train.log_every': 10, 'train.eval_every': 30,
-                      'train.sample_every': 60}), param('train.disc_steps', [1, 2]))
+  return product(fix({{'train.num_steps': 60, 'train.save_every': 10, 'train.log_every': 10, 'train.eval_every': 30,
+                      'train.sample_every': 60}}), param('train.disc_steps', range(1, {num} + 1)))
 '''
 # In a process of its own: the cluster is started there, and with it ends.
 DRIVER = '''
@@ -54,9 +54,10 @@ def workers():
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='looks for workers in /proc')
-def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path):
+@pytest.mark.parametrize('num_populations', [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path, num_populations):
   sweep, local, cluster = tmp_path / 'tiny.py', tmp_path / 'local', tmp_path / 'cluster'
-  sweep.write_text(SWEEP)
+  sweep.write_text(SWEEP.format(num=num_populations))
   env = os.environ | {'XLA_FLAGS': f'{QUICK} --xla_force_host_platform_device_count=1', 'PYTHONPATH': str(runs.ROOT),
                       'RAY_worker_niceness': '0'}  # Else its workers starve beside whatever tests run meanwhile.
   process = subprocess.Popen([sys.executable, '-c', DRIVER, f'--sweep={sweep}', f'--workdir={cluster}'], cwd=runs.ROOT,
