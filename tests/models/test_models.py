@@ -1,5 +1,6 @@
 """Shapes, ranges, initial weights and batch norm of the architectures."""
 
+import functools
 import math
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from scipy import stats
 
 from gan.models import MODELS, dcgan, get_model, layers, resnet
+from tests.xla_flags import WELL
 
 IMAGES = [(size, size, channels) for size in dcgan.IMAGE_SIZES for channels in (1, 3)]
 CASES = [(name, shape) for name in ('dcgan', 'resnet') for shape in IMAGES] + [
@@ -144,11 +146,12 @@ def test_a_population_of_parameters_equals_each_alone(name, shape, player):
       return jnp.sum(jnp.sin(out)), out
     return jax.value_and_grad(value, has_aux=True)(params)
 
-  together, alone = jax.jit(jax.vmap(value_and_slope))(members), jax.jit(value_and_slope)
+  compile_ = functools.partial(jax.jit, compiler_options=WELL)  # Plain programs round more than is allowed here.
+  together, alone = compile_(jax.vmap(value_and_slope))(members), compile_(value_and_slope)
   for i in range(3):
     each = alone(jax.tree.map(lambda leaf, i=i: leaf[i], members))
     for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(each), strict=True):
-      np.testing.assert_allclose(a[i], b, rtol=0, atol=1e-3 * np.abs(b).max())
+      np.testing.assert_allclose(a[i], b, rtol=0, atol=1e-4 * np.abs(b).max())
   assert np.ptp(together[0][1], axis=0).max() > 1e-2  # They differ.
 
 

@@ -88,8 +88,8 @@ def test_images_with_batch_norm_and_flips_on_two_devices():
   assert (population.num, population.size) == (3, 4)
   assert state.alive.tolist() == [True, True, True, False]
   assert state.stopped_at.tolist() == [3, 3, 3, 0]
-  for i in (0, 2):  # One on each device.
-    alone, _, _ = train_alone(members[i], 3)
+  for i, config in enumerate(members):
+    alone, _, _ = train_alone(config, 3)
     assert_equal(member_state(state, i).gen, alone.gen, atol=2e-5)
 
 
