@@ -322,6 +322,17 @@ def sweep():
   assert Finding(found.results[0], found.grouping).kind == 'nothing'
 
 
+@pytest.mark.parametrize(('num_arms', 'folded'), [(12, False), (13, True)])
+def test_numbers_of_many_arms_do_not_stand_before_their_curve(tmp_path, num_arms, folded):
+  text = f'''{RING}BY = CURVE = 'penalty.r1'
+def sweep():
+  return product(param('penalty.r1', [0.1 * (i + 1) for i in range({num_arms})]), param('seed', range(2)))
+'''
+  workdir = make(tmp_path, text, lambda run: Life({'modes': (1, 2, 7, 7)}))
+  write_page(compared(workdir), 'command')
+  assert (f'All {num_arms} arms in numbers' in _page(workdir).text) == folded
+
+
 def test_more_comparisons_than_any_number_of_seeds_can_bear(tmp_path):
   found = compared(make(tmp_path, two_forms(16), better_by(2.0)))
   [comparison] = found.results[0].comparisons.values()
