@@ -29,8 +29,10 @@ PUBLISHED = [
     for pack, values in rows.items()
     for metric, value in zip(('modes', 'high_quality', 'reverse_kl'), values, strict=True)]
 SEEDS = 10
-# Where a step takes less than a millisecond, dispatches, pictures and checkpoints have to be rarer.
-ON_GPU = {'train.steps_per_call': 500, 'train.sample_every': 100_000, 'train.save_every': 50_000}
+# Where a step takes less than a millisecond, angles and slopes would take a quarter of it, and dispatches, pictures and
+# checkpoints have to be rarer.
+ON_GPU = {'train.dynamics': False, 'train.steps_per_call': 500, 'train.sample_every': 100_000,
+          'train.save_every': 50_000}
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
