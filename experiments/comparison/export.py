@@ -32,8 +32,10 @@ def write_pictures(compared: Compared, folder: str) -> list[Path]:
     name = result.setting.name
     for scalar in (f'eval/{result.measure.metric}', ACCURACY):
       drawn[f'{scalar} {name}'] = figures.learning_curve(result, evidence.curves, scalar, colors, figures.picture)
-    drawn[f'runs {name}'] = (value_curve(result, compared.grouping, figures.picture) if is_curve else
-                             figures.seed_by_seed(result, colors, figures.picture))
+    if is_curve:
+      drawn[f'runs {name}'] = value_curve(result, compared.grouping, figures.picture)
+    elif len(result.arms) <= figures.MAX_PAIRED:
+      drawn[f'runs {name}'] = figures.seed_by_seed(result, colors, figures.picture)
   Path(folder).mkdir(parents=True, exist_ok=True)
   return [images.write_atomic(Path(folder) / f'{_file_name(label)}.png', images.png_bytes(pixels))
           for label, pixels in drawn.items() if pixels is not None]

@@ -25,6 +25,8 @@ WIDE, NARROW = 10.4, 5.2       # Inches, of a card over the whole page, and of o
 DPI, TITLE = 150, 0.35          # Of pictures; inches of their title.
 CHARACTER = 0.073              # Inches, of an average letter of the labels.
 PAPER = '#fefdfb'              # Stands for the background of a card, --card in the page.
+SIDES = 0.65                   # Inches beside the columns of a plot of seeds.
+MAX_PAIRED = 8                 # Arms beside each other in it.
 MAX_STEPS, MAX_FAILED = 100, 12   # Of a learning curve; of single failed runs of an arm in it.
 
 
@@ -171,8 +173,11 @@ def seed_by_seed(result: SettingResult, colors: Mapping[str, str], write: Writer
   lost = any(np.isnan(arm.values).any() for arm in arms)
   label = f'{measure.name} seed by seed: {result.setting.name}'
   with matplotlib.rc_context(svg_settings(label)):
-    figure = Figure(figsize=(NARROW, 2.9))
-    axes = figure.add_axes((0.105, 0.13, 0.875, 0.84))
+    width, names = width_of_columns(result), [_in_lines(arm.name) for arm in arms]
+    below = 0.2 + 0.17 * max(1 + name.count('\n') for name in names)   # Inches.
+    height = 2.53 + below
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0.84 * SIDES / width, below / height, 1 - SIDES / width, 2.44 / height))
     for i, (left, right) in enumerate(itertools.pairwise(arms)):
       for (start, end), count in _joined(left, right, nowhere).items():
         axes.plot((i + 0.07, i + 0.93), (start, end), color=INK, alpha=0.3, linewidth=0.8 + 0.7 * (count - 1) ** 0.7,
@@ -190,12 +195,23 @@ def seed_by_seed(result: SettingResult, colors: Mapping[str, str], write: Writer
     style_axes(axes)
     bottom, top = (min(low, nowhere if lost else low) - 0.08 * span, max(high, nowhere if lost else high) + 0.08 * span)
     axes.set(xlim=(-0.45, len(arms) - 0.55), ylim=(bottom, top), xticks=range(len(arms)))
-    room = int(0.94 * NARROW / max(len(arms), 1) / CHARACTER)
-    axes.set_xticklabels([_short(arm.name, room) for arm in arms])
+    room = int((width - SIDES) / len(arms) / CHARACTER) - 1
+    axes.set_xticklabels(['\n'.join(_short(line, room) for line in name.split('\n')) for name in names])
     locator = MaxNLocator(6, integer=bool(np.all(values % 1 == 0)))
     ticks = [tick for tick in locator.tick_values(low, high) if low - 0.02 * span <= tick <= high + 0.02 * span]
     axes.set_yticks([*ticks, *[nowhere] * lost], [*(f'{tick:g}' for tick in ticks), *['none'] * lost])
     return write(figure, label)
+
+
+def width_of_columns(result: SettingResult) -> float:
+  """Inches of `seed_by_seed`: that of half a page, unless the arms' names take more."""
+  longest = max((len(line) for name in result.arms for line in _in_lines(name).split('\n')), default=0)
+  return NARROW if len(result.arms) * (longest + 1) * CHARACTER <= NARROW - SIDES else WIDE
+
+
+def _in_lines(name: str) -> str:
+  """A name of several values, one below the other."""
+  return name.replace(', ', '\n')
 
 
 def _quartiles(found: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:

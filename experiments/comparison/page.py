@@ -33,7 +33,6 @@ from gan.scoring.meanings import meaning
 FILE = 'report.html'
 TEMPLATES = Path(__file__).parents[1] / 'templates'
 VALUES = {'last': 'last evaluation', 'best': 'best evaluation', 'tail_mean': 'mean of the last quarter'}
-MAX_PAIRED = 8   # Arms beside each other in one plot of seeds.
 
 
 class Compared(NamedTuple):
@@ -72,8 +71,9 @@ def write_page(compared: Compared, command: str) -> str:
           [result for result in results if result.measure == measure], colors))],
       keys=list(colors.items()),
       learning=[found for result in results if (found := _learning(result, evidence, colors))],
-      paired=[(result.setting.name, result.measure.name, _svg(figures.seed_by_seed(result, colors)))
-              for result in results if 0 < len(result.arms) <= MAX_PAIRED and not grouping.is_curve],
+      paired=[(result.setting.name, result.measure.name, _svg(figures.seed_by_seed(result, colors)),
+               figures.width_of_columns(result) > figures.NARROW)
+              for result in results if 0 < len(result.arms) <= figures.MAX_PAIRED and not grouping.is_curve],
       samples=[_samples(result, arms, colors) for result, arms in pictures_of(
           [result for result in results if result.arms], evidence)],
       points=bool(evidence.mixtures),

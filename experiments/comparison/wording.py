@@ -1,7 +1,7 @@
 """Numbers and findings in words: as many digits as the uncertainty allows, and never 'nan'."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from experiments.comparison.analysis import (
   SettingResult,
@@ -12,8 +12,10 @@ from experiments.comparison.analysis import (
 )
 from experiments.comparison.grouping import Grouping
 from experiments.statistics import Comparison, Interval, verdict
+from experiments.statistics.comparison import MIN_PAIRS
 
 NOTHING = '–'
+MAX_LISTED = 5   # Arms that a headline names.
 
 
 def decimals_for(intervals: Iterable[Interval]) -> int:
@@ -108,12 +110,26 @@ class Finding:
       if grouping.is_curve:
         self.headline = _recommended(result, grouping)
       else:
-        self.sentences = [sentence(verdict(comparison)) for comparison in comparisons.values()]
+        self.sentences = _sentences(comparisons)
         self.headline, self.details = (_parts(self.sentences[0]) if len(comparisons) == 1 else
                                        (_summary(result, comparisons), self.sentences))
     if result.waiting and result.arms:
       self.caution = (f'{self.caution} {plural(result.waiting, "run")} of this setting '
                       f'{"does" if result.waiting == 1 else "do"} not count yet: their populations go on.').strip()
+
+
+def _sentences(comparisons: dict[str, Comparison]) -> list[str]:
+  """One on each comparison; where there are several of which nothing can be said, one on all of those."""
+  few = [comparison for comparison in comparisons.values() if comparison.too_few]
+  told = [sentence(verdict(comparison)) for comparison in comparisons.values()
+          if len(few) < 2 or not comparison.too_few]
+  if len(few) < 2:
+    return told
+  which = 'All' if len(few) == len(comparisons) else 'The other'
+  counts = [comparison.count for comparison in few]
+  fewest = f'{min(counts)} to {max(counts)}' if min(counts) < max(counts) else f'{counts[0]}'
+  return [*told, f'{which} {len(few)} comparisons have too few seeds to say '
+                 f'({fewest}, at least {MIN_PAIRS} are needed).']
 
 
 def _parts(told: str) -> tuple[str, list[str]]:
@@ -141,14 +157,19 @@ def _summary(result: SettingResult, comparisons: dict[str, Comparison]) -> str:
   few = [name for name, comparison in comparisons.items() if comparison.too_few]
   open_ = [name for name in comparisons if name not in (*better, *worse, *few)]
   if len(few) == len(comparisons):
-    return f'Too few seeds to say which of {listed(result.arms)} is better.'
-  parts = [f'better than it: {listed(better)}'] * bool(better) + [f'worse: {listed(worse)}'] * bool(worse)
-  parts += [f'no difference shown: {listed(open_)}'] * bool(open_) + [f'too few seeds: {listed(few)}'] * bool(few)
+    return f'Too few seeds to say which of {_named(result.arms)} is better.'
+  parts = [f'{what}: {_named(names)}' for what, names in (
+      ('better than it', better), ('worse', worse), ('no difference shown', open_), ('too few seeds', few)) if names]
   first = f'{result.reference} comes out best' if result.chosen else f'Compared with {result.reference}'
   if not better and not worse:
-    return f'No difference shown between {result.reference}{" (best here)" * result.chosen} and {listed(open_)}' + (
-        f'; too few seeds: {listed(few)}.' if few else '.')
+    return f'No difference shown between {result.reference}{" (best here)" * result.chosen} and {_named(open_)}' + (
+        f'; too few seeds: {_named(few)}.' if few else '.')
   return f'{first}; {"; ".join(parts)}.'
+
+
+def _named(names: Collection[str]) -> str:
+  """Arms by name, or only how many where a headline would be a list."""
+  return listed(names) if len(names) <= MAX_LISTED else f'{len(names)} arms'
 
 
 def _recommended(result: SettingResult, grouping: Grouping) -> str:

@@ -333,6 +333,25 @@ def sweep():
   assert (f'All {num_arms} arms in numbers' in _page(workdir).text) == folded
 
 
+def test_a_headline_counts_many_arms_and_says_once_that_seeds_are_too_few(tmp_path):
+  names = ['saturating', 'nonsaturating', 'least_squares', 'hinge', 'rpgan_hinge', 'ragan_hinge', 'softmax']
+  text = f'''{RING}BY, BASELINE = 'loss.name', 'nonsaturating'
+def sweep():
+  return product(param('loss.name', {names}), param('seed', range(2)))
+'''
+  found = compared(make(tmp_path, text, lambda run: Life({'modes': (1, 2, 7, 7)})))
+  finding = Finding(found.results[0], found.grouping)
+  assert finding.headline == 'Too few seeds to say which of 7 arms is better.'
+  assert finding.details == ['All 6 comparisons have too few seeds to say (2, at least 6 are needed).']
+
+
+def test_columns_of_long_names_take_the_whole_page(tmp_path):
+  [short] = compared(make(tmp_path / 'short', two_forms(8), better_by(2.0))).results
+  assert figures.width_of_columns(short) == figures.NARROW
+  arms = {f'loss=rpgan_logistic, r1=0.1, r2={i}': arm for i, arm in enumerate([*short.arms.values()] * 3)}
+  assert figures.width_of_columns(short._replace(arms=arms)) == figures.WIDE
+
+
 def test_more_comparisons_than_any_number_of_seeds_can_bear(tmp_path):
   found = compared(make(tmp_path, two_forms(16), better_by(2.0)))
   [comparison] = found.results[0].comparisons.values()
