@@ -20,7 +20,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from gan import images
 from gan.health import last_verdict
@@ -152,7 +152,7 @@ def draw(plot: Plot, rows: Rows) -> str | None:
       axes.axhline(0.5, color=INK, linestyle=(0, (5, 4)), linewidth=1.1, alpha=0.6, zorder=1)
       axes.set_ylim(-0.03, 1.03)
     if plot.log and any(np.nanmax(values, initial=0.0) > 0 for _, _, values in series):
-      axes.set_yscale('log')
+      use_log_scale(axes)
     _style(axes, max(steps[-1] for _, steps, _ in series))
     return to_svg(figure, plot.heading)
 
@@ -184,6 +184,15 @@ def style_axes(axes: Any) -> None:
   axes.figure.set_facecolor('none')
   axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))   # No mathtext, no common factor.
   axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def use_log_scale(axes: Any) -> None:
+  """Makes the vertical axis of `style_axes` logarithmic; within two decades 2 and 5 are labelled as well."""
+  axes.set_yscale('log')
+  style_axes(axes)  # A new scale has formatters of its own.
+  low, high = axes.get_ylim()
+  if high < 100 * low:
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
 
 
 def thin(steps: np.ndarray, values: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from experiments.comparison.evidence import ACCURACY, Curve
 from experiments.comparison.grouping import Grouping
 from experiments.statistics import Comparison, Interval
 from gan import plots
-from gan.page import DISC, GEN, INK, OTHER, style_axes, svg_settings, to_svg
+from gan.page import DISC, GEN, INK, OTHER, style_axes, svg_settings, to_svg, use_log_scale
 
 Writer = Callable[[Figure, str], Any]
 
@@ -155,8 +155,7 @@ def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curv
       axes.axhline(0.5, color=INK, linestyle=(0, (5, 4)), linewidth=1.1, alpha=0.6, zorder=1)
       axes.set_ylim(-0.03, 1.03)
     elif _spans_decades(np.concatenate([values for found in arms.values() for _, values in found])):
-      axes.set_yscale('log')
-      style_axes(axes)  # A new scale has formatters of its own.
+      use_log_scale(axes)
     axes.set_xlim(0, last * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
