@@ -36,7 +36,7 @@ ON_GPU = {'train.dynamics': False, 'train.steps_per_call': 500, 'train.sample_ev
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
-  """Small: 20 runs of 20,000 updates, over an hour on two CPU cores. Full: 160 runs of 400,000, for a GPU."""
+  """Small: 20 runs of 20,000 updates, over an hour on two CPU cores. Ring: of 400,000, minutes on a GPU. Full: 160."""
   if size == 'small':
     base = fix({'train.num_steps': 20_000, 'train.eval_every': 1_000, 'train.save_every': 2_000})
     return product(base, _packs([1, 2]), param('seed', range(SEEDS)))
