@@ -110,7 +110,7 @@ def test_a_file_that_is_no_sweep(tmp_path):
     ('saturating_vs_nonsaturating.py', 96), ('saturating_vs_nonsaturating.py:full', 512),
     ('pacgan_table1.py', 20), ('pacgan_table1.py:ring', 20), ('pacgan_table1.py:full', 160),
     ('stacked_mnist.py', 12), ('stacked_mnist.py:full', 60),
-    ('tune_gamma.py', 192), pytest.param('tune_gamma.py:full', 1536, marks=pytest.mark.slow),
+    ('tune_gamma.py', 224), pytest.param('tune_gamma.py:full', 1536, marks=pytest.mark.slow),
     ('loss_zoo.py', 3 * (4 * len(LOSSES) - 1)), ('lucic.py', 64),
     pytest.param('lucic.py:search_full', 400, marks=pytest.mark.slow)])
 def test_sweeps_of_the_house(spec, count):
