@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments import results, sweep
@@ -22,7 +23,7 @@ from experiments.comparison.wording import Finding, decimals_for, ends, number
 from experiments.plan import load_plan, save_plan
 from experiments.statistics import Interval
 from experiments.sweep import SweepError
-from gan.page import INK
+from gan.page import INK, use_log_scale
 from tests import runs
 from tests.experiments.synthetic_sweeps import Life, make
 
@@ -343,6 +344,27 @@ def sweep():
   finding = Finding(found.results[0], found.grouping)
   assert finding.headline == 'Too few seeds to say which of 7 arms is better.'
   assert finding.details == ['All 6 comparisons have too few seeds to say (2, at least 6 are needed).']
+
+
+def test_comparisons_with_too_few_seeds_come_after_those_that_say_something(tmp_path):
+  text = f'''{RING}BY, BASELINE = 'loss.name', 'nonsaturating'
+def sweep():
+  few = product(param('loss.name', ['hinge', 'least_squares']), param('seed', range(2)))
+  return product(param('loss.name', ['saturating', 'nonsaturating']), param('seed', range(8))) + few
+'''
+  found = compared(make(tmp_path, text, lambda run: Life({'modes': (1, 2, 7, 7)})))
+  told = Finding(found.results[0], found.grouping).sentences
+  assert len(told) == 2
+  assert told[0].startswith('No difference shown between saturating and nonsaturating')
+  assert told[1].startswith('The other 2 comparisons have too few seeds to say (2, ')
+
+
+def test_a_narrow_logarithmic_axis_has_several_labels():
+  axes = Figure().add_subplot()
+  axes.plot([0, 1], [0.02, 0.5])
+  use_log_scale(axes)
+  low, high = axes.get_ylim()
+  assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 4
 
 
 def test_columns_of_long_names_take_the_whole_page(tmp_path):
