@@ -24,7 +24,7 @@ def sweep(size: str = 'small') -> list[dict[str, Any]]:
   if size == 'small':
     ring = product(fix({'train.num_steps': 2_000, 'train.eval_every': 500}), gammas, param('seed', range(4)))
     digits = fix({'config': 'configs/dcgan.py:digits', 'model.gen.width': 16, 'model.disc.width': 16,
-                  'train.num_steps': 600, 'train.eval_every': 200, 'train.sample_every': 600, 'train.save_every': 300,
+                  'train.num_steps': 600, 'train.eval_every': 150, 'train.sample_every': 600, 'train.save_every': 300,
                   'eval.num_samples': 1_000} | norm_free)
     return chain(ring, product(digits, gammas, param('seed', range(3))))
   sizes = {'full': 16}

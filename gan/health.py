@@ -1,4 +1,4 @@
-"""From the scalars of a run to a verdict: healthy, or how it failed, on what evidence, and what to try.
+"""From the scalars of a run to a verdict: healthy, too early to tell, or how it failed, on what evidence, what to try.
 
 Pure functions of logged rows; the same rows give the same verdict, while a run trains and long after.
 """
@@ -15,7 +15,7 @@ RECENT = 0.25          # Share of the rows, the last ones, that speak for the pr
 MIN_ROWS = 8           # Fewer rows are no evidence: a median of them says little of a run that has only begun.
 MIN_SWINGS = 32        # Swings take more: the last half of no fewer than this. Many runs swing at first.
 MIN_EVALS = 4          # Nor are fewer evaluations, of which the last LAST_EVALS are looked at:
-LAST_EVALS = 3         # one may catch a bad moment.
+LAST_EVALS = 3         # one may catch a bad moment. A run without so much evidence is not called healthy.
 
 # Diverged. An update as large as this share of all weights overwrites what was learnt; common are 0.001 to 0.01.
 MAX_UPDATE = 0.5
@@ -38,6 +38,8 @@ MIN_VARIETY, GAINING = 0.5, 1.25
 
 ADVICE = {
     'healthy': 'Nothing to do; look at the samples all the same.',
+    'too early': f'Let it run on, or log and evaluate more often (--config.train.log_every, eval_every): only '
+                 f'{MIN_ROWS} rows and {MIN_EVALS} evaluations can tell.',
     'diverged': 'Lower the learning rates (try a tenth), or add --config.penalty.r1=1 (without batch norm in the '
                 'discriminator).',
     'discriminator saturated': 'Use --config.loss.name=nonsaturating, fewer discriminator updates or a smaller '
@@ -49,6 +51,7 @@ ADVICE = {
     'oscillating': 'Lower the momentum (b1) and the learning rates, add --config.penalty.r1=1, or use '
                    '--config.update.rule=extragradient.',
 }
+NO_FAILURE = ('healthy', 'too early')
 
 
 class Verdict(NamedTuple):
@@ -71,7 +74,7 @@ class Verdict(NamedTuple):
   @property
   def failed(self) -> bool:
     """Whether something is wrong."""
-    return self.kind != 'healthy'
+    return self.kind not in NO_FAILURE
 
   @property
   def advice(self) -> str:
@@ -111,13 +114,13 @@ def judge(rows: Rows) -> Verdict:
     verdict = check(rows, step)
     if verdict is not None:
       return verdict
-  return Verdict('healthy', step)
+  return _too_early(rows, step) or Verdict('healthy', step)
 
 
 def failures_in_a_row(rows: Rows) -> int:
   """How many of the last verdicts, without a break, are failures."""
   kinds = [row['health/verdict'] for row in rows if 'health/verdict' in row]
-  return next((i for i, kind in enumerate(reversed(kinds)) if kind == 'healthy'), len(kinds))
+  return next((i for i, kind in enumerate(reversed(kinds)) if kind in NO_FAILURE), len(kinds))
 
 
 def _diverged(rows: Rows, step: int) -> Verdict | None:
@@ -191,6 +194,16 @@ def _beaten(rows: Rows, step: int) -> Verdict | None:
   accuracy, quality = _recent(rows, 'disc/accuracy'), _values(rows, 'eval/high_quality')
   if len(accuracy) and np.median(accuracy) >= HIGH_ACCURACY and _stays_below(quality, MISSED):
     return Verdict('discriminator saturated', step, 'eval/high_quality', float(quality[-1]), MISSED)
+  return None
+
+
+def _too_early(rows: Rows, step: int) -> Verdict | None:
+  """Hardly any rows; or hardly any evaluations, unless the run has none at all."""
+  evaluations = sum(any(name.startswith('eval/') for name in row) for row in rows)
+  if len(rows) < MIN_ROWS:
+    return Verdict('too early', step, 'rows', len(rows), MIN_ROWS)
+  if 0 < evaluations < MIN_EVALS:
+    return Verdict('too early', step, 'evaluations', evaluations, MIN_EVALS)
   return None
 
 

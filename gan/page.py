@@ -293,8 +293,11 @@ def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
 def _verdict(rows: Rows) -> dict[str, str] | None:
   """Return the last verdict: kind, the class that colours it, evidence and advice; None if there is none."""
   verdict = last_verdict(rows)
-  return verdict and {'kind': verdict.kind, 'style': 'failed' if verdict.failed else 'finished',
-                      'evidence': verdict.evidence, 'advice': verdict.advice, 'step': f'{verdict.step:,}'}
+  if verdict is None:
+    return None
+  style = 'failed' if verdict.failed else 'finished' if verdict.kind == 'healthy' else 'stopped'
+  return {'kind': verdict.kind, 'style': style, 'evidence': verdict.evidence, 'advice': verdict.advice,
+          'step': f'{verdict.step:,}'}
 
 
 def _facts(rows: Rows, environment: dict[str, Any]) -> list[tuple[str, str]]:

@@ -60,6 +60,7 @@ def make_run(workdir, steps=(10, 50, 100), value=0.7, samples=True):
 
 @pytest.mark.parametrize(('verdict', 'words'), [
     (Verdict('healthy', 100), ('healthy', 'Verdict at step 100')),
+    (Verdict('too early', 100, 'evaluations', 1.0, 4.0), ('too early', 'evaluations = 1, below 4')),
     (Verdict('mode collapse', 100, 'eval/reverse_kl', 1.75, 0.69),
      ('mode collapse', 'eval/reverse_kl = 1.75, above 0.69', 'model.disc.pack=2'))])
 def test_page_says_the_last_verdict(tmp_path, verdict, words):

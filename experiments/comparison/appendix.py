@@ -16,6 +16,7 @@ from experiments.plan import Plan
 from experiments.statistics import make_arm, mean_given_success, pairs_needed
 from experiments.statistics.comparison import observed_deviation
 from experiments.statistics.power import SIGNIFICANCE
+from gan.health import NO_FAILURE
 from gan.scoring.records import target
 
 MAX_FAILURES, MAX_COMMANDS = 200, 16
@@ -30,9 +31,9 @@ def failures(results: Sequence[SettingResult]) -> dict[str, Any]:
     for name, arm in result.arms.items():
       for row, success in zip(arm.rows, arm.arm.successes, strict=True):
         if not success:
-          healthy = row['verdict'] in (None, 'healthy')
+          no_failure = row['verdict'] in (None, *NO_FAILURE)
           rows.append({'setting': result.setting.name, 'arm': name, 'seed': row['seed'], 'run': row['run'],
-                       'verdict': 'below the threshold of success' if healthy and row['status'] == 'finished' else
+                       'verdict': 'below the threshold of success' if no_failure and row['status'] == 'finished' else
                                   row['verdict'] or row['status'],
                        'evidence': _evidence(row), 'step': f'{row["steps"]:,}'})
   return {'rows': rows[:MAX_FAILURES], 'more': max(len(rows) - MAX_FAILURES, 0), 'count': len(rows)}

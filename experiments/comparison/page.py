@@ -82,7 +82,7 @@ def write_page(compared: Compared, command: str) -> str:
       power=appendix.power(results),
       family=max((c.family for result in results for c in result.comparisons.values() if not c.too_few), default=0),
       chosen=any(result.chosen for result in results),
-      success='SUCCESS of the sweep' if compared.asked.own_success else 'finished, with the verdict “healthy”',
+      success='SUCCESS of the sweep' if compared.asked.own_success else 'finished, without a verdict of failure',
       measures=[(m.name, VALUES[m.value], m.direction, meaning(m.metric)) for m in measures],
       by_best=any(m.value == 'best' for m in measures),
       environment=appendix.environment(evidence, compared.rows),
@@ -116,6 +116,9 @@ def _notes(compared: Compared) -> list[str]:
     notes.append(f'The sweep is still under way: {plural(waiting, "run")} of {len(compared.rows):,} '
                  f'{"does" if waiting == 1 else "do"} not count yet. Failures end early, so a population counts only '
                  'once all of it has ended.')
+  if early := sum(row['verdict'] == 'too early' for row in compared.rows):
+    notes.append(f'It is too early for a verdict on {plural(early, "run")}: finished, they count as successes unless '
+                 'the sweep says otherwise, so success rates say little here.')
   if compared.grouping.replicates:
     notes.append(f'Runs of an arm repeat it with other values of {listed(compared.grouping.replicates)}, drawn at '
                  'random; a “seed” is the number of such a draw, and arms are compared draw by draw.')

@@ -16,7 +16,7 @@ os.environ |= {'JAX_PLATFORMS': 'cpu', 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SE
                'JAX_COMPILATION_CACHE_DIR': str(Path(__file__).parents[2] / '.pytest_cache' / 'xla')}
 
 from experiments.health.drills import DRILLS, run, verdicts
-from gan.health import ADVICE
+from gan.health import ADVICE, NO_FAILURE
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     drill, start = DRILLS[name], time.perf_counter()
     said = [verdicts(rows) for rows in run(drill.config, range(args.first, args.first + args.seeds))]
     counts = [sum(kinds[-1] == kind for kinds in said) for kind in columns]
-    before = sum(bool(set(kinds[:-1]) - {'healthy', drill.kind}) for kinds in said)
+    before = sum(bool(set(kinds[:-1]) - {*NO_FAILURE, drill.kind}) for kinds in said)
     print(f'{name:<24}{drill.kind:<26}' + ''.join(f'{count or ".":>13}' for count in counts)
           + f'{before or ".":>14}{time.perf_counter() - start:>9.0f}', flush=True)
 

@@ -237,6 +237,16 @@ def test_success_is_what_the_sweep_says(tmp_path):
   assert [result.arms[name].success.value for name in ('saturating', 'nonsaturating')] == [0.0, 1.0]
 
 
+def test_runs_too_short_for_a_verdict_do_not_count_as_failures_and_the_page_says_so(tmp_path):
+  early = make(tmp_path / 'early', two_forms(), lambda run: better_by(2.0)(run)._replace(verdict='too early'))
+  assert compared(early).results[0].arms['saturating'].success.value == 1.0
+  write_page(compared(early), 'command')
+  assert 'too early for a verdict on 20 runs' in _page(early).text
+  healthy = make(tmp_path / 'healthy', two_forms(), better_by(2.0))
+  write_page(compared(healthy), 'command')
+  assert 'too early' not in _page(healthy).text
+
+
 def test_all_comparisons_of_a_page_are_adjusted_together(tmp_path):
   text = f'''{RING}BY, BASELINE = 'loss.name', 'saturating'
 def sweep():
