@@ -69,6 +69,7 @@ def base_config() -> ml_collections.ConfigDict:
     config.model[player].layers = config_dict.placeholder(int)   # Hidden layers (vanilla, mlp, pacgan).
     config.model[player].blocks = config_dict.placeholder(int)   # Residual blocks at each resolution (resnet).
     config.model[player].start = config_dict.placeholder(float)  # Initial parameter (dirac, linear_quadratic).
+  config.model.gen.places = config_dict.placeholder(int)         # disc.pack: batch norm by place in a pack (pacgan).
   config.model.disc.pieces = config_dict.placeholder(int)        # Linear pieces of each maxout unit (pacgan).
   config.model.disc.batch_norm = config_dict.placeholder(bool)   # Of dcgan.
   config.model.disc.minibatch = config_dict.placeholder(str)     # Key of MINIBATCH; of dcgan, vanilla, mlp.

@@ -163,8 +163,11 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield 'data.name=folder needs --config.data.path=<directory of images>'
   if config.data.path and config.data.name != 'folder':
     yield f'data.path={config.data.path!r} does nothing for data.name={config.data.name}; use data.name=folder'
-  if config.train.batch_size == 1 and {'dcgan', 'pacgan'} & {config.model.gen.name, config.model.disc.name}:
-    yield 'train.batch_size=1 leaves batch norm nothing to compare; use at least 2'
+  places = 1 if config.model.gen.places is None else config.model.gen.places
+  if places not in (1, config.model.disc.pack):
+    yield f'model.gen.places={places} must be 1, or model.disc.pack={config.model.disc.pack}, the places of a pack'
+  if config.train.batch_size == places and {'dcgan', 'pacgan'} & {config.model.gen.name, config.model.disc.name}:
+    yield f'train.batch_size={places} leaves batch norm nothing to compare; use at least {2 * places}'
 
 
 def _is_batch_normed(config: ml_collections.ConfigDict) -> bool:

@@ -42,7 +42,8 @@ MODELS = {
     'pacgan': Architecture(
         gen=lambda shape, axis_name, **kw: pacgan.Generator(shape[0], axis_name=axis_name, **kw),
         disc=lambda shape, axis_name, **kw: pacgan.Discriminator(**kw),
-        gen_settings={'width': 400, 'layers': 4}, disc_settings={'width': 200, 'layers': 3, 'pieces': 5},
+        gen_settings={'width': 400, 'layers': 4, 'places': 1},
+        disc_settings={'width': 200, 'layers': 3, 'pieces': 5},
         images=False),
     'resnet': Architecture(
         gen=lambda shape, axis_name, **kw: resnet.Generator(shape[0], shape[2], **kw),

@@ -2,11 +2,12 @@
 
 Initial weights and the constants of batch norm are those of the authors' code (github.com/fjxmlzn/PacGAN and the
 library Blocks). There the generator makes the samples of a pack in as many batches, one for each place in the pack,
-and normalises each batch by itself; here all samples of an update are one batch. Packing itself is not part of the
-networks: `model.disc.pack`.
+and normalises each batch by itself; so it does here with `places`, while without all samples of an update are one
+batch. Packing itself is not part of the networks: `model.disc.pack`.
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -15,7 +16,8 @@ from jax import Array
 
 from gan.models.layers import BatchNorm, dcgan_init
 
-_BatchNorm = functools.partial(BatchNorm, momentum=0.95, epsilon=1e-4, scale_init=nn.initializers.ones)
+MOMENTUM = 0.95  # Of batch norm's running statistics, per update.
+_BatchNorm = functools.partial(BatchNorm, epsilon=1e-4, scale_init=nn.initializers.ones)
 
 
 class Generator(nn.Module):
@@ -25,12 +27,14 @@ class Generator(nn.Module):
     sample_dim: numbers of a sample; 2 in the paper.
     width: units of each hidden layer.
     layers: hidden layers.
+    places: batch norm sees so many batches, of which every places-th sample is one: those of one place in a pack.
     axis_name: mapped axis of batch norm under `pmap`.
   """
 
   sample_dim: int
   width: int = 400
   layers: int = 4
+  places: int = 1
   axis_name: str | None = None
 
   @nn.compact
@@ -38,8 +42,17 @@ class Generator(nn.Module):
     x = z
     for _ in range(self.layers):
       x = nn.Dense(self.width, use_bias=False, kernel_init=dcgan_init)(x)
-      x = jax.nn.relu(_BatchNorm(self.axis_name)(x, train=train))
+      # An update has as many batches as places, and what it makes of the running statistics must not depend on that.
+      norm = _BatchNorm(self.axis_name, momentum=MOMENTUM**(1 / self.places))
+      x = jax.nn.relu(self._by_place(functools.partial(norm, train=train), x) if train else norm(x, train=False))
     return nn.Dense(self.sample_dim, kernel_init=dcgan_init)(x)
+
+  def _by_place(self, norm: Callable[[Array], Array], x: Array) -> Array:
+    """Each place's samples [B / places, F] through the same norm, one place after another."""
+    if self.places == 1 or self.is_initializing():  # The first call's batch is of any size.
+      return norm(x)
+    places = x.reshape(-1, self.places, x.shape[-1])
+    return jnp.stack([norm(places[:, i]) for i in range(self.places)], axis=1).reshape(x.shape)
 
 
 class Maxout(nn.Module):

@@ -59,6 +59,25 @@ def test_generator_equals_numpy(train):
                                rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('places', [2, 3])
+def test_a_batch_norm_for_each_place_of_a_pack(places):
+  """Each place's samples as if they were alone; running statistics move to the average of the places' statistics."""
+  net = pacgan.Generator(2, width=5, layers=1, places=places)
+  z = np.random.default_rng(0).normal(size=(4 * places, 3)).astype(np.float32)
+  variables = drawn(net, z)
+  assert jax.tree.map(np.shape, variables) == jax.tree.map(np.shape, drawn(pacgan.Generator(2, width=5, layers=1), z))
+  samples, changed = jax.jit(lambda v, z: net.apply(v, z, train=True, mutable=['batch_stats']))(variables, z)
+  means = []
+  for place in range(places):
+    expected, [mean] = numpy_generator(variables, z[place::places], True)
+    np.testing.assert_allclose(samples[place::places], expected, rtol=1e-4, atol=1e-4)
+    means.append(mean)
+  old, new = (tree['batch_stats']['BatchNorm_0']['norm']['mean'] for tree in (variables, changed))
+  np.testing.assert_allclose(new - 0.95 * old, 0.05 * np.mean(means, axis=0), rtol=0, atol=2e-3 * np.ptp(means))
+  np.testing.assert_allclose(net.apply(variables, z, train=False), numpy_generator(variables, z, False)[0], rtol=1e-4,
+                             atol=1e-4)
+
+
 def test_discriminator_equals_numpy():
   """A unit is the largest of its linear pieces, which lie `width` apart; the last layer is linear."""
   net = pacgan.Discriminator(width=4, layers=2, pieces=3)
@@ -98,9 +117,10 @@ def test_initial_weights(player):
   assert sum('Dense' in name and name.endswith('bias') for name in params) == (1 if player == 'gen' else 4)
 
 
-def test_batch_norm_spans_two_devices():
+@pytest.mark.parametrize('places', [1, 2])
+def test_batch_norm_spans_two_devices(places):
   """Outputs and running statistics of `pmap` over halves of a batch equal those of the whole."""
-  one, two = (get_model('gen', 'pacgan', (2,), axis, width=5, layers=2) for axis in (None, 'data'))
+  one, two = (get_model('gen', 'pacgan', (2,), axis, width=5, layers=2, places=places) for axis in (None, 'data'))
   z = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
   variables = drawn(one, z)
   samples, changed = jax.jit(lambda v, z: one.apply(v, z, train=True, mutable=['batch_stats']))(variables, z)
@@ -132,7 +152,10 @@ def test_validate_knows_the_settings():
   config = load('')
   apply_overrides(config, {'penalty.r1': 1.0, 'penalty.r2': 1.0})
   validate(config)
-  for overrides in ({'model.disc.pieces': 0}, {'model.gen.layers': 0}, {'train.batch_size': 1}):
+  apply_overrides(config, {'model.disc.pack': 2, 'train.batch_size': 200, 'model.gen.places': 2})
+  validate(config)
+  for overrides in ({'model.disc.pieces': 0}, {'model.gen.layers': 0}, {'train.batch_size': 1}, {'model.gen.places': 2},
+                    {'train.batch_size': 2, 'model.disc.pack': 2, 'model.gen.places': 2}):
     config = load('')
     apply_overrides(config, overrides)
     with pytest.raises(ConfigError, match=next(iter(overrides))):
