@@ -10,9 +10,9 @@ The settings come from the file config.py of synthetic_data_experiments/2DRing_G
 sees 100 pac samples of each kind; an epoch is 1,000 updates, whatever the size of the packs. `train.batch_size` counts
 samples and is therefore 100 pac.
 
-What differs: points are drawn afresh where theirs come from 100,000 fixed ones, and batch norm sees all 100 pac
-samples together; with --config.model.gen.places=<pac> each place of a pack by itself, as theirs does. Published: 10
-trials, the modes and the share of good samples among 2,500.
+What differs: points are drawn afresh, where theirs come from 100,000 fixed ones (--config.data.num_points=100000), and
+batch norm sees all 100 pac samples together, theirs each place of a pack by itself (--config.model.gen.places=<pac>).
+Published: 10 trials, the modes and the share of good samples among 2,500.
 
 Measured: ten seeds of `ring` as a population (experiments/pacgan_table1.py), 400,000 updates in 6 minutes on an NVIDIA
 H200: 6.5 of 8 modes, and 7.4 with pac=2; README.md has the table. A single run on two CPU cores (Intel Xeon) beside

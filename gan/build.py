@@ -56,14 +56,14 @@ def open_data(config: ml_collections.ConfigDict) -> ImageSource | toy.Mixture:
     DataError: if it cannot be opened.
   """
   if config.data.name in toy.MIXTURES:
-    return toy.MIXTURES[config.data.name]()
+    return toy.MIXTURES[config.data.name]()._replace(num_points=config.data.num_points or None)
   return get_source(config.data.name, config.data.image_size, path=config.data.path or None)
 
 
 def describe_data(data: ImageSource | toy.Mixture) -> DataInfo:
   """What to remember of a data set."""
   if isinstance(data, toy.Mixture):
-    return DataInfo(data.name, data.modes.shape[1:], None, (), data.fingerprint())
+    return DataInfo(data.name, data.modes.shape[1:], data.num_points, (), data.fingerprint())
   return DataInfo(data.name, data.shape, data.num_examples, data.class_names, data.fingerprint())
 
 
@@ -150,6 +150,8 @@ def make_pipeline(config: ml_collections.ConfigDict, data: ImageSource | toy.Mix
                   rng: jax.Array) -> pipeline.Pipeline:
   """The batches of a run: drawn, resident or streamed, whichever fits its data set."""
   disc_steps, batch_size = config.train.disc_steps, config.train.batch_size
+  if isinstance(data, toy.Mixture) and data.num_points:
+    return pipeline.Points(data, disc_steps, batch_size, parallel.shard, parallel.place)
   if isinstance(data, toy.Mixture):
     return pipeline.Drawn(data, disc_steps, batch_size, parallel.shard)
   if data.num_examples > order.MAX_EXAMPLES:

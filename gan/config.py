@@ -57,6 +57,7 @@ def base_config() -> ml_collections.ConfigDict:
   config.data.name = 'digits'              # digits, folder, stacked_mnist, ring, grid, dirac, gaussian, or one of TFDS.
   config.data.image_size = 32              # Pixels, after resizing and a centre crop; points have none.
   config.data.path = ''                    # Directory of images, for folder.
+  config.data.num_points = 0               # Size of the data set of a mixture (ring, ...); 0: endless.
   config.data.flip = False                 # Mirror each image with probability 1/2.
   config.data.resident_bytes = 2 * 2**30   # Up to this size a data set is held on each device; larger ones stream.
 

@@ -10,7 +10,7 @@ import ml_collections
 
 from gan.augment import DIFF_AUGMENT
 from gan.config import AROUND_NETWORK, ConfigError, base_config, flatten, nearest
-from gan.data import toy
+from gan.data import order, toy
 from gan.features.resizing import RESIZINGS
 from gan.losses import LOSSES
 from gan.models import MODELS
@@ -69,7 +69,7 @@ _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_
              'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'update.gen_steps',
              'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
-_NOT_NEGATIVE = ('seed', 'data.image_size', 'data.resident_bytes', 'train.patience',
+_NOT_NEGATIVE = ('seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'train.patience',
                  'augment.noise', 'augment.noise_steps', 'update.consensus', 'update.adjustment',
                  *(f'penalty.{field}' for field, value in _DEFAULTS.penalty.items() if isinstance(value, float)),
                  *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
@@ -155,6 +155,10 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'optimizer.{player}.schedule={optimizer.schedule} needs its length in optimizer.{player}.decay_steps'
     if optimizer.schedule == 'constant' and optimizer.decay_steps:
       yield f'optimizer.{player}.decay_steps={optimizer.decay_steps} does nothing for a constant schedule'
+  if config.data.num_points and not two_dimensional:
+    yield f'data.num_points={config.data.num_points} is for mixtures; data.name={config.data.name} has its own size'
+  if config.data.num_points > order.MAX_EXAMPLES:
+    yield f'data.num_points={config.data.num_points} must be at most {order.MAX_EXAMPLES}'
   if two_dimensional and config.data.flip:
     yield f'data.flip=True mirrors images; data.name={config.data.name} has none'
   if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:

@@ -123,7 +123,8 @@ NUMBERS = {field: value for field, value in flatten(base_config()).items()
                    'model.disc.pieces': 5}
 ANY_SIGN = {'loss.a', 'loss.b', 'loss.c', 'model.gen.start', 'model.disc.start'}
 ZERO_IS_FINE = ANY_SIGN | {
-    'seed', 'data.image_size', 'data.resident_bytes', 'loss.label_smoothing', 'loss.label_flip', 'train.ema_decay',
+    'seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'loss.label_smoothing', 'loss.label_flip',
+    'train.ema_decay',
     'train.patience', 'augment.noise', 'augment.noise_steps', 'augment.ada_target', 'update.consensus',
     'update.adjustment', *(field for field, value in NUMBERS.items()
                            if field.startswith('penalty.') and isinstance(value, float)),
@@ -173,6 +174,7 @@ def test_numbers_must_lie_in_their_range(field, value):
     ({'optimizer__gen__decay_steps': 5}, 'optimizer.gen.decay_steps=5 does nothing for a constant schedule'),
     ({'data__name': 'grid', 'data__flip': True, 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'},
      'data.flip=True mirrors images; data.name=grid has none'),
+    ({'data__num_points': 5}, 'data.num_points=5 is for mixtures; data.name=digits has its own size'),
     ({'data__name': 'folder'}, 'data.name=folder needs --config.data.path'),
     ({'data__path': 'x'}, "data.path='x' does nothing for data.name=digits"),
     ({'train__batch_size': 1}, 'train.batch_size=1 leaves batch norm nothing to compare')])

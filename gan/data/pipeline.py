@@ -1,6 +1,6 @@
 """From a data set to the batches of a step: resident on the device, streamed from disk, or drawn from a mixture.
 
-All three are used alike. `feed(step, count)` runs on the host before a dispatch of `count` steps; what it returns goes
+They are used alike. `feed(step, count)` runs on the host before a dispatch of `count` steps; what it returns goes
 into the compiled loop, where `batch` makes the images of one step from it. Which samples a step sees depends on the
 seed and the step alone (`order.py`), so streamed and resident runs are equal bit for bit, wherever they were resumed.
 """
@@ -54,6 +54,25 @@ class Drawn:
     return {'images': jax.vmap(self._shard)(samples.reshape(disc_steps, batch_size, -1))}
 
 
+class Points:
+  """As many samples of a mixture as its data set has, on each device; the order is the run's own."""
+
+  def __init__(self, mixture: toy.Mixture, disc_steps: int, batch_size: int, shard: Callable[[Array], Array],
+               place: Callable[[Any], Any]):
+    self._points, self._size = place(np.asarray(mixture.points())), mixture.num_points
+    self._shape, self._shard = (disc_steps, batch_size), shard
+
+  def feed(self, step: int, count: int) -> Any:
+    """The same array for each dispatch."""
+    del step, count
+    return self._points
+
+  def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
+    """Gathers [disc_steps, B, D] by the indices of the step."""
+    del i
+    return {'images': data[_indices(rng, step, self._shape, self._size, self._shard)]}
+
+
 class Resident:
   """The whole data set as uint8 on each device, gathered inside the step."""
 
@@ -71,10 +90,7 @@ class Resident:
   def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
     """Gathers [disc_steps, B, H, W, C] by the indices of the step."""
     del i
-    disc_steps, batch_size = self._shape
-    key = order.order_key(purpose_key(rng, 'data'))
-    indices = order.batch_indices(key, step, disc_steps * batch_size, self._size).reshape(disc_steps, batch_size)
-    indices = jax.vmap(self._shard)(indices)
+    indices = _indices(rng, step, self._shape, self._size, self._shard)
     batch = jax.tree.map(lambda column: column[indices], data)
     return _decode(batch, rng, step, self._shape, self._shard, self._flip)
 
@@ -125,6 +141,12 @@ def load_all(source: ImageSource) -> tuple[np.ndarray, np.ndarray]:
   """Every record of a source: uint8 [N, H, W, C] and int32 [N], in order."""
   images, labels = zip(*read_batches(source, np.arange(source.num_examples), LOADED_AT_ONCE), strict=True)
   return np.concatenate(images), np.concatenate(labels)
+
+
+def _indices(rng: Array, step: Array, shape: tuple[int, int], size: int, shard: Callable[[Array], Array]) -> Array:
+  """Which of `size` samples a step sees: [disc_steps, B], this device's part of B."""
+  key = order.order_key(purpose_key(rng, 'data'))
+  return jax.vmap(shard)(order.batch_indices(key, step, math.prod(shape), size).reshape(shape))
 
 
 def _decode(batch: Batch, rng: Array, step: Array, shape: tuple[int, int], shard: Callable[[Array], Array],

@@ -22,15 +22,22 @@ class Mixture(NamedTuple):
     name: key of MIXTURES.
     modes: float32 [K, D], their means.
     sigma: standard deviation of each mode, in units of the data.
+    num_points: size of the data set that stands for the mixture; None: it is drawn from without end.
   """
 
   name: str
   modes: np.ndarray
   sigma: float
+  num_points: int | None = None
 
   def fingerprint(self) -> str:
     """What the mixture is, in words."""
-    return f'{self.name}: {len(self.modes)} modes, sigma {self.sigma}'
+    points = f', {self.num_points} points' if self.num_points else ''
+    return f'{self.name}: {len(self.modes)} modes, sigma {self.sigma}{points}'
+
+  def points(self) -> Array:
+    """The data set [num_points, D], the same for every run."""
+    return self.draw(jax.random.key(0), self.num_points)
 
   def draw(self, key: Array, count: int) -> Array:
     """`count` independent samples [count, D], float32."""

@@ -168,3 +168,22 @@ def test_drawn_batches_are_fresh_draws_of_the_mixture(parallel):
   # The place in a dispatch does not matter, the step does.
   again = batch((), RNG, jnp.int32(1), jnp.int32(9))['images']
   np.testing.assert_array_equal(steps[1], again)
+
+
+def test_a_data_set_of_points_is_seen_once_in_each_epoch(parallel):
+  """The same points for every seed, each seed in its own order; batches may run across the end of an epoch."""
+  mixture = toy.ring()._replace(num_points=NUM)
+  pipe = pipeline.Points(mixture, DISC_STEPS, BATCH, parallel.shard, parallel.place)
+  batch = jax.jit(pipe.batch)
+
+  def epoch(rng):
+    steps = [batch(pipe.feed(step, 1), rng, np.int32(step), np.int32(0))['images'] for step in range(3)]
+    return np.concatenate(steps).reshape(-1, 2)[:NUM]
+
+  points = np.asarray(mixture.points())
+  assert len(np.unique(points, axis=0)) == NUM
+  indices = np.concatenate([expected_indices(step).ravel() for step in range(3)])[:NUM]
+  np.testing.assert_array_equal(epoch(RNG), points[indices])
+  other = epoch(root_key(6))
+  assert not np.array_equal(other, epoch(RNG))
+  np.testing.assert_array_equal(np.sort(other, axis=0), np.sort(points, axis=0))
