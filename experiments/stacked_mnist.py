@@ -36,7 +36,7 @@ def sweep(size: str = 'small') -> list[dict[str, Any]]:
   both, one = fix({'penalty.r1': GAMMA, 'penalty.r2': GAMMA}), fix({'penalty.r1': GAMMA})
   arms = chain(product(param('loss.name', ['rpgan_logistic', 'nonsaturating']), chain(both, one)),
                param('loss.name', ['saturating', 'nonsaturating']))
-  base = {'small': {'train.num_steps': 300, 'train.eval_every': 150, 'train.save_every': 150, 'train.log_every': 50,
+  base = {'small': {'train.num_steps': 300, 'train.eval_every': 75, 'train.save_every': 150, 'train.log_every': 25,
                     'train.sample_every': 150, 'train.batch_size': 32, 'model.gen.width': 16, 'model.disc.width': 16,
                     'eval.num_samples': 2_600},
           'full': {}}[size]

@@ -38,8 +38,8 @@ MIN_VARIETY, GAINING = 0.5, 1.25
 
 ADVICE = {
     'healthy': 'Nothing to do; look at the samples all the same.',
-    'too early': 'Let it run on, or log and evaluate more often (--config.train.log_every, eval_every): it takes '
-                 f'{MIN_ROWS} rows and {MIN_EVALS} evaluations to tell.',
+    'too early': 'Let it run on, or log and evaluate more often (--config.train.log_every, eval_every): to call '
+                 f'a run healthy takes {MIN_ROWS} rows and {MIN_EVALS} evaluations.',
     'diverged': 'Lower the learning rates (try a tenth), or add --config.penalty.r1=1 (without batch norm in the '
                 'discriminator).',
     'discriminator saturated': 'Use --config.loss.name=nonsaturating, fewer discriminator updates or a smaller '

@@ -23,6 +23,7 @@ PURPOSES = {
     'labels': 9,          # Flipped labels.
     'consistency': 10,    # Transforms of consistency penalties.
     'analysis': 11,       # Directions that `gan.dynamics` probes.
+    'points': 12,         # The fixed data set of a mixture.
 }
 
 

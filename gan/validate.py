@@ -10,7 +10,7 @@ import ml_collections
 
 from gan.augment import DIFF_AUGMENT
 from gan.config import AROUND_NETWORK, ConfigError, base_config, flatten, nearest
-from gan.data import order, toy
+from gan.data import toy
 from gan.features.resizing import RESIZINGS
 from gan.losses import LOSSES
 from gan.models import MODELS
@@ -129,13 +129,13 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
           'add --config.penalty.gp=10 or --config.penalty.clip=0.01'
 
   two_dimensional = config.data.name in toy.MIXTURES
+  dim = toy.MIXTURES[config.data.name]().modes.shape[1] if two_dimensional else None
   for player in ('gen', 'disc'):
     name, architecture = config.model[player].name, MODELS[config.model[player].name]
     settings = architecture.gen_settings if player == 'gen' else architecture.disc_settings
     for setting, value in config.model[player].items():
       if setting not in ('name', *AROUND_NETWORK, *settings) and value is not None:
         yield f'model.{player}.{setting}={value} does nothing for model.{player}.name={name}'
-    dim = toy.MIXTURES[config.data.name]().modes.shape[1] if two_dimensional else None
     if architecture.sample_dim not in (None, dim):
       yield f'model.{player}.name={name} is for samples of {architecture.sample_dim} number, which ' \
             f'data.name={config.data.name} has not; use data.name=dirac or gaussian, or model.{player}.name=mlp'
@@ -157,8 +157,9 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'optimizer.{player}.decay_steps={optimizer.decay_steps} does nothing for a constant schedule'
   if config.data.num_points and not two_dimensional:
     yield f'data.num_points={config.data.num_points} is for mixtures; data.name={config.data.name} has its own size'
-  if config.data.num_points > order.MAX_EXAMPLES:
-    yield f'data.num_points={config.data.num_points} must be at most {order.MAX_EXAMPLES}'
+  elif config.data.num_points and (size := 4 * dim * config.data.num_points) > config.data.resident_bytes:
+    yield f'data.num_points={config.data.num_points} are {size} bytes on each device, more than ' \
+          f'data.resident_bytes={config.data.resident_bytes}'
   if two_dimensional and config.data.flip:
     yield f'data.flip=True mirrors images; data.name={config.data.name} has none'
   if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:

@@ -124,9 +124,8 @@ NUMBERS = {field: value for field, value in flatten(base_config()).items()
 ANY_SIGN = {'loss.a', 'loss.b', 'loss.c', 'model.gen.start', 'model.disc.start'}
 ZERO_IS_FINE = ANY_SIGN | {
     'seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'loss.label_smoothing', 'loss.label_flip',
-    'train.ema_decay',
-    'train.patience', 'augment.noise', 'augment.noise_steps', 'augment.ada_target', 'update.consensus',
-    'update.adjustment', *(field for field, value in NUMBERS.items()
+    'train.ema_decay', 'train.patience', 'augment.noise', 'augment.noise_steps', 'augment.ada_target',
+    'update.consensus', 'update.adjustment', *(field for field, value in NUMBERS.items()
                            if field.startswith('penalty.') and isinstance(value, float)),
     *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
       for field in ('b1', 'b2', 'decay_steps', 'warmup_steps', 'weight_decay'))}
@@ -175,6 +174,8 @@ def test_numbers_must_lie_in_their_range(field, value):
     ({'data__name': 'grid', 'data__flip': True, 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'},
      'data.flip=True mirrors images; data.name=grid has none'),
     ({'data__num_points': 5}, 'data.num_points=5 is for mixtures; data.name=digits has its own size'),
+    ({'data__name': 'grid', 'data__num_points': 10**9, 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'},
+     'data.num_points=1000000000 are 8000000000 bytes on each'),
     ({'data__name': 'folder'}, 'data.name=folder needs --config.data.path'),
     ({'data__path': 'x'}, "data.path='x' does nothing for data.name=digits"),
     ({'train__batch_size': 1}, 'train.batch_size=1 leaves batch norm nothing to compare')])

@@ -31,11 +31,10 @@ def failures(results: Sequence[SettingResult]) -> dict[str, Any]:
     for name, arm in result.arms.items():
       for row, success in zip(arm.rows, arm.arm.successes, strict=True):
         if not success:
-          no_failure = row['verdict'] in (None, *NO_FAILURE)
+          missed = row['status'] == 'finished' and row['verdict'] in (None, *NO_FAILURE)
           rows.append({'setting': result.setting.name, 'arm': name, 'seed': row['seed'], 'run': row['run'],
-                       'verdict': 'below the threshold of success' if no_failure and row['status'] == 'finished' else
-                                  row['verdict'] or row['status'],
-                       'evidence': _evidence(row), 'step': f'{row["steps"]:,}'})
+                       'verdict': 'below the threshold of success' if missed else row['verdict'] or row['status'],
+                       'evidence': '' if missed else _evidence(row), 'step': f'{row["steps"]:,}'})
   return {'rows': rows[:MAX_FAILURES], 'more': max(len(rows) - MAX_FAILURES, 0), 'count': len(rows)}
 
 

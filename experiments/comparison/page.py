@@ -116,9 +116,10 @@ def _notes(compared: Compared) -> list[str]:
     notes.append(f'The sweep is still under way: {plural(waiting, "run")} of {len(compared.rows):,} '
                  f'{"does" if waiting == 1 else "do"} not count yet. Failures end early, so a population counts only '
                  'once all of it has ended.')
-  if early := sum(row['verdict'] == 'too early' for row in compared.rows):
-    notes.append(f'It is too early for a verdict on {plural(early, "run")}: finished, they count as successes unless '
-                 'the sweep says otherwise, so success rates say little here.')
+  early = sum(row['status'] == 'finished' and row['verdict'] == 'too early' for row in compared.rows)
+  if early and not compared.asked.own_success:
+    notes.append(f'It is too early for a verdict on {plural(early, "run")}. They count as successes, so success rates '
+                 'say little here.')
   if compared.grouping.replicates:
     notes.append(f'Runs of an arm repeat it with other values of {listed(compared.grouping.replicates)}, drawn at '
                  'random; a “seed” is the number of such a draw, and arms are compared draw by draw.')

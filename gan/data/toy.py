@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan.randomness import normal
+from gan.randomness import normal, purpose_key, root_key
 
 
 class Mixture(NamedTuple):
@@ -22,7 +22,7 @@ class Mixture(NamedTuple):
     name: key of MIXTURES.
     modes: float32 [K, D], their means.
     sigma: standard deviation of each mode, in units of the data.
-    num_points: size of the data set that stands for the mixture; None: it is drawn from without end.
+    num_points: size of the data set that stands for the mixture in training; None: it is drawn from without end.
   """
 
   name: str
@@ -37,7 +37,7 @@ class Mixture(NamedTuple):
 
   def points(self) -> Array:
     """The data set [num_points, D], the same for every run."""
-    return self.draw(jax.random.key(0), self.num_points)
+    return self.draw(purpose_key(root_key(0), 'points'), self.num_points)
 
   def draw(self, key: Array, count: int) -> Array:
     """`count` independent samples [count, D], float32."""

@@ -62,8 +62,11 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed)
   if which in SPLITS:
     if isinstance(data, toy.Mixture):
-      points = np.asarray(data.draw(randomness.purpose_key(randomness.root_key(seed or 0), 'evaluation'), num))
-      return Drawn(which, _chunks(points), num, -1, seed or 0)
+      if which == 'train' and data.num_points:
+        points = np.random.default_rng(seed or 0).permutation(np.asarray(data.points()))[:num]
+      else:
+        points = np.asarray(data.draw(randomness.purpose_key(randomness.root_key(seed or 0), 'evaluation'), num))
+      return Drawn(which, _chunks(points), len(points), -1, seed or 0)
     source = data if which == data.split else get_source(config.data.name, config.data.image_size, which,
                                                          path=config.data.path or None)
     order = np.random.default_rng(seed or 0).permutation(source.num_examples)[:num]

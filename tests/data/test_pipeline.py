@@ -7,10 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import toy as toy_config
+from gan import build
+from gan.config import apply_overrides
 from gan.data import order, pipeline, toy
 from gan.data.source import ImageSource
 from gan.parallel import make_parallel
 from gan.randomness import purpose_key, root_key, step_key
+from gan.scoring.samples import open_samples
+from gan.validate import validate
 
 NUM, SHAPE, DISC_STEPS, BATCH, CALL = 23, (3, 4, 2), 2, 4, 3
 RNG = root_key(5)
@@ -187,3 +192,25 @@ def test_a_data_set_of_points_is_seen_once_in_each_epoch(parallel):
   other = epoch(root_key(6))
   assert not np.array_equal(other, epoch(RNG))
   np.testing.assert_array_equal(np.sort(other, axis=0), np.sort(points, axis=0))
+
+
+def test_a_run_on_a_data_set_of_points_sees_them_and_remembers_how_many():
+  """From the configuration on; `evaluate --samples=train` shows the same points."""
+  config = toy_config.get_config('ring')
+  apply_overrides(config, {'data.num_points': 30, 'train.batch_size': 10})
+  validate(config)
+  data = build.open_data(config)
+  info = build.describe_data(data)
+  assert (info.num_examples, '30 points' in info.fingerprint) == (30, True)
+  assert build.describe_data(build.open_data(toy_config.get_config('ring'))).num_examples is None
+  parallel = make_parallel('jit')
+  pipe = build.make_pipeline(config, data, parallel, RNG)
+  seen = np.concatenate([pipe.batch(pipe.feed(step, 1), RNG, np.int32(step), np.int32(0))['images'][0]
+                         for step in range(3)])
+  points = np.asarray(data.points())
+  np.testing.assert_array_equal(np.sort(seen, axis=0), np.sort(points, axis=0))
+  for which, same in (('train', True), ('test', False)):
+    drawn = open_samples(which, config, data)
+    scored = np.concatenate([np.asarray(part)[:count] for part, count in drawn.batches])
+    assert (drawn.num == 30) == same
+    assert np.isin(scored[:, 0], points[:, 0]).all() == same

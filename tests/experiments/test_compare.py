@@ -242,6 +242,13 @@ def test_runs_too_short_for_a_verdict_do_not_count_as_failures_and_the_page_says
   assert compared(early).results[0].arms['saturating'].success.value == 1.0
   write_page(compared(early), 'command')
   assert 'too early for a verdict on 20 runs' in _page(early).text
+  missed = make(tmp_path / 'missed', two_forms(extra="SUCCESS = lambda row: row['modes.last'] >= 5"),
+                lambda run: better_by(2.0)(run)._replace(verdict='too early'))
+  write_page(compared(missed), 'command')
+  page = _page(missed).text
+  assert 'below the threshold of success' in page
+  assert 'too early' not in page
+  assert 'disc/loss' not in page   # What is called early is no evidence of a failure.
   healthy = make(tmp_path / 'healthy', two_forms(), better_by(2.0))
   write_page(compared(healthy), 'command')
   assert 'too early' not in _page(healthy).text
