@@ -25,8 +25,9 @@ MAX_LOSS, MAX_SCALE = 1e3, 100.0
 # Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
 # vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
 HIGH_ACCURACY, VANISHED = 0.95, 0.05
-# Samples that almost all miss the modes, and go on missing them, say that what is left of the gradients is no help.
-MISSED = 0.1
+# Samples that almost all miss the modes, and go on missing them, say that what is left of the gradients is no help. Of
+# so few good ones, half as many more may be noise: 13 and 21 of 1,000 are 1.4 standard deviations apart.
+MISSED, NOISE = 0.1, 0.05
 # Stalled. The opponent's updates are the scale: 0.2 to 5 of them is common, 0.05 occurs with two time scales.
 EASY_ACCURACY, STANDSTILL = 0.9, 0.01
 # Oscillating. Beneath a half, fakes look more real than the data; from one batch that may be noise (0.3 is 2.3 standard
@@ -192,7 +193,7 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
 def _beaten(rows: Rows, step: int) -> Verdict | None:
   """The discriminator is always right, and the samples do not come near the data."""
   accuracy, quality = _recent(rows, 'disc/accuracy'), _values(rows, 'eval/high_quality')
-  if len(accuracy) and np.median(accuracy) >= HIGH_ACCURACY and _stays_below(quality, MISSED):
+  if len(accuracy) and np.median(accuracy) >= HIGH_ACCURACY and _stays_below(quality, MISSED, NOISE):
     return Verdict('discriminator saturated', step, 'eval/high_quality', float(quality[-1]), MISSED)
   return None
 
@@ -218,10 +219,12 @@ def _values(rows: Rows, name: str) -> np.ndarray:
   return values[np.isfinite(values)]
 
 
-def _stays_below(values: np.ndarray, limit: float) -> bool:
+def _stays_below(values: np.ndarray, limit: float, noise: float = 0.0) -> bool:
   """Whether the last evaluations are all under a limit, and the newest one is no better than those before them."""
-  before, last = values[:-LAST_EVALS], values[-LAST_EVALS:]
-  return len(values) >= MIN_EVALS and bool(last.max() < limit and last[-1] <= GAINING * before.max())
+  if len(values) < MIN_EVALS:
+    return False
+  before, last = values[:-LAST_EVALS].max(), values[-LAST_EVALS:]
+  return bool(last.max() < limit and last[-1] <= max(GAINING * before, before + noise))
 
 
 def _recent(rows: Rows, name: str, least: int = MIN_ROWS) -> np.ndarray:

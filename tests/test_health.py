@@ -139,6 +139,8 @@ def test_samples_that_miss_the_data_under_a_discriminator_that_is_always_right()
   assert kind_of(**lost | {'eval__high_quality': np.geomspace(1e-3, 0.09, STEPS)}) == 'healthy'  # On its way.
   once = np.where(np.arange(STEPS) > STEPS - 3, 0.01, 0.8)
   assert kind_of(**lost | {'eval__high_quality': once}) == 'healthy'  # The last evaluation alone.
+  noise = np.repeat([0.008, 0.013, 0.008, 0.005, 0.009, 0.008, 0.009, 0.021], 5)  # Of 1,000 samples.
+  assert kind_of(**lost | {'eval__high_quality': noise}) == 'discriminator saturated'
 
 
 def test_stalled_is_measured_by_the_opponent():
