@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -25,10 +26,9 @@ MAX_LOSS, MAX_SCALE = 1e3, 100.0
 # Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
 # vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
 HIGH_ACCURACY, VANISHED = 0.95, 0.05
-# Samples that almost all miss the modes, and go on missing them, say that what is left of the gradients is no help. Of
-# so few good ones, half as many more may be noise (13 and 21 of 1,000 are 1.4 standard deviations apart); gains up to
-# NOISE do not count. That is wider than noise alone: it was set in view of four runs on the ring.
-MISSED, NOISE = 0.1, 0.05
+# Samples that almost all miss the modes, and go on missing them, say that what is left of the gradients is no help. The
+# few good ones come and go; only a rise from evaluation to evaluation that chance gives this rarely is a way out.
+MISSED, CHANCE = 0.1, 0.05
 # Stalled. The opponent's updates are the scale: 0.2 to 5 of them is common, 0.05 occurs with two time scales.
 EASY_ACCURACY, STANDSTILL = 0.9, 0.01
 # Oscillating. Beneath a half, fakes look more real than the data; from one batch that may be noise (0.3 is 2.3 standard
@@ -186,7 +186,8 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
   is_image = any('eval/diversity' in row for row in rows)
   name, threshold = ('eval/diversity', MIN_VARIETY) if is_image else ('eval/reverse_kl', -math.log(MIN_VARIETY))
   values = _values(rows, name)
-  if _stays_below(values if is_image else np.exp(-np.maximum(values, 0.0)), MIN_VARIETY):
+  variety = values if is_image else np.exp(-np.maximum(values, 0.0))
+  if _below(variety, MIN_VARIETY) and not _gains(variety):
     return Verdict('mode collapse', step, name, float(values[-1]), threshold)
   return None
 
@@ -194,7 +195,8 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
 def _beaten(rows: Rows, step: int) -> Verdict | None:
   """The discriminator is always right, and the samples do not come near the data."""
   accuracy, quality = _recent(rows, 'disc/accuracy'), _values(rows, 'eval/high_quality')
-  if len(accuracy) and np.median(accuracy) >= HIGH_ACCURACY and _stays_below(quality, MISSED, NOISE):
+  if (len(accuracy) and np.median(accuracy) >= HIGH_ACCURACY and _below(quality, MISSED)
+      and not (_gains(quality) and _rises(quality))):
     return Verdict('discriminator saturated', step, 'eval/high_quality', float(quality[-1]), MISSED)
   return None
 
@@ -220,12 +222,19 @@ def _values(rows: Rows, name: str) -> np.ndarray:
   return values[np.isfinite(values)]
 
 
-def _stays_below(values: np.ndarray, limit: float, noise: float = 0.0) -> bool:
-  """Whether the last evaluations are all under a limit, and the newest one is no better than those before them."""
-  if len(values) < MIN_EVALS:
-    return False
-  before, last = values[:-LAST_EVALS].max(), values[-LAST_EVALS:]
-  return bool(last.max() < limit and last[-1] <= max(GAINING * before, before + noise))
+def _below(values: np.ndarray, limit: float) -> bool:
+  """Whether the last evaluations are all under a limit, after an earlier one."""
+  return len(values) >= MIN_EVALS and bool(values[-LAST_EVALS:].max() < limit)
+
+
+def _gains(values: np.ndarray) -> bool:
+  """Whether the newest evaluation is well above all those before the last ones."""
+  return bool(values[-1] > GAINING * values[:-LAST_EVALS].max())
+
+
+def _rises(values: np.ndarray) -> bool:
+  """Whether evaluations rise with time, however noisy they are: Kendall's tau, the test for trend of Mann (1945)."""
+  return bool(stats.kendalltau(np.arange(len(values)), values, alternative='greater').pvalue < CHANCE)
 
 
 def _recent(rows: Rows, name: str, least: int = MIN_ROWS) -> np.ndarray:

@@ -139,8 +139,29 @@ def test_samples_that_miss_the_data_under_a_discriminator_that_is_always_right()
   assert kind_of(**lost | {'eval__high_quality': np.geomspace(1e-3, 0.09, STEPS)}) == 'healthy'  # On its way.
   once = np.where(np.arange(STEPS) > STEPS - 3, 0.01, 0.8)
   assert kind_of(**lost | {'eval__high_quality': once}) == 'healthy'  # The last evaluation alone.
-  noise = np.repeat([0.008, 0.013, 0.008, 0.005, 0.009, 0.008, 0.009, 0.021], 5)  # Of 1,000 samples.
-  assert kind_of(**lost | {'eval__high_quality': noise}) == 'discriminator saturated'
+
+
+def test_good_samples_that_come_and_go_are_no_way_out():
+  def kind(*quality):  # An evaluation at every 5th row.
+    curves = {'disc/accuracy': 0.97, 'eval/high_quality': np.resize(np.repeat(quality, 5), STEPS)}
+    return judge(rows_of(curves, 5 * len(quality))).kind
+
+  assert kind(0.008, 0.013, 0.008, 0.005, 0.009, 0.008, 0.009, 0.021) == 'discriminator saturated'
+  assert kind(0.0, 0.01, 0.02, 0.04, 0.04, 0.04, 0.04) == 'discriminator saturated'    # It rose, and stays.
+  assert kind(0.0, 0.05, 0.001, 0.06, 0.0, 0.003, 0.08) == 'discriminator saturated'   # Wide swings.
+  assert kind(0.0, 0.0, 0.001, 0.002, 0.004, 0.01, 0.02) == 'healthy'                  # Small, but on its way.
+  assert kind(0.001, 0.002, 0.004, 0.01) == 'healthy'                                  # No fewer can show it.
+
+
+@pytest.mark.parametrize('evaluations', [health.MIN_EVALS, 7, 20])
+def test_noise_of_any_scale_is_no_way_out(evaluations):
+  """Chance lets few of the beaten go, even where the shares spread more than any number of samples explains."""
+  rng = np.random.default_rng(0)
+  shares = 0.02 * np.exp(rng.normal(0.0, 0.7, (400, evaluations)))
+  rows = rows_of({'disc/accuracy': 0.97}, health.MIN_ROWS)
+  kinds = [judge([*rows, *({'step': 100 + i, 'eval/high_quality': min(q, 0.09)} for i, q in enumerate(qs))]).kind
+           for qs in shares]
+  assert kinds.count('discriminator saturated') >= (1 - 1.5 * health.CHANCE) * len(kinds)
 
 
 def test_stalled_is_measured_by_the_opponent():

@@ -1,6 +1,7 @@
 """The command line as a person meets it: what works, and what every mistake is told."""
 
 import json
+import shutil
 
 import pytest
 
@@ -139,31 +140,43 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tm
   assert 'on-finite' in (tmp_path / 'report.html').read_text()
 
 
+@pytest.fixture(scope='module')
+def undamaged(tmp_path_factory):
+  """A finished run of 20 steps, saved at 10 and at 20."""
+  workdir = tmp_path_factory.mktemp('undamaged')
+  code, _, err = runs.run('gan.main', '--config=configs/toy.py:runlocal', f'--workdir={workdir}')
+  assert code == 0, err
+  return workdir
+
+
+@pytest.fixture
+def copy(undamaged, tmp_path):
+  """A copy of it, to be damaged, and the command that goes on with it."""
+  shutil.copytree(undamaged, tmp_path, dirs_exist_ok=True)
+  return tmp_path, ('--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')
+
 
 @pytest.mark.parametrize(('name', 'content', 'message'), [
     ('config.json', '[1]', 'config.json cannot be read'),
     ('data.json', '{}', 'must have the fields'),
     ('metrics.jsonl', '{"step": 5}\nnonsense\n{"step": 10}\n', 'line 2 is damaged'),
 ])
-def test_damaged_files_of_a_run_are_named(tmp_path, name, content, message):
-  command = ('--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')
-  assert runs.run('gan.main', *command)[0] == 0
-  (tmp_path / name).write_text(content)
+def test_damaged_files_of_a_run_are_named(copy, name, content, message):
+  workdir, command = copy
+  (workdir / name).write_text(content)
   assert message in refused(*command, '--config.train.num_steps=30')
 
 
-def test_checkpoints_of_no_known_run_are_not_claimed(tmp_path):
-  command = ('--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')
-  assert runs.run('gan.main', *command)[0] == 0
-  (tmp_path / 'config.json').unlink()
+def test_checkpoints_of_no_known_run_are_not_claimed(copy):
+  workdir, command = copy
+  (workdir / 'config.json').unlink()
   assert 'no config.json says of which run' in refused(*command)
-  assert len(list((tmp_path / 'checkpoints').iterdir())) == 2
+  assert len(list((workdir / 'checkpoints').iterdir())) == 2
 
 
-def test_a_damaged_newest_checkpoint_is_said_without_a_traceback(tmp_path):
-  command = ('--config=configs/toy.py:runlocal', f'--workdir={tmp_path}')
-  assert runs.run('gan.main', *command)[0] == 0
-  largest = max((tmp_path / 'checkpoints' / '20').rglob('*'), key=lambda path: path.stat().st_size)
+def test_a_damaged_newest_checkpoint_is_said_without_a_traceback(copy):
+  workdir, command = copy
+  largest = max((workdir / 'checkpoints' / '20').rglob('*'), key=lambda path: path.stat().st_size)
   largest.write_bytes(largest.read_bytes()[:largest.stat().st_size // 2])
   code, out, err = runs.run('gan.main', *command, '--config.train.num_steps=25')
   assert code == 0, err

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gan import images
+from gan.health import Verdict, last_verdict
 from gan.report import MetricsFile, Progress, Report, TensorBoard, read_metrics
 
 PICTURE = np.zeros((4, 4, 1), np.uint8)
@@ -190,6 +191,19 @@ def test_report_cuts_what_is_newer_and_goes_on(tmp_path, capsys):
   output = capsys.readouterr().out
   assert 'step 30/40' in output
   assert 'hello' in output
+
+
+def test_the_console_hears_of_failures_and_of_what_ends_them(tmp_path, capsys):
+  report = Report(tmp_path, num_steps=60)
+  collapse = Verdict('mode collapse', 20, 'eval/diversity', 0.2, 0.5)
+  for step, verdict in ((10, Verdict('healthy', 10)), (20, collapse), (30, None), (40, Verdict('healthy', 40)),
+                        (50, Verdict('healthy', 50))):
+    report.scalars(step, {'disc/loss': 1.0}, verdict)
+  report.close()
+  said = [line for line in capsys.readouterr().out.splitlines() if 'Verdict' in line]
+  assert said == [f'Verdict at step 20: mode collapse (eval/diversity = 0.2, below 0.5). {collapse.advice}',
+                  'Verdict at step 40: healthy now.']
+  assert last_verdict(read_metrics(tmp_path / 'metrics.jsonl'))[:2] == ('healthy', 50)
 
 
 def test_report_from_the_start_leaves_no_row_of_an_earlier_attempt(tmp_path):

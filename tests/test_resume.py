@@ -12,9 +12,9 @@ from gan.report import read_metrics
 from tests import runs
 from tests.xla_flags import QUICK
 
-STEPS = 240
+STEPS = 144
 SETTINGS = ('--config=configs/dcgan.py:runlocal', f'--config.train.num_steps={STEPS}', '--config.train.save_every=12',
-            '--config.train.log_every=7', '--config.train.eval_every=60', '--config.train.sample_every=120',
+            '--config.train.log_every=7', '--config.train.eval_every=48', '--config.train.sample_every=72',
             '--config.train.disc_steps=2', '--config.data.flip=True')
 
 

@@ -7,7 +7,6 @@ batch. Packing itself is not part of the networks: `model.disc.pack`.
 """
 
 import functools
-from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -44,15 +43,15 @@ class Generator(nn.Module):
       x = nn.Dense(self.width, use_bias=False, kernel_init=dcgan_init)(x)
       # An update has as many batches as places, and what it makes of the running statistics must not depend on that.
       norm = _BatchNorm(self.axis_name, momentum=MOMENTUM**(1 / self.places))
-      x = jax.nn.relu(self._by_place(functools.partial(norm, train=train), x) if train else norm(x, train=False))
+      x = jax.nn.relu(self._by_place(norm, x, train))
     return nn.Dense(self.sample_dim, kernel_init=dcgan_init)(x)
 
-  def _by_place(self, norm: Callable[[Array], Array], x: Array) -> Array:
-    """Each place's samples [B / places, F] through the same norm, one place after another."""
-    if self.places == 1 or self.is_initializing():  # The first call's batch is of any size.
-      return norm(x)
+  def _by_place(self, norm: BatchNorm, x: Array, train: bool) -> Array:
+    """Each place's samples [B / places, F] through the same norm, one place after another, while training."""
+    if self.places == 1 or not train or self.is_initializing():  # The first call's batch is of any size.
+      return norm(x, train=train)
     places = x.reshape(-1, self.places, x.shape[-1])
-    return jnp.stack([norm(places[:, i]) for i in range(self.places)], axis=1).reshape(x.shape)
+    return jnp.stack([norm(places[:, i], train=True) for i in range(self.places)], axis=1).reshape(x.shape)
 
 
 class Maxout(nn.Module):

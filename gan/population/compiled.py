@@ -105,12 +105,15 @@ def initial_state(population: Population) -> PopulationState:
   """The state before the first step, on the devices; a member's part depends on its seed alone."""
   train, parts = population.config.train, population.built.parallel.mesh.shape[AXIS]
   batch = {'images': jnp.zeros((train.disc_steps, train.batch_size // parts, *population.sample_shape))}
-  one_step = make_step(population, lambda *_: batch)  # Only its shapes are looked at.
+  train_step = build.make_train_step(population.config, population.built)
+
+  def scalars_of(seed: Array, hparams: dict[str, Array]) -> dict[str, Array]:  # Only its shapes are looked at.
+    return train_step(build.initial_state(population.built, seed), batch, hparams)[1]
 
   def init(seeds: Array, alive: Array, hparams: dict[str, Array]) -> PopulationState:
     members = jax.vmap(functools.partial(build.initial_state, population.built), out_axes=AXES)(seeds)
-    shapes = jax.eval_shape(one_step, members, (), hparams)[1]
-    scalars = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    shapes = jax.eval_shape(scalars_of, seeds[0], {name: values[0] for name, values in hparams.items()})
+    scalars = jax.tree.map(lambda s: jnp.zeros((len(seeds), *s.shape), s.dtype), shapes)
     return PopulationState(members, alive, jnp.zeros(len(seeds), jnp.int32), scalars)
 
   alive = np.arange(population.size) < population.num
@@ -131,9 +134,12 @@ def abstract_state(population: Population) -> PopulationState:
 
 def trimmed(population: Population, state: PopulationState) -> PopulationState:
   """The state without what fills the devices up."""
-  if population.size == population.num:
-    return state
-  return jax.tree.map(lambda leaf: leaf[:population.num] if leaf.ndim else leaf, state)
+  return state if population.size == population.num else _first(state, population.num)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _first(state: PopulationState, num: int) -> PopulationState:
+  return jax.tree.map(lambda leaf: leaf[:num] if leaf.ndim else leaf, state)
 
 
 def filled(population: Population, state: PopulationState) -> PopulationState:

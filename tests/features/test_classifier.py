@@ -53,6 +53,13 @@ def briefly(monkeypatch):
   monkeypatch.setattr(training, 'num_steps', lambda num_images, channels: 5)
 
 
+@pytest.fixture
+def shortly(monkeypatch):
+  """Many small steps: enough for a few images of classes that one look tells apart."""
+  monkeypatch.setattr(training, 'BATCH', 32)
+  monkeypatch.setattr(training, 'num_steps', lambda num_images, channels: 120)
+
+
 def refuse_to_train(*_):
   raise AssertionError('trained again')
 
@@ -231,6 +238,7 @@ def test_folder_holds_every_tenth_image_out(tmp_path, capsys):
   assert 'of 21 held-out images' in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures('shortly')
 @pytest.mark.parametrize('held_out', [True, False])
 def test_held_out_images_are_not_learnt(held_out):
   """Every tenth image has a bright corner and the wrong class: all wrong if they were held out, else all right."""
@@ -260,6 +268,7 @@ def test_unknown_classes_are_left_out(monkeypatch):
   assert training.train(some, in_memory('many', images, labels % 2)).num_test == 34
 
 
+@pytest.mark.usefixtures('shortly')
 @pytest.mark.parametrize(('name', 'mirrored'), [('mnist', False), ('emnist/letters', False), ('folder', False),
                                                 ('cifar10', True), ('cifar10:3.0.2', True)])
 def test_mirrored_only_where_classes_stay(name, mirrored):
