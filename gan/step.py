@@ -124,6 +124,7 @@ def make_loop(train_step: TrainStep, get_batch: Callable[..., dict[str, Array]])
     loop(state, data, hparams, num_steps) -> (state, scalars, last), where `scalars` are those of the last step and
     `last` is (steps finished, whether all scalars so far were finite).
   """
+  train_step = jax.jit(train_step, inline=True)  # Traced once, for its shapes and for its program.
 
   def loop(state: GanState, data: PyTree, hparams: dict[str, Array],
            num_steps: Array) -> tuple[GanState, Scalars, tuple[Array, Array]]:

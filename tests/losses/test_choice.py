@@ -17,11 +17,9 @@ def test_each_is_chosen_by_its_number():
   assert set(pair.settings) == set(SETTINGS) | {'index'}
 
   def everything(bound):
-    def of(logits):
-      return [getattr(bound, player)(*logits) for player in ('disc', 'gen')]
-    values = of((REAL, FAKE))
-    slopes = [jax.grad(lambda logits, i=i: of(logits)[i][0])((REAL, FAKE)) for i in range(2)]
-    return values, slopes, bound.probability(REAL, FAKE)
+    played = [jax.value_and_grad(lambda logits, play=play: play(*logits), has_aux=True)((REAL, FAKE))
+              for play in (bound.disc, bound.gen)]
+    return played, bound.probability(REAL, FAKE)
 
   together = jax.jit(jax.vmap(lambda i: everything(pair.bind(SETTINGS | {'index': i}))))(jnp.arange(len(NAMES)))
   for i, name in enumerate(NAMES):
