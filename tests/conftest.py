@@ -1,5 +1,6 @@
 """Every test sees two CPU devices, strict promotion of ranks, and no network."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -16,6 +17,8 @@ os.environ['XLA_FLAGS'] = PLAIN
 jax.config.update('jax_num_cpu_devices', 2)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
+
+gc.set_threshold(100_000, 20, 20)  # Tracing makes many objects and hardly a cycle; looking for them took a 20th.
 
 # The longest files first, so that all workers end together; within a file the order stays.
 LONGEST = ('test_resume', 'test_run', 'test_ray', 'test_multihost', 'test_compiled', 'test_dirac', 'test_mixing',

@@ -3,3 +3,4 @@
 import gc
 
 gc.freeze()
+gc.set_threshold(100_000, 20, 20)

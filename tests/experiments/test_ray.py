@@ -29,7 +29,7 @@ os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
 from ray.cluster_utils import Cluster
 cluster = Cluster()
 for _ in range(2):
-  cluster.add_node(num_cpus=1)
+  cluster.add_node(num_cpus=1, include_dashboard=False)
 try:
   import ray
   import runpy
