@@ -9,6 +9,7 @@ from gan.build import open_data
 from gan.cache import cache_dir
 from gan.config import RUNLOCAL_IMAGES, apply_overrides, base_config
 from gan.data import digits, get_source
+from gan.features.cached import get_classifier
 from gan.features.table import get_network
 from gan.metrics.class_score import class_coverage
 from gan.metrics.kernel import kernel_distance, standard_error
@@ -17,11 +18,14 @@ from gan.scoring import records
 from gan.scoring.collect import make_extract
 from gan.scoring.evaluator import make_evaluator
 from tests.runs import run
+from tests.xla_flags import optimised
 
 
 @pytest.fixture(scope='module')
 def image_run(tmp_path_factory):
   """A few steps of a tiny DCGAN on digits, scored with the classifier while it trains."""
+  with optimised():  # It is there already when the run asks for it.
+    get_classifier(lambda split: digits.load(16, split), cache_dir(), progress=False)
   workdir = tmp_path_factory.mktemp('runs') / 'digits'
   code, _, stderr = run('gan.main', '--config=configs/dcgan.py:runlocal', '--config.eval.metrics=fd,classes',
                         f'--workdir={workdir}')

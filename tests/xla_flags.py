@@ -1,5 +1,8 @@
 """How XLA compiles the programs of tests: quickly rather than well, since most of them run for a moment."""
 
+import contextlib
+from collections.abc import Iterator
+
 import jax
 
 # Its older, plainer emitters take half the time. XLA refuses flags that it does not know, and this one may go away.
@@ -10,3 +13,13 @@ QUICK = f'{PLAIN} --xla_backend_optimization_level=0 --xla_llvm_disable_expensiv
 # As ever, for a program that runs for long.
 WELL = {'xla_backend_optimization_level': 3, 'xla_llvm_disable_expensive_passes': False} | (
     {'xla_cpu_use_fusion_emitters': True} if _HAS_PLAIN else {})
+
+
+@contextlib.contextmanager
+def optimised() -> Iterator[None]:
+  """For what runs here for longer than it is compiled, such as the training of a classifier."""
+  jax.config.update('jax_disable_most_optimizations', False)
+  try:
+    yield
+  finally:
+    jax.config.update('jax_disable_most_optimizations', True)

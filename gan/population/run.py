@@ -64,8 +64,9 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
     store.claim(ids, configs, info._asdict(), env)
   checkpoints = Checkpoints(store.root, keep=1)
   batches = make_pipeline(config, data, population.built.parallel, None)
-  restored = checkpoints.restore_latest(compiled.abstract_state(population), lambda text: say(f'Warning: {text}')
-                                        ) if checkpoints.steps() else None
+  restored = None
+  if checkpoints.steps():  # Only then is it worth the while to trace what a state looks like.
+    restored = checkpoints.restore_latest(compiled.abstract_state(population), lambda text: say(f'Warning: {text}'))
   step = restored[0] if restored else 0
   state = compiled.filled(population, restored[1]) if restored else compiled.initial_state(population)
   if step and (differing := environment.differences(env, store.read('environment.json'))):

@@ -18,6 +18,7 @@ from gan.data import digits, folder, get_source, stacked_mnist
 from gan.data.source import DataError, ImageSource
 from gan.features import cached, classifier, training
 from gan.features.cached import cache_key, get_classifier
+from tests.xla_flags import optimised
 
 
 def open_digits(split):
@@ -31,7 +32,8 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(cache):
-  return get_classifier(open_digits, cache, progress=False)
+  with optimised():
+    return get_classifier(open_digits, cache, progress=False)
 
 
 @pytest.fixture(scope='module')

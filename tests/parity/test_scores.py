@@ -4,7 +4,6 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from gan.metrics.moments import moments_of
 from gan.metrics.ms_ssim import ms_ssim
 from gan.scoring.collect import make_extract
 from tests.parity import reference
+from tests.xla_flags import optimised
 
 torch, *_ = reference.require('torch', 'torch_fidelity', 'pytorch_msssim')
 NUM = 24
@@ -30,10 +30,9 @@ def found():
   # Two sets that differ: smooth blots, and the same darkened and shifted.
   one = reference.draw_images(NUM, 32, 32, seed=1)
   other = np.roll(reference.draw_images(NUM, 32, 32, seed=2) // 2, 5, axis=1)
-  jax.config.update('jax_disable_most_optimizations', False)
-  extract = make_extract(network._replace(batch=NUM))
-  ours = [extract(images) for images in (one, other)]
-  jax.config.update('jax_disable_most_optimizations', True)
+  with optimised():
+    extract = make_extract(network._replace(batch=NUM))
+    ours = [extract(images) for images in (one, other)]
   theirs = [tuple(torch.as_tensor(np.array(x)) for x in reference.torch_features(state_dict, images))
             for images in (one, other)]
   return ours, theirs
