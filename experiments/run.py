@@ -5,6 +5,7 @@ r"""Trains a sweep: as few compiled programs as there are different ones, resume
   python -m experiments.run --sweep=... --executor=ray --address=auto # a cluster, see experiments/clusters
 """
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ EFFICIENCY = 0.33
 
 def main(argv: list[str]) -> int:
   """Plans, trains and tabulates; returns the exit code."""
+  del argv  # What is left of it after the flags.
   if EXECUTOR.value == 'local':
     executors.use_cores(environment.num_cores())
   try:
@@ -46,7 +48,7 @@ def main(argv: list[str]) -> int:
     if DRY_RUN.value:
       return 0
     save_plan(plan, workdir)
-    command = ['-m', 'experiments.run', *argv[1:]]
+    command = ['-m', 'experiments.run', *sys.argv[1:]]
     if EXECUTOR.value == 'local':
       code = executors.run_local(plan, workdir, command, DEVICES.value)
     else:

@@ -5,6 +5,7 @@ python -m gan.main --config=configs/dcgan.py:cifar10,loss=hinge --dry_run
 """
 
 import os
+import sys
 from pathlib import Path
 
 import jax
@@ -22,6 +23,7 @@ MULTIHOST = flags.DEFINE_bool('multihost', False, 'Join the processes of a clust
 
 def main(argv: list[str]) -> int:
   """Runs what the flags say; returns the exit code."""
+  del argv  # What is left of it after the flags.
   if CONFIG.value is None:
     return cli.fail('--config is missing; try --config=configs/dcgan.py')
   config_file, _, arg = flags.FLAGS['config'].config_filename.partition(':')
@@ -41,7 +43,7 @@ def main(argv: list[str]) -> int:
   overrides = config_flags.get_override_values(flags.FLAGS['config'])
   run_dir = Path(WORKDIR.value) if WORKDIR.value else workdir.default_workdir(config_file, arg, overrides)
   try:
-    return train.run(CONFIG.value, run_dir, ['-m', 'gan.main', *argv[1:]], deterministic=DETERMINISTIC.value)
+    return train.run(CONFIG.value, run_dir, ['-m', 'gan.main', *sys.argv[1:]], deterministic=DETERMINISTIC.value)
   except (train.NonFiniteError, train.FailedError) as error:
     cli.fail(str(error))
     return 1

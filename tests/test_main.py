@@ -1,6 +1,8 @@
 """The command line as a person meets it: what works, and what every mistake is told."""
 
+import html
 import json
+import shlex
 import shutil
 
 import pytest
@@ -96,6 +98,8 @@ def test_a_run_from_start_to_finish(tmp_path):
       f'step_{step:08d}.png' for step in (0, 10, 20)]
   environment = json.loads((tmp_path / 'environment.json').read_text())
   assert environment['device_count'] == 1
+  assert environment['argv'] == ['-m', 'gan.main', *command]
+  assert html.escape(shlex.join(['python', '-m', 'gan.main', *command])) in (tmp_path / 'report.html').read_text()
   assert 'version.jax' in environment
 
   # Started again: finished. Of another configuration: refused. Longer: goes on.

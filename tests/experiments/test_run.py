@@ -74,6 +74,12 @@ def start_and(signum, sweep, workdir, num_parts):
   return process.finish()
 
 
+def test_the_command_is_on_record(sweep, straight):
+  for name in ('000', '001'):
+    argv = Store(population_dir(straight, name)).read('environment.json')['argv']
+    assert argv == ['-m', 'experiments.run', f'--sweep={sweep}', f'--workdir={straight}']
+
+
 def test_the_table(straight):
   rows = results.read_table(straight)
   assert len(rows) == len({row['run'] for row in rows}) == 9
