@@ -8,8 +8,8 @@ demo: $(VENV)/run.ok   ## Train the DCGAN on the embedded digits.
 	$(RUN) -m gan.main --config=configs/dcgan.py
 	@echo "Open runs/dcgan/report.html in a browser. Draw more: $(RUN) -m gan.sample --workdir=runs/dcgan --out=grid.png"
 
-test: lint   ## Linter and quick tests.
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
+test: lint   ## Linter and quick tests; `make parity` has its own.
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --ignore=tests/parity
 
 test-slow: lint   ## Drills and trainings, minutes each.
 	$(RUN) -m pytest -m slow
