@@ -51,7 +51,7 @@ ADVICE = {
     'generator stalled': "Raise the generator's learning rate or --config.update.gen_steps, or weaken the "
                          'discriminator.',
     'oscillating': 'Lower the momentum (b1) and the learning rates, add --config.penalty.r1=1, or use '
-                   '--config.update.rule=extragradient.',
+                   '--config.update.rule=extragradient, under which swings take a while to die down.',
 }
 NO_FAILURE = ('healthy', 'too early')
 
