@@ -108,7 +108,9 @@ def make_orbit(losses, rule, **settings):
     points = jnp.zeros((NUM_STEPS + 1, 2)).at[0].set(start)
     return jax.lax.fori_loop(0, num_steps, advance, (state, points))[1]
 
-  compiled = jax.jit(jax.vmap(one_orbit, in_axes=(None, 0, 0, None), out_axes=1), compiler_options=WELL)
+  # Better code would not make up for the time that it takes to make.
+  options = WELL | {'xla_backend_optimization_level': 1}
+  compiled = jax.jit(jax.vmap(one_orbit, in_axes=(None, 0, 0, None), out_axes=1), compiler_options=options)
   return lambda loss, starts, hparams, num_steps: np.asarray(compiled(losses.index(loss), starts, hparams, num_steps))
 
 

@@ -2,8 +2,6 @@
 
 import importlib.util
 import struct
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,6 +11,7 @@ import tensorflow_datasets as tfds
 from gan.data import digits, prepare
 from gan.data import tfds as gan_tfds
 from gan.data.source import DataError
+from tests import runs
 from tests.data.test_tfds import write_set
 
 
@@ -80,18 +79,17 @@ def test_without_a_network_it_fails_in_seconds(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(('arguments', 'message'), [((), 'name one data set'), (('mnistt',), 'nearest: mnist')])
 def test_the_command_fails_without_a_traceback(tmp_path, arguments, message):
-  done = subprocess.run([sys.executable, '-m', 'gan.data.prepare', *arguments, f'--data_dir={tmp_path}'],
-                        capture_output=True, text=True)
-  assert done.returncode != 0
-  assert message in done.stderr
-  assert 'Traceback' not in done.stderr
+  code, _, stderr = runs.run('gan.data.prepare', *arguments, f'--data_dir={tmp_path}')
+  assert code != 0
+  assert message in stderr
+  assert 'Traceback' not in stderr
 
 
 def test_the_command_is_content_with_a_prepared_set(tmp_path, drawn):
   write_set(tmp_path / 'own_digits' / '1.0.0', 'array_record', drawn)
-  done = subprocess.run([sys.executable, '-m', 'gan.data.prepare', 'own_digits', f'--data_dir={tmp_path}'],
-                        capture_output=True, text=True, check=True)
-  assert 'own_digits is already prepared' in done.stdout
+  code, stdout, stderr = runs.run('gan.data.prepare', 'own_digits', f'--data_dir={tmp_path}')
+  assert code == 0, stderr
+  assert 'own_digits is already prepared' in stdout
 
 
 @pytest.mark.parametrize('first', ['array_record', 'tfrecord'])
