@@ -6,6 +6,7 @@
   python -m experiments.run --sweep=experiments/pacgan_table1.py:adam    # ring, the other meaning of their beta1
   python -m experiments.run --sweep=experiments/pacgan_table1.py:data    # ring, nearer to their batch norm and data
   python -m experiments.run --sweep=experiments/pacgan_table1.py:adam_small      # 5% of the updates; data_small, too
+  python -m experiments.run --sweep=experiments/pacgan_table1.py:decay      # GAN, 8,000 updates: steps that fall to 0
 
 The protocol is that of configs/pacgan.py: maxout discriminator, 400,000 simultaneous updates of 100 packs (that a batch
 of 100 counts packs, not samples, is how their code has it: the place is cited there), ten trials, 2,500 samples. Five
@@ -16,7 +17,7 @@ released by then (0.2, 2016; b1=0.2 here), and that of the old ones in its devel
 (github.com/mila-iqia/blocks/pull/1176); which one they had, nothing says. And two things are simpler in
 configs/pacgan.py than there: batch norm sees each place of a pack by itself in their code, and data are 100,000 packs,
 put together once for each run out of 100,000 points. `data` has the former, and 100,000 points that all runs share,
-packed anew in each epoch.
+packed anew in each epoch. `decay` asks what keeps samples away from their modes: the length of the steps, or the game.
 """
 
 from typing import Any
@@ -53,9 +54,14 @@ ON_GPU = {'train.dynamics': False, 'train.steps_per_call': 500, 'train.sample_ev
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
   """Small: 20 runs of 20,000 updates, over an hour on two CPU cores. Ring: of 400,000, minutes on a GPU. Full: 160.
 
-  Adam and data: 20 like ring; adam_small and data_small like small.
+  Adam and data: 20 like ring; adam_small and data_small like small. Decay: 20, half an hour on two CPU cores.
   """
   seeds, packs = param('seed', range(SEEDS)), _packs([1, 2])
+  if size == 'decay':
+    steps = 8_000
+    schedules = [{f'optimizer.{player}.{name}': value for player in ('gen', 'disc') for name, value in fields.items()}
+                 for fields in ({'schedule': 'constant'}, {'schedule': 'linear', 'decay_steps': steps})]
+    return product(fix(FIVE_PERCENT | {'train.num_steps': steps}), _packs([1]), schedules, seeds)
   if size == 'small':
     return product(fix(FIVE_PERCENT), packs, seeds)
   variants = {'adam': product(packs, fix({'optimizer.gen.b1': 0.2, 'optimizer.disc.b1': 0.2})),

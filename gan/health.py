@@ -34,6 +34,9 @@ EASY_ACCURACY, STANDSTILL = 0.9, 0.01
 # Oscillating. Beneath a half, fakes look more real than the data; from one batch that may be noise (0.3 is 2.3 standard
 # deviations away at a batch of 16), in a tenth of all batches it is not: the players overshoot each other.
 DECEIVED, OFTEN = 0.3, 0.1
+# Players that come to rest still swing, but by less and less: the peaks of so many spans fall one after another, which
+# peaks that come and go do once in 8! = 40,320 times. (Of swings that stay, one of 190 had a single pair out of order.)
+PEAKS = 8
 # Collapsed. Half of the data's variety: exp(-KL) is the share of modes that are evenly used, whatever their precision.
 # A run whose newest evaluation is this much above all but the last ones is young, not collapsed.
 MIN_VARIETY, GAINING = 0.5, 1.25
@@ -51,7 +54,7 @@ ADVICE = {
     'generator stalled': "Raise the generator's learning rate or --config.update.gen_steps, or weaken the "
                          'discriminator.',
     'oscillating': 'Lower the momentum (b1) and the learning rates, add --config.penalty.r1=1, or use '
-                   '--config.update.rule=extragradient, under which swings take a while to die down.',
+                   '--config.update.rule=extragradient.',
 }
 NO_FAILURE = ('healthy', 'too early')
 
@@ -169,12 +172,14 @@ def _stalled(rows: Rows, step: int) -> Verdict | None:
 
 
 def _oscillating(rows: Rows, step: int) -> Verdict | None:
-  """Time and again the discriminator holds the samples for more real than the data, and then not."""
+  """Time and again the discriminator holds the samples for more real than the data, and then not, and by no less."""
   accuracy = _values(rows, 'disc/accuracy')
   if len(accuracy) < MIN_SWINGS:
     return None
   low, high = (float(value) for value in np.quantile(accuracy[len(accuracy) // 2:], [OFTEN, 1.0 - OFTEN]))
-  return Verdict('oscillating', step, 'disc/accuracy', low, DECEIVED) if low < DECEIVED and high >= 0.5 else None
+  if low < DECEIVED and high >= 0.5 and not _dies_down(_values(rows, 'disc/logit_gap')):
+    return Verdict('oscillating', step, 'disc/accuracy', low, DECEIVED)
+  return None
 
 
 def _collapsed(rows: Rows, step: int) -> Verdict | None:
@@ -235,6 +240,14 @@ def _gains(values: np.ndarray) -> bool:
 def _rises(values: np.ndarray) -> bool:
   """Whether evaluations rise with time, however noisy they are: Kendall's tau, the test for trend of Mann (1945)."""
   return bool(stats.kendalltau(np.arange(len(values)), values, alternative='greater').pvalue < CHANCE)
+
+
+def _dies_down(swings: np.ndarray) -> bool:
+  """Whether swings around 0 have a lower peak in each span of the last half than in the one before."""
+  if len(swings) < MIN_SWINGS:
+    return False
+  peaks = [span.max() for span in np.array_split(np.abs(swings[len(swings) // 2:]), PEAKS)]
+  return bool(np.all(np.diff(peaks) < 0))
 
 
 def _recent(rows: Rows, name: str, least: int = MIN_ROWS) -> np.ndarray:

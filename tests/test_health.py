@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import toy
+from configs import dirac, toy
 from experiments.health.drills import DRILLS, SMALL, run, verdicts
 from gan import health, train
 from gan.config import apply_overrides
@@ -187,6 +187,24 @@ def test_oscillating():
   assert kind_of(disc__accuracy=early) == 'healthy'
   assert kind_of(disc__accuracy=np.where(np.arange(STEPS) % 4 < 2, 0.0, 0.5)) == 'oscillating'  # A Dirac-GAN.
   assert judge(rows_of({'disc/accuracy': SWINGS}, health.MIN_SWINGS - 1)).kind == 'healthy'
+
+
+def test_swings_that_die_down_are_none():
+  """The discriminator is deceived by ever less: a Dirac-GAN under extragradient, that comes to rest."""
+  steps = np.arange(STEPS)
+  wave = np.sin(2.0 * steps)
+  swings = {'disc__accuracy': np.where(wave > 0, 0.0, 0.5)}
+  assert kind_of(**swings, disc__logit_gap=wave) == 'oscillating'
+  assert kind_of(**swings, disc__logit_gap=np.exp(-0.1 * steps) * wave) == 'healthy'
+  assert kind_of(**swings, disc__logit_gap=np.exp(0.1 * steps) * wave) == 'oscillating'
+  assert kind_of(**swings, disc__logit_gap=np.where(steps < STEPS // 2, 9.0, 1.0) * wave) == 'oscillating'  # They stay.
+  rng = np.random.default_rng(0)
+  noise = [kind_of(**swings, disc__logit_gap=curve) for curve in rng.normal(size=(200, STEPS))]
+  assert set(noise) == {'oscillating'}
+
+
+def test_a_dirac_gan_that_comes_to_rest_is_healthy():
+  assert verdicts(next(run(dirac.get_config('rule=extragradient'), [0])))[-1] == 'healthy'
 
 
 def test_collapse_of_mixtures_and_of_images():

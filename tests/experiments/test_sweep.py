@@ -109,7 +109,7 @@ def test_a_file_that_is_no_sweep(tmp_path):
 @pytest.mark.parametrize(('spec', 'count'), [
     ('saturating_vs_nonsaturating.py', 96), ('saturating_vs_nonsaturating.py:full', 512),
     ('pacgan_table1.py', 20), ('pacgan_table1.py:ring', 20), ('pacgan_table1.py:full', 160),
-    ('pacgan_table1.py:adam', 20), ('pacgan_table1.py:data_small', 20),
+    ('pacgan_table1.py:adam', 20), ('pacgan_table1.py:data_small', 20), ('pacgan_table1.py:decay', 20),
     ('stacked_mnist.py', 12), ('stacked_mnist.py:full', 60),
     ('tune_gamma.py', 224), pytest.param('tune_gamma.py:full', 1536, marks=pytest.mark.slow),
     ('loss_zoo.py', 3 * (4 * len(LOSSES) - 1)), ('lucic.py', 64),
