@@ -10,6 +10,7 @@ import pytest
 from scipy.special import boxcox, expit, log_softmax
 
 from gan.losses import LOSSES
+from gan.losses.choice import chosen_among
 
 
 def softplus(x):
@@ -202,21 +203,25 @@ def test_alpha_gan_is_zero_sum_at_equal_alphas(disc, gen):
 
 
 def test_one_program_chooses_between_all_losses():
-  """lax.switch over every objective, inside vmap and grad, with traced settings; parts have one tree."""
+  """By a number, inside vmap and grad, with traced settings; parts have one tree."""
   real, fake = (x.astype(np.float32) for x in logits(3))
   settings = {'label_smoothing': 0.2, 'a': -1.0, 'b': 1.5, 'c': 0.5, 'margin': 2.0, 'alpha_disc': 0.7, 'alpha_gen': 3.0}
-  players = [(name, player) for name in LOSSES for player in ('disc', 'gen')]
-  branches = [lambda r, f, s, n=name, p=player: getattr(LOSSES[n].bind(s), p)(r, f) for name, player in players]
+  pair = chosen_among(list(LOSSES.values()))
+  assert set(pair.settings) == set(settings) | {'index'}
 
-  def chosen(logits, index, settings):
-    return jax.lax.switch(index, branches, *logits, settings)
+  def play(player, index, settings):
+    loss = getattr(pair.bind(settings | {'index': index}), player)
+    return jax.value_and_grad(lambda logits: loss(*logits), has_aux=True)((real, fake))
 
-  everything = jax.vmap(jax.value_and_grad(chosen, has_aux=True), in_axes=(None, 0, None))
-  (values, parts), grads = jax.jit(everything)((real, fake), jnp.arange(len(branches)), settings)
-  assert set(parts) == {'on_real', 'on_fake'}
-  for i, (name, player) in enumerate(players):
-    known = {key: value for key, value in settings.items() if key in LOSSES[name].settings}
-    expected, slopes = REFERENCE[name](**known)[player](real.astype(np.float64), fake.astype(np.float64))
-    np.testing.assert_allclose(values[i], sum(expected), rtol=1e-5)
-    for grad, slope in zip(grads, slopes, strict=True):
-      np.testing.assert_allclose(16 * grad[i], slope, rtol=1e-5, atol=1e-6)
+  players, indices = ('disc', 'gen'), jnp.arange(len(LOSSES))
+  found = jax.jit(lambda settings: [jax.vmap(lambda i, p=p: play(p, i, settings))(indices) for p in players])(settings)
+  for player, ((values, parts), grads) in zip(players, found, strict=True):
+    assert set(parts) == {'on_real', 'on_fake'}
+    for i, name in enumerate(LOSSES):
+      known = {key: value for key, value in settings.items() if key in LOSSES[name].settings}
+      expected, slopes = REFERENCE[name](**known)[player](real.astype(np.float64), fake.astype(np.float64))
+      np.testing.assert_allclose(values[i], sum(expected), rtol=1e-5)
+      for part, right in zip(('on_real', 'on_fake'), expected, strict=True):
+        np.testing.assert_allclose(parts[part][i], right, rtol=1e-5, atol=1e-6, err_msg=name)
+      for grad, slope in zip(grads, slopes, strict=True):
+        np.testing.assert_allclose(16 * grad[i], slope, rtol=1e-5, atol=1e-6, err_msg=name)
