@@ -4,8 +4,10 @@ import gc
 import os
 from pathlib import Path
 
-# Before jax is imported, and inherited by the runs that tests start. Compiled programs are kept for the next process.
+# Before jax is imported, and inherited by the runs that tests start. Compiled programs are kept for the next process;
+# that they know the lines of code they come from took a 20th of the time.
 os.environ |= {'JAX_PLATFORMS': 'cpu', 'TF_CPP_MIN_LOG_LEVEL': '3', 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1',
+               'JAX_TRACEBACK_IN_LOCATIONS_LIMIT': '0',
                'JAX_COMPILATION_CACHE_DIR': str(Path(__file__).parents[1] / '.pytest_cache' / 'xla'),
                'GAN_CACHE_DIR': str(Path(__file__).parents[1] / '.pytest_cache' / 'gan')}
 

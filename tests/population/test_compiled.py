@@ -10,6 +10,7 @@ from gan.data import digits
 from gan.data.pipeline import Drawn, Resident
 from gan.population import compiled
 from gan.population.members import member_state
+from gan.population.program import program_key
 from gan.sampling import make_stream
 
 SMALL = {'data.name': 'ring', 'model.gen.name': 'mlp', 'model.disc.name': 'mlp', 'model.gen.width': 8,
@@ -21,6 +22,7 @@ SGD = {f'optimizer.{player}.{name}': value for player in ('gen', 'disc')
 MEMBERS = [{'seed': 0, 'loss.name': 'saturating'}, {'seed': 0, 'loss.name': 'nonsaturating', 'optimizer.gen.lr': 0.02},
            {'seed': 5, 'loss.name': 'hinge', 'loss.margin': 0.5}, {'seed': 7, 'loss.name': 'nonsaturating',
                                                                    'loss.label_smoothing': 0.2}]
+ALONE = {}  # Programs of runs alone; those that differ in numbers only share one.
 
 
 def configs(*changes, members=MEMBERS):
@@ -55,11 +57,15 @@ def train_together(members, num_steps, devices=1, per_member=1):
 
 
 def train_alone(config, num_steps):
-  data = source(config)
-  built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
-  batches = batches_of(config, data, built.parallel)
-  loop, state = build.make_loop(config, built, batches), build.make_initial_state(built, config.seed)
-  return loop(state, batches.feed(0, num_steps), built.hparams, np.int32(num_steps))
+  key = program_key(config), config.loss.name
+  if key not in ALONE:
+    data = source(config)
+    built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+    batches = batches_of(config, data, built.parallel)
+    ALONE[key] = built, batches, build.make_loop(config, built, batches)
+  built, batches, loop = ALONE[key]
+  hparams, state = build.hparams_of(config, (config.loss.name,)), build.make_initial_state(built, config.seed)
+  return loop(state, batches.feed(0, num_steps), hparams, np.int32(num_steps))
 
 
 def assert_equal(one, other, **tolerance):
