@@ -17,7 +17,7 @@ released by then (0.2, 2016; b1=0.2 here), and that of the old ones in its devel
 (github.com/mila-iqia/blocks/pull/1176); which one they had, nothing says. And two things are simpler in
 configs/pacgan.py than there: batch norm sees each place of a pack by itself in their code, and data are 100,000 packs,
 put together once for each run out of 100,000 points. `data` has the former, and 100,000 points that all runs share,
-packed anew in each epoch. `decay` asks what keeps samples away from their modes: the length of the steps, or the game.
+packed anew in each epoch. `decay` asks how many samples miss their modes for the length of the steps alone.
 """
 
 from typing import Any
@@ -54,7 +54,7 @@ ON_GPU = {'train.dynamics': False, 'train.steps_per_call': 500, 'train.sample_ev
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
   """Small: 20 runs of 20,000 updates, over an hour on two CPU cores. Ring: of 400,000, minutes on a GPU. Full: 160.
 
-  Adam and data: 20 like ring; adam_small and data_small like small. Decay: 20, half an hour on two CPU cores.
+  Adam and data: 20 like ring; adam_small and data_small like small. Decay: 20, 71 minutes on two busy CPU cores.
   """
   seeds, packs = param('seed', range(SEEDS)), _packs([1, 2])
   if size == 'decay':
