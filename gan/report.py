@@ -234,7 +234,7 @@ class Report:
     if verdict and verdict.failed:
       self._progress.message(f'Verdict at step {step}: {verdict.kind} ({verdict.evidence}). {verdict.advice}')
     elif verdict and self._failing:
-      self._progress.message(f'Verdict at step {step}: {verdict.kind} now.')
+      self._progress.message(f'Verdict at step {step}: no failure now ({verdict.kind}).')
     self._failing = verdict.failed if verdict else self._failing
 
   def scores(self, lines: Sequence[dict[str, Any]]) -> None:

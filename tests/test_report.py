@@ -202,7 +202,7 @@ def test_the_console_hears_of_failures_and_of_what_ends_them(tmp_path, capsys):
   report.close()
   said = [line for line in capsys.readouterr().out.splitlines() if 'Verdict' in line]
   assert said == [f'Verdict at step 20: mode collapse (eval/diversity = 0.2, below 0.5). {collapse.advice}',
-                  'Verdict at step 40: healthy now.']
+                  'Verdict at step 40: no failure now (healthy).']
   assert last_verdict(read_metrics(tmp_path / 'metrics.jsonl'))[:2] == ('healthy', 50)
 
 
