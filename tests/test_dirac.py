@@ -15,7 +15,7 @@ from gan import randomness
 from gan.games import Turn
 from gan.games.generation import Nets, make_game
 from gan.losses import LOSSES
-from gan.losses.pair import LossPair
+from gan.losses.choice import INDEX, chosen_among
 from gan.models.closed_form import DiracDiscriminator, DiracGenerator
 from gan.optimizers import make_optimizer
 from gan.rules import Txs
@@ -61,17 +61,6 @@ def quadrature():
   return draw_global
 
 
-def any_of(losses):
-  """Several losses as one, of which the setting `which` chooses: so a rule is compiled once for all of them."""
-  def disc(real_logits, fake_logits, *, which=0):
-    return jax.lax.switch(which, [loss.disc for loss in losses], real_logits, fake_logits)
-
-  def gen(real_logits, fake_logits, *, which=0):
-    return jax.lax.switch(which, [loss.gen for loss in losses], real_logits, fake_logits)
-
-  return LossPair(disc, gen, zero_sum=False, paper='', chance=None)
-
-
 @functools.cache
 def make_orbit(losses, rule, **settings):
   """Compiles the real step of the real game, repeated.
@@ -85,7 +74,7 @@ def make_orbit(losses, rule, **settings):
     orbit(loss, starts [R, 2], hparams of [R], num_steps) -> (theta, psi) [NUM_STEPS + 1, R, 2], zero after `num_steps`.
   """
   nets = Nets(DiracGenerator(), DiracDiscriminator())
-  game = make_game(nets, any_of([LOSSES[name] for name in losses]), 1, (1,), draw_global=quadrature())
+  game = make_game(nets, chosen_among([LOSSES[name] for name in losses]), 1, (1,), draw_global=quadrature())
   tx, count = make_optimizer('sgd'), REAL_NODES.size
 
   def deal(batch, state, update):  # G ignores its latents.
@@ -96,7 +85,7 @@ def make_orbit(losses, rule, **settings):
   def one_orbit(which, start, hparams, num_steps):
     numbers = {'lr': hparams['lr'], 'b1': 0.0, 'b2': 0.0, 'eps': 0.0}
     hparams = hparams | {f'optimizer.{player}.{k}': v for player in ('gen', 'disc') for k, v in numbers.items()} | {
-        'train.ema_decay': 0.0, 'loss.which': which}
+        'train.ema_decay': 0.0, f'loss.{INDEX}': which}
     gen, disc, sgd = {'theta': start[:1]}, {'psi': start[1:, None]}, tx(numbers, 0)
     state = create_state(randomness.root_key(0), (gen, {}), (disc, {}), (sgd, sgd))
 
