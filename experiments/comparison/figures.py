@@ -27,6 +27,7 @@ CHARACTER = 0.073              # Inches, of an average letter of the labels.
 PAPER = '#fefdfb'              # Stands for the background of a card, --card in the page.
 SIDES = 0.65                   # Inches beside the columns of a plot of seeds.
 MAX_PAIRED = 8                 # Arms beside each other in it.
+MAX_NAMED, LINE = 4, 0.2       # Names in a picture's curves; more stand below, in lines of so many inches.
 MAX_STEPS, MAX_FAILED = 100, 12   # Of a learning curve; of single failed runs of an arm in it.
 
 
@@ -39,15 +40,22 @@ def picture(figure: Figure, label: str) -> np.ndarray:
   """A figure by itself, on paper, with a title and a legend: uint8 [H, W, 3]."""
   figure.set_facecolor(PAPER)
   figure.set_dpi(DPI)
-  height = figure.get_figheight()
-  share = height / (height + TITLE)
-  figure.set_figheight(height + TITLE)
+  width, height = figure.get_size_inches()
+  known = [axes.get_legend_handles_labels() for axes in figure.axes]
+  handles, names = ([*itertools.chain.from_iterable(parts)] for parts in zip(*known, strict=True))
+  columns = max(1, int(width / (max(map(len, names), default=0) * CHARACTER + 0.6)))
+  below = LINE * math.ceil(len(names) / columns) if len(names) > MAX_NAMED else 0.0
+  taller = height + TITLE + below
+  figure.set_figheight(taller)
   for axes in figure.axes:
-    x, y, width, tall = axes.get_position().bounds
-    axes.set_position((x, y * share, width, tall * share))
-    if axes.get_legend_handles_labels()[1]:
+    x, y, wide, tall = axes.get_position().bounds
+    axes.set_position((x, (y * height + below) / taller, wide, tall * height / taller))
+    if axes.get_legend_handles_labels()[1] and not below:
       axes.legend(frameon=False)
-  figure.text(0.02, 1 - 0.45 * (1 - share), label.removeprefix('eval/'), va='center', weight='bold')
+  if below:
+    figure.legend(handles, names, loc='lower center', ncols=columns, frameon=False, fontsize=9, handlelength=1.4,
+                  borderaxespad=0.0, labelspacing=0.4)
+  figure.text(0.02, 1 - 0.45 * TITLE / taller, label.removeprefix('eval/'), va='center', weight='bold')
   return plots.render(figure)
 
 

@@ -480,6 +480,24 @@ def test_plots_as_pictures(tmp_path):
     assert tuple(pixels[0, 0]) == tuple(bytes.fromhex(figures.PAPER[1:]))
 
 
+@pytest.mark.parametrize('names', [['saturating', 'hinge'], [f'r1={0.1 * i:.1f}' for i in range(32)],
+                                   [f'loss=fgan_reverse_kl_alternative, disc_steps={i}' for i in range(9)]])
+def test_the_legend_of_a_picture_is_inside_of_it_and_many_names_are_beside_the_curves(names):
+  figure = Figure(figsize=(figures.NARROW, 2.75))
+  axes = figure.add_axes((0.105, 0.115, 0.875, 0.85))
+  for name in names:
+    axes.plot([0, 1], [0, 1], label=name)
+  size = figure.get_size_inches() * axes.get_position().size
+  pixels = figures.picture(figure, 'eval/modes against steps')
+  [legend] = [found for found in (axes.get_legend(), *figure.legends) if found]
+  assert [text.get_text() for text in legend.get_texts()] == names
+  box, height, width = legend.get_window_extent(), *pixels.shape[:2]
+  assert 0 <= box.x0 < box.x1 <= width
+  assert 0 <= box.y0 < box.y1 <= height
+  assert (box.y1 <= axes.get_tightbbox().y0) == (len(names) > figures.MAX_NAMED)
+  np.testing.assert_allclose(figure.get_size_inches() * axes.get_position().size, size)
+
+
 def test_the_same_results_give_the_same_page(tmp_path):
   workdir = make(tmp_path, two_forms(), better_by(2.0))
   pages = []
