@@ -30,12 +30,14 @@ class Needs:
     gpus: GPUs.
     tpus: TPU chips.
     devices_per_member: devices that share the batch of each member.
+    deterministic: bit-reproducible operations on a GPU.
   """
 
   cpus: float = 1
   gpus: float = 0
   tpus: float = 0
   devices_per_member: int = 1
+  deterministic: bool = False
 
 
 def population_dir(workdir: str, name: str) -> str:
@@ -100,7 +102,7 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
   except ImportError as error:
     raise SweepError(f'--executor=ray: {error}; pip install -r requirements-ray.txt') from None
   if not ray.is_initialized():
-    commit = environment.describe([], deterministic=False)['git_commit']
+    commit = environment.describe([])['git_commit']
     shipped = {'working_dir': '.', 'excludes': NOT_SHIPPED, 'env_vars': {environment.SHIPPED_COMMIT: commit}}
     ray.init(address=address, runtime_env=shipped if address else None, log_to_driver=False)
   resources = {'TPU': needs.tpus} if needs.tpus else None
@@ -122,6 +124,8 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
 
 def _task(workdir: str, name: str, argv: list[str], needs: Needs) -> int:
   """In a worker of the cluster. A worker that is told to end gives its task back: it was saved, and is retried."""
+  if needs.deterministic:
+    environment.ask_for_determinism()
   use_cores(max(int(needs.cpus), 1))
   code = train_population(workdir, name, argv, needs.devices_per_member)
   if code == 128 + signal.SIGTERM:

@@ -125,7 +125,7 @@ def free_bytes(device: jax.Device) -> int:
 
 def save_plan(plan: Plan, workdir: str) -> None:
   """Writes a plan, before the first step of any run."""
-  content = {'sweep': plan.sweep, 'git_commit': describe([], deterministic=False)['git_commit'], 'runs': plan.runs,
+  content = {'sweep': plan.sweep, 'git_commit': describe([])['git_commit'], 'runs': plan.runs,
              'groups': [group._asdict() for group in plan.groups]}
   write(open_path(workdir) / FILE, json.dumps(content, indent=1).encode())
 

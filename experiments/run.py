@@ -23,6 +23,7 @@ SWEEP = flags.DEFINE_string('sweep', None, 'Python file with CONFIG and sweep(),
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or gs://; runs/<name> by default.')
 DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show runs, populations and estimated cost, and exit.')
 EXECUTOR = flags.DEFINE_enum('executor', 'local', ('local', 'ray'), 'Where populations are trained.')
+DETERMINISTIC = flags.DEFINE_bool('deterministic', False, 'Bit-reproducible operations on a GPU, at some cost.')
 ADDRESS = flags.DEFINE_string('address', None, 'Of a Ray cluster: auto, or host:port; one is started here if absent.')
 DEVICES = flags.DEFINE_integer('devices_per_member', 1, 'Devices that share the batch of each member.', lower_bound=1)
 CPUS = flags.DEFINE_float('cpus', 1, 'ray: cores of a population.')
@@ -35,6 +36,8 @@ EFFICIENCY = 0.33
 def main(argv: list[str]) -> int:
   """Plans, trains and tabulates; returns the exit code."""
   del argv  # What is left of it after the flags.
+  if DETERMINISTIC.value:
+    environment.ask_for_determinism()
   if EXECUTOR.value == 'local':
     executors.use_cores(environment.num_cores())
   try:
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> int:
     if EXECUTOR.value == 'local':
       code = executors.run_local(plan, workdir, command, DEVICES.value)
     else:
-      needs = executors.Needs(CPUS.value, GPUS.value, TPUS.value, DEVICES.value)
+      needs = executors.Needs(CPUS.value, GPUS.value, TPUS.value, DEVICES.value, DETERMINISTIC.value)
       code = executors.run_ray(plan, workdir, command, ADDRESS.value, needs)
   except SweepError as error:
     return cli.fail(str(error))

@@ -11,12 +11,13 @@ import jax
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ml-collections', 'tensorflow-datasets',
             'grain', 'pillow', 'scikit-learn')
+DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
 SHIPPED_COMMIT = 'GAN_GIT_COMMIT'   # Where the code was shipped without its history, whoever shipped it says.
 # What may differ between two parts of a run that are one bit for bit.
 INFORMATIVE = ('argv', 'git_commit', 'git_dirty')
 
 
-def describe(argv: list[str], deterministic: bool) -> dict[str, Any]:
+def describe(argv: list[str]) -> dict[str, Any]:
   """Versions, devices, cores, commit and command of this process: a flat dict of JSON values."""
   device = jax.devices()[0]
   return {
@@ -29,8 +30,15 @@ def describe(argv: list[str], deterministic: bool) -> dict[str, Any]:
       'device_count': jax.device_count(),
       'process_count': jax.process_count(),
       'cpu_cores': num_cores(),
-      'deterministic': deterministic,
+      'deterministic': DETERMINISTIC in os.environ.get('XLA_FLAGS', ''),
   } | {f'version.{package}': importlib.metadata.version(package) for package in PACKAGES}
+
+
+def ask_for_determinism() -> None:
+  """Operations that repeat themselves bit for bit on a GPU, at some cost; to be called before JAX is first used."""
+  flags = os.environ.get('XLA_FLAGS', '')
+  if DETERMINISTIC not in flags:
+    os.environ['XLA_FLAGS'] = f'{flags} {DETERMINISTIC}'.strip()
 
 
 def num_cores() -> int:

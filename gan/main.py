@@ -4,7 +4,6 @@ python -m gan.main --config=configs/dcgan.py
 python -m gan.main --config=configs/dcgan.py:cifar10,loss=hinge --dry_run
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from gan import cli, dry_run, train, workdir
+from gan import cli, dry_run, environment, train, workdir
 
 CONFIG = config_flags.DEFINE_config_file('config', None, 'Configuration file, file.py[:argument].', lock_config=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run; named after the configuration by default.')
@@ -30,8 +29,8 @@ def main(argv: list[str]) -> int:
   if not Path(config_file).is_file():
     known = ', '.join(sorted(map(str, Path('configs').glob('*.py'))))
     return cli.fail(f'--config={config_file}: no such file' + (f'; known: {known}' if known else ''))
-  if DETERMINISTIC.value:  # Before the backend starts, which happens at the first use of a device.
-    os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_gpu_deterministic_ops=true'.strip()
+  if DETERMINISTIC.value:
+    environment.ask_for_determinism()
   if MULTIHOST.value:
     try:
       jax.distributed.initialize()
@@ -43,7 +42,7 @@ def main(argv: list[str]) -> int:
   overrides = config_flags.get_override_values(flags.FLAGS['config'])
   run_dir = Path(WORKDIR.value) if WORKDIR.value else workdir.default_workdir(config_file, arg, overrides)
   try:
-    return train.run(CONFIG.value, run_dir, ['-m', 'gan.main', *sys.argv[1:]], deterministic=DETERMINISTIC.value)
+    return train.run(CONFIG.value, run_dir, ['-m', 'gan.main', *sys.argv[1:]])
   except (train.NonFiniteError, train.FailedError) as error:
     cli.fail(str(error))
     return 1

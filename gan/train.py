@@ -31,14 +31,13 @@ class FailedError(RuntimeError):
   """A run was stopped because of its verdict; the message says at which step."""
 
 
-def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, deterministic: bool = False) -> int:
+def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> int:
   """Trains to `train.num_steps`, from the newest checkpoint if there is one.
 
   Args:
     config: resolved configuration.
     run_dir: directory of the run; made if absent.
     argv: the command, for the record.
-    deterministic: whether XLA was asked for deterministic operations, for the record.
 
   Returns:
     Exit code: 0 for a finished run, 128 + n if signal n ended it.
@@ -53,7 +52,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str], *, de
   settings, num_steps = config.train, config.train.num_steps
   data = open_data(config)
   info = describe_data(data)
-  env = environment.describe(argv, deterministic)
+  env = environment.describe(argv)
   claim = workdir.claim(run_dir, config, info, env)
   for warning in claim.warnings:
     print(f'Warning: {warning}', flush=True)

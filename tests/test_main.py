@@ -83,7 +83,7 @@ def test_dry_run_shows_what_would_be_trained(tmp_path):
 
 
 def test_a_run_from_start_to_finish(tmp_path):
-  command = ('--config=configs/vanilla.py:runlocal', f'--workdir={tmp_path}')
+  command = ('--config=configs/vanilla.py:runlocal', f'--workdir={tmp_path}', '--deterministic')
   code, out, err = runs.run('gan.main', *command)
   assert code == 0, err
   rows = read_metrics(tmp_path / 'metrics.jsonl')
@@ -101,6 +101,7 @@ def test_a_run_from_start_to_finish(tmp_path):
   assert environment['argv'] == ['-m', 'gan.main', *command]
   assert html.escape(shlex.join(['python', '-m', 'gan.main', *command])) in (tmp_path / 'report.html').read_text()
   assert 'version.jax' in environment
+  assert environment['deterministic']
 
   # Started again: finished. Of another configuration: refused. Longer: goes on.
   code, out, err = runs.run('gan.main', *command)

@@ -59,7 +59,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
     raise ConfigError(f'data.name={config.data.name} does not fit on the device, and members of a population draw from '
                       'one resident data set; raise data.resident_bytes, or train the runs one by one with gan.main')
   population = compiled.make_population(configs, info.sample_shape, devices, devices_per_member)
-  env = environment.describe(argv, deterministic=False)
+  env = environment.describe(argv)
   if not store.exists():
     store.claim(ids, configs, info._asdict(), env)
   checkpoints = Checkpoints(store.root, keep=1)

@@ -78,7 +78,7 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
 
 def provenance(drawn: Drawn) -> dict[str, Any]:
   """What a line says of the samples and of the program that scored them."""
-  env = environment.describe([], deterministic=False)
+  env = environment.describe([])
   return {'samples': drawn.name, 'num_samples': drawn.num, 'step': drawn.step, 'seed': drawn.seed,
           'during_training': False} | {key: env[key] for key in VERSIONS}
 

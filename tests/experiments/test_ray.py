@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.executors import population_dir
+from gan.population.store import Store
 from tests import runs
 from tests.experiments.test_run import without_clock
 from tests.xla_flags import QUICK
@@ -60,8 +62,9 @@ def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path, num_popul
   sweep.write_text(SWEEP.format(num=num_populations))
   env = os.environ | {'XLA_FLAGS': f'{QUICK} --xla_force_host_platform_device_count=1', 'PYTHONPATH': str(runs.ROOT),
                       'RAY_worker_niceness': '0'}  # Else its workers starve beside whatever tests run meanwhile.
-  process = subprocess.Popen([sys.executable, '-c', DRIVER, f'--sweep={sweep}', f'--workdir={cluster}'], cwd=runs.ROOT,
-                             env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+  command = [sys.executable, '-c', DRIVER, f'--sweep={sweep}', f'--workdir={cluster}', '--deterministic']
+  process = subprocess.Popen(command, cwd=runs.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True)
   deadline, killed = time.monotonic() + 240, 0
   while process.poll() is None and time.monotonic() < deadline:
     if not killed and any(cluster.glob('populations/*/metrics/*.jsonl')):
@@ -75,3 +78,5 @@ def test_a_lost_worker_is_replaced_and_the_table_is_the_same(tmp_path, num_popul
   code, _, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={local}')
   assert code == 0, stderr
   assert without_clock(cluster) == without_clock(local)
+  for workdir, deterministic in ((cluster, True), (local, False)):  # Workers are asked, too.
+    assert Store(population_dir(workdir, '000')).read('environment.json')['deterministic'] == deterministic

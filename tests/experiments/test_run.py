@@ -46,7 +46,8 @@ def sweep(tmp_path_factory):
 def straight(sweep, tmp_path_factory):
   """The sweep, undisturbed."""
   workdir = tmp_path_factory.mktemp('straight')
-  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', env=ALL_CORES)
+  code, stdout, stderr = runs.run('experiments.run', f'--sweep={sweep}', f'--workdir={workdir}', '--deterministic',
+                                  env=ALL_CORES)
   assert code == 0, stderr
   assert '9 runs in 2 population(s)' in stdout
   assert f'on {enough_devices(5, num_cores())} cpu device(s)' in stdout  # Each core trains members of its own.
@@ -76,8 +77,10 @@ def start_and(signum, sweep, workdir, num_parts):
 
 def test_the_command_is_on_record(sweep, straight):
   for name in ('000', '001'):
-    argv = Store(population_dir(straight, name)).read('environment.json')['argv']
-    assert argv == ['-m', 'experiments.run', f'--sweep={sweep}', f'--workdir={straight}']
+    environment = Store(population_dir(straight, name)).read('environment.json')
+    assert environment['argv'] == ['-m', 'experiments.run', f'--sweep={sweep}', f'--workdir={straight}',
+                                   '--deterministic']
+    assert environment['deterministic']
 
 
 def test_the_table(straight):
