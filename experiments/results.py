@@ -43,8 +43,8 @@ def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:
   """A row for each run of a plan, in its order.
 
   `status` is finished, diverged, stopped (by its verdict), running or waiting. A score has the columns `<score>.last`,
-  `.best` and `.tail_mean`, the mean over the last quarter of the run's evaluations; they are None where there is none,
-  and for a run that diverged, whose scores of better days say nothing of what it ended as.
+  `.best` and `.tail_mean`, the mean over the evaluations in the last quarter of its steps; they are None where there is
+  none, and for a run that diverged, whose scores of better days say nothing of what it ended as.
   """
   fields = dict.fromkeys(field for run in plan.runs.values() for field in run['overrides'])
   found: dict[str, dict[str, Any]] = {}

@@ -131,8 +131,8 @@ def base_config() -> ml_collections.ConfigDict:
     config.optimizer[player].eps = 1e-8
     config.optimizer[player].weight_decay = 0.0    # Decoupled from the gradient (AdamW).
     config.optimizer[player].schedule = 'constant' # Key of gan.optimizers.SCHEDULES: factor on lr from 1 to 0
-    config.optimizer[player].decay_steps = 0       # over this many generator updates (never over num_steps).
-    config.optimizer[player].warmup_steps = 0      # Generator updates over which lr rises linearly.
+    config.optimizer[player].decay_steps = 0       # over this many steps (never over num_steps).
+    config.optimizer[player].warmup_steps = 0      # Steps over which lr rises linearly.
 
   config.train = ml_collections.ConfigDict()
   config.train.batch_size = 128            # Global; must divide by the number of devices.

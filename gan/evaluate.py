@@ -38,8 +38,9 @@ SEED = flags.DEFINE_integer('seed', None, "Seed of the latents; by default the r
                             upper_bound=2**32 - 1)
 NEIGHBOURS = flags.DEFINE_string('neighbours', None, 'PNG to write: samples, each beside its nearest training images.')
 ROWS, NEAREST = 10, 7   # Of that picture.
-OTHERS = {name: flags.DEFINE_string(name, None, text) for name, text in {
-    'nearest_k': 'Neighbours of precision, recall, density and coverage; 5 by default.',
+NEAREST_K = flags.DEFINE_integer('nearest_k', None, 'Neighbours of precision, recall, density and coverage; 5 by '
+                                 'default.', lower_bound=1)
+OTHERS = {'nearest_k': NEAREST_K} | {name: flags.DEFINE_string(name, None, text) for name, text in {
     'resizing': 'How images get to the 299 pixels of Inception: tensorflow (as FID is published) or clean.',
     'inception_weights': 'Weight file; by default the published one, downloaded once.',
     'inception_sha256': 'SHA-256 of a weight file that is not the published one.'}.items()}
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> int:
   config.eval.metrics = config.eval.features = ''  # Those of training are not meant here.
   for name, value in given.items():
     if value is not None:
-      config.eval[name] = type(config.eval[name])(value)
+      config.eval[name] = value
   validate(config)
   workdir.check_writable(run_dir)
   if NEIGHBOURS.value and (not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES):
@@ -63,6 +64,9 @@ def main(argv: list[str]) -> int:
   data = open_data(config)
   evaluator = make_evaluator(config, data, make_parallel('jit', jax.local_devices()), training=False,
                              title='Reference')
+  if NEIGHBOURS.value and evaluator.neighbours is None:
+    return cli.fail(f'--neighbours={NEIGHBOURS.value}: the nearest in which features? No score of '
+                    f'--metrics={METRICS.value} has any; add fd')
   lines = []
   generated = SAMPLES.value in samples.GENERATORS
   for step in checkpoint_steps(run_dir, STEP.value) if generated else [None]:

@@ -188,7 +188,7 @@ def _collapsed(rows: Rows, step: int) -> Verdict | None:
   Of points the shares of modes are exact. Of images a classifier finds them, and it calls most of the blurred ones of
   a young run by one name: there the distance between samples decides.
   """
-  is_image = any('eval/diversity' in row for row in rows)
+  is_image = any('eval/diversity' in row or 'eval/classes' in row for row in rows)
   name, threshold = ('eval/diversity', MIN_VARIETY) if is_image else ('eval/reverse_kl', -math.log(MIN_VARIETY))
   values = _values(rows, name)
   variety = values if is_image else np.exp(-np.maximum(values, 0.0))

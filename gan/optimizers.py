@@ -37,7 +37,7 @@ def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0,
     name: key of OPTIMIZERS.
     schedule: key of SCHEDULES; the factor on the learning rate goes from 1 to 0 over `decay_steps` and stays there.
     warmup_steps: steps over which the factor first rises from 0 to 1, on top of the schedule.
-    decay_steps: length of the schedule, in generator updates whatever `disc_steps` is.
+    decay_steps: length of the schedule, in steps, whatever `disc_steps` and `update.gen_steps` are.
     optimistic: whether each direction is corrected by the one before, 2 d_t - d_{t-1} (Daskalakis et al. 2018,
       arXiv:1711.00141).
 

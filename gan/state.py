@@ -24,7 +24,7 @@ class Player:
 class GanState:
   """All of a run that changes. With the configuration it determines every later step."""
 
-  step: Array                    # int32 []; generator updates finished so far.
+  step: Array                    # int32 []; steps finished so far.
   rng: Array                     # Root key; never consumed, only folded with `step`.
   gen: Player
   disc: Player

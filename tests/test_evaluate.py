@@ -117,7 +117,9 @@ def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, mess
     (('--features=json:nothing', '--metrics=fd'), 'importable from where you are'),
     (('--step=12',), 'has checkpoints of steps [10, 20]'), (('--step=newest',), 'must be all or a number'),
     (('--samples=best',), '--samples must be ema, raw, train, test'),
-    (('--neighbours=n.jpg',), 'name a file .png')])
+    (('--neighbours=n.jpg',), 'name a file .png'),
+    (('--neighbours=n.png', '--metrics=diversity'), 'add fd'), (('--nearest_k=many',), 'nearest_k'),
+    (('--metrics=fd_infinity', '--features=random', '--num_samples=19'), 'take 20 samples or more')])
 def test_mistakes_get_a_message(image_run, arguments, message):
   code, _, stderr = evaluate(image_run, '--num_samples=20', *arguments)
   assert code == 2

@@ -215,6 +215,7 @@ def test_collapse_of_mixtures_and_of_images():
   assert kind_of(**images, eval__diversity=0.2) == 'mode collapse'
   classified = {'eval__diversity': 0.9, 'eval__reverse_kl': 1.5}        # Blurred digits, half of which are called 8.
   assert kind_of(**images | classified) == 'healthy'
+  assert kind_of(**classified | {'eval__diversity': None, 'eval__scale': None, 'eval__classes': 4.0}) == 'healthy'
   assert kind_of(**images, eval__diversity=np.linspace(0.01, 0.45, STEPS)) == 'healthy'  # On its way.
   once = np.where(np.arange(STEPS) > STEPS - 3, 0.1, 0.9)
   assert kind_of(**images, eval__diversity=once) == 'healthy'           # The last evaluation alone.

@@ -117,17 +117,19 @@ def is_better(comparison: Comparison) -> bool | None:
 def seeds_to_show_anything(comparison: Comparison) -> float | None:
   """Pairs from which on the clearest outcome there is would pass the correction; None if there are enough already.
 
-  If one arm is better in all of n pairs, the test of ranks gives 1 / 2^(n - 1); beyond some pairs it draws swaps.
+  If one arm is better in all of n pairs, the test of ranks gives 1 / 2^(n - 1); beyond some pairs it draws swaps,
+  and those that turn out to be none count, too.
 
   Returns:
     The number; infinity if there are too many comparisons for any number of pairs.
   """
   def smallest(pairs: int) -> float:
-    return max(0.5 ** (pairs - 1), 1.0 / (SWAPS + 1)) * comparison.family
+    none, all_swaps = 0.5 ** (pairs - 1), 2 ** (pairs - 1) <= SWAPS
+    return (none if all_swaps else (1 + round(SWAPS * none)) / (SWAPS + 1)) * comparison.family
 
   if comparison.too_few or not comparison.paired or smallest(comparison.count) < SIGNIFICANCE:
     return None
-  most = SWAPS.bit_length() + 1
+  most = SWAPS.bit_length() + 2
   return next((pairs for pairs in range(comparison.count, most + 1) if smallest(pairs) < SIGNIFICANCE), math.inf)
 
 

@@ -151,7 +151,7 @@ def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: s
   all_failed = all(row['status'] in FAILED for row in setting.rows)
   if metric is None:
     scores = own or known * all_failed
-    metric = next((name for name in ('modes', 'fd_classifier', *scores) if name in scores), 'modes')
+    metric = next((name for name in ('fd_classifier', 'modes', *scores) if name in scores), 'modes')
   return Measure(metric, value, target(metric)) if metric in own or all_failed else None
 
 

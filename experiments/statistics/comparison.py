@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
 
   @property
   def too_few(self) -> bool:
-    """Whether no outcome whatsoever could have shown a difference."""
+    """Whether there are too few runs: in pairs no outcome whatsoever could show a difference, and apart hardly one."""
     return self.count < MIN_PAIRS
 
 

@@ -25,9 +25,8 @@ def power_of(difference: float, deviation: float, pairs: int, *, significance: f
   """
   limit = stats.t.isf(significance / 2, pairs - 1)
   shift = abs(difference) / deviation * math.sqrt(pairs)
-  # The wrong tail is nothing beyond a shift of a few, where SciPy's series for it fails.
-  wrong = stats.nct.cdf(-limit, pairs - 1, shift) if shift < 5.0 else 0.0
-  return float(stats.nct.sf(limit, pairs - 1, shift) + wrong)
+  # The tail on the wrong side is that on the right side of the mirrored shift: SciPy's `cdf` is NaN far out.
+  return float(stats.nct.sf(limit, pairs - 1, shift) + stats.nct.sf(limit, pairs - 1, -shift))
 
 
 def detectable_difference(deviation: float, pairs: int, *, power: float = POWER,

@@ -59,7 +59,8 @@ def _success(c: Comparison) -> str:
   counts = (f'{c.x} succeeds in {round(x.value * x.count)} of {x.count} runs, {c.y} in {round(y.value * y.count)} of '
             f'{y.count}')
   value, low, high = (round(100 * part) for part in (difference.value, difference.low, difference.high))
-  return f'; {counts} (difference {value} percentage points, 95% interval {low} to {high})'
+  where = f' over the {c.count} shared seeds' if c.paired and c.count < max(x.count, y.count) else ''
+  return f'; {counts} (difference{where} {value} percentage points, 95% interval {low} to {high})'
 
 
 def _pairs(c: Comparison) -> str:

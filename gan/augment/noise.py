@@ -12,8 +12,8 @@ def noise_std(std: ArrayLike, decay_steps: ArrayLike, step: ArrayLike) -> Array:
 
   Args:
     std: [] at step 0, in units of pixel values in [-1, 1].
-    decay_steps: [] generator updates until the noise is gone; 0 means that it stays.
-    step: [] generator updates finished so far.
+    decay_steps: [] steps until the noise is gone; 0 means that it stays.
+    step: [] steps finished so far.
 
   Returns:
     [] float, in [0, std].

@@ -19,7 +19,7 @@ class Turn(NamedTuple):
     batch: real samples, {'images': [B, ...], 'labels': [B]}: this device's part.
     z: latents [B, Z], this device's part.
     rng: root key of the run.
-    step: generator updates finished so far.
+    step: steps finished so far.
     update: which update of the step this is; no two share their draws.
   """
 

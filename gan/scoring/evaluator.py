@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import ml_collections
 import numpy as np
 
@@ -21,7 +20,7 @@ from gan.metrics.neighbours import nearest
 from gan.parallel import Parallel
 from gan.scoring import Score
 from gan.scoring.collect import NUM_IMAGES, Batches, Collected, Collector, collect, make_extract, to_bytes
-from gan.scoring.plan import check_points, make_plan
+from gan.scoring.plan import Plan, check_points, make_plan
 from gan.scoring.reference import Reference, get_reference, reference_order
 from gan.scoring.table import METRICS, Setting
 
@@ -68,10 +67,11 @@ def make_evaluator(config: ml_collections.ConfigDict, data: ImageSource | toy.Mi
 def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, with_errors: bool) -> Evaluator:
   wanted = check_points(settings.metrics, settings.features, data)
   dim = data.modes.shape[1]
-  truth = np.asarray(data.modes if dim > 1 else data.draw(jax.random.key(0), settings.num_samples))
 
   def compute(samples: np.ndarray) -> dict[str, float]:
-    return line_scores(samples, truth) if dim == 1 else mixture_scores(samples, truth, data.sigma)
+    if dim == 1:
+      return line_scores(samples, data.modes.item(), data.sigma)  # One mode, or this raises.
+    return mixture_scores(samples, data.modes, data.sigma)
 
   def score(batches: Batches, num: int, title: str) -> list[Score]:
     del num, title
@@ -105,10 +105,17 @@ def _block_errors(compute: Callable, samples: np.ndarray) -> dict[str, float]:
           for name in left_out[0] if name not in COUNTS}
 
 
+def _check_count(plan: Plan, num: int) -> None:
+  if 'fd_infinity' in plan.metrics and num < 2 * NUM_BLOCKS:
+    raise ConfigError(f'{plan.called("fd_infinity")} of {num} samples: its line goes through {NUM_BLOCKS} parts of two '
+                      f'or more; take {2 * NUM_BLOCKS} samples or more, or leave it out')
+
+
 def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, parallel: Parallel | None, training: bool,
                      title: str) -> Evaluator:
   settings = config.eval
   plan = make_plan(settings.metrics, settings.features, data.num_classes > 0, training)
+  _check_count(plan, settings.num_samples)
 
   @functools.cache
   def open_split(split: str) -> ImageSource:
@@ -150,6 +157,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
     print(f'Warning: {message}', flush=True)
 
   def score(batches: Batches, num: int, title: str) -> list[Score]:
+    _check_count(plan, num)  # Of a file, say, in which there are fewer than were asked for.
     return scores_of(collect(batches, num, plan.needs, extract, title))
 
   def score_members(batches: Batches, members: Sequence[int], num: int) -> list[list[Score] | None]:

@@ -24,8 +24,8 @@ MEANINGS = {
     'diversity': 'Mean distance between samples over that between data: far below 1 is mode collapse.',
     'high_quality': 'Share of samples within 3 sigma of a mode.',
     'covariance_ratio': "Spread of the samples around their mode over that of the mode; 1 is right.",
-    'sliced_wasserstein': 'Mean distance that mass moves to become the truth, over random directions; 0 is perfect.',
-    'scale': 'Standard deviation of the samples over that of the data; 1 is right.',
+    'sliced_wasserstein': 'Mean distance that mass moves to become the truth, averaged over directions; 0 is perfect.',
+    'scale': 'Distance (rms) of the samples from the centre of the modes over that of the data; 1 is right.',
     'w1': 'Mean distance that mass moves to become the truth; 0 is perfect.',
 }
 

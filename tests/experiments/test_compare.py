@@ -15,16 +15,17 @@ from experiments import results, sweep
 from experiments.comparison import figures
 from experiments.comparison.analysis import analyse, seeds_to_show_anything
 from experiments.comparison.export import write_pictures
-from experiments.comparison.grouping import group
+from experiments.comparison.grouping import group, measure_of
 from experiments.comparison.page import Compared, write_page
 from experiments.comparison.question import Question, question_of
 from experiments.comparison.table import table
 from experiments.comparison.wording import Finding, decimals_for, ends, number
 from experiments.plan import load_plan, save_plan
-from experiments.statistics import Interval
+from experiments.statistics import Interval, compare
 from experiments.sweep import SweepError
 from gan.page import INK, use_log_scale
 from tests import runs
+from tests.experiments import statistics_arms
 from tests.experiments.synthetic_sweeps import Life, make
 
 RING = "CONFIG = 'configs/toy.py:ring'\n"
@@ -141,6 +142,20 @@ def test_what_cannot_be_asked_is_refused_with_the_way_out(tmp_path, by, extra, m
   workdir = make(tmp_path, two_forms(2, extra), better_by(1))
   with pytest.raises(SweepError, match='^.*' + re.escape(message)):
     compared(workdir, by)
+
+
+def test_the_score_that_decides_unless_told():
+  """Every image run has all classes, and so all modes."""
+  def deciding(scores):
+    rows = [{'run': str(seed), 'population': '000', 'config': 'c.py', 'loss.name': 'hinge', 'seed': seed,
+             'status': 'finished', 'steps': 1, 'verdict': 'healthy'} | {f'{name}.last': 1.0 for name in scores}
+            for seed in range(2)]
+    [setting] = group(rows, Question(by='loss.name')).settings
+    return measure_of(setting, rows, Question(), None, 'last').metric
+
+  assert deciding(['diversity', 'cs_classifier', 'modes', 'classes', 'fd_classifier']) == 'fd_classifier'
+  assert deciding(['high_quality', 'modes', 'reverse_kl']) == 'modes'
+  assert deciding(['diversity', 'fd_random']) == 'diversity'
 
 
 def test_more_than_one_field_needs_a_question(tmp_path):
@@ -397,6 +412,17 @@ def test_more_comparisons_than_any_number_of_seeds_can_bear(tmp_path):
   assert seeds_to_show_anything(comparison) is None
   assert seeds_to_show_anything(comparison._replace(count=8, family=20)) == 10
   assert seeds_to_show_anything(comparison._replace(family=10_000)) == math.inf
+
+
+@pytest.mark.parametrize('pairs', [15, 16, 17, 18, 20])
+def test_the_clearest_outcome_of_so_many_seeds(tmp_path, pairs):
+  """Every p-value that it needs is one that the test gives, and none that the test cannot give."""
+  x, y = statistics_arms.arm(np.arange(pairs) + 0.5), statistics_arms.arm(-np.arange(pairs), 'y')
+  p = compare(x, y, higher_is_better=True).p
+  [comparison] = compared(make(tmp_path, two_forms(8), better_by(2.0))).results[0].comparisons.values()
+  just, hardly = (comparison._replace(count=pairs, family=math.floor(0.05 / p) + more) for more in (-1, 1))
+  assert seeds_to_show_anything(just) is None
+  assert seeds_to_show_anything(hardly) is not None
 
 
 # What a reader sees.

@@ -143,6 +143,19 @@ def test_seeds_needed_for_what_seeds_detect(pairs, deviation, power):
   assert pairs_needed(-difference * 0.9999, deviation, power=power) == pairs + 1
 
 
+@pytest.mark.parametrize('pairs', [8, 14, 16, 31, 64, 100, 200])
+@pytest.mark.parametrize('family', [100, 325, 496, 1488])
+def test_power_among_hundreds_of_comparisons(pairs, family):
+  """Far out in the tails, where SciPy's distribution function is no number; and more seeds never see less."""
+  level = 0.05 / family
+  difference = detectable_difference(1.0, pairs, significance=level)
+  assert power_of(difference, 1.0, pairs, significance=level) == pytest.approx(0.8)
+  needed = pairs_needed(difference / 2, 1.0, significance=level)
+  powers = [power_of(difference / 2, 1.0, n, significance=level) for n in range(2, needed + 1)]
+  assert np.all(np.diff(powers) > 0)
+  assert powers[-1] >= 0.8 > powers[-2]
+
+
 def test_power_needs_spread():
   for arguments in ((0.0, 16), (1.0, 1)):
     with pytest.raises(ValueError, match='two pairs that differ'):

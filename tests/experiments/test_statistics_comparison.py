@@ -252,6 +252,14 @@ def test_failures_are_told():
       'too few seeds to compare means, given success of both: 0 of 16 pairs); none of 16 and 16 runs succeeds')
 
 
+def test_rates_of_all_runs_beside_a_difference_of_some():
+  """Half of one arm has not been run: over the seeds that both have, they succeed equally often."""
+  x, y = arm([*NOISE[:8], *[None] * 8]), arm(NOISE[:8], 'B')
+  assert verdict(compare(x, y, higher_is_better=True)).endswith(
+      'x succeeds in 8 of 16 runs, B in 8 of 8 (difference over the 8 shared seeds 0 percentage points, 95% interval '
+      '-32 to 32)')
+
+
 def test_better_where_it_succeeds_and_yet_not_better():
   """B fails often, and is better by 1 in its other runs: neither half of that may be kept silent."""
   some = told(NOISE / 9 + WAVE, [None if i < 8 else value / 9 + 1 for i, value in enumerate(NOISE)])

@@ -99,6 +99,13 @@ def test_jackknife_error_is_the_spread_over_repetitions():
   assert values.mean() > 8 * 0.25  # The bias upwards that finitely many samples have.
 
 
+def test_one_block_has_a_distance_and_no_error():
+  [block] = [moments_of(np.array([[0.0], [2.0]]))]
+  value, error = distance_with_error([block], Moments(2, np.zeros(1), np.zeros((1, 1))), np.zeros((1, 1)))
+  assert value == pytest.approx(1.0 + 2.0)
+  assert np.isnan(error)
+
+
 def test_jackknife_of_a_mean_is_exact():
   x = np.random.default_rng(0).standard_normal(10)
   left_out = np.array([np.delete(x, i).mean() for i in range(10)])

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gan.data import toy
-from gan.metrics.mixture import mixture_scores
+from gan.metrics.mixture import line_scores, mixture_scores
 
 MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32)
 
@@ -87,3 +88,18 @@ def test_samples_that_are_not_finite(value):
   samples[1, 0] = samples[3, 1] = samples[3, 0] = value
   with pytest.raises(ValueError, match='2 of 5 samples are not finite'):
     mixture_scores(samples, MODES, 0.01)
+
+
+@pytest.mark.parametrize('count', [1, 2, 7, 300])
+@pytest.mark.parametrize(('mean', 'sigma'), [(0.0, 1.0), (-2.0, 0.3), (1.5, 0.0)])
+def test_distance_on_the_line_is_exact(count, mean, sigma):
+  """That of a million points in the middle of as many equal parts of the true distribution."""
+  samples = np.random.default_rng(count).normal(0.4, 1.2, (count, 1))
+  truth = mean + sigma * stats.norm.ppf((np.arange(1_000_000) + 0.5) / 1_000_000)
+  expected = stats.wasserstein_distance(samples[:, 0], truth)
+  assert line_scores(samples, mean, sigma)['w1'] == pytest.approx(expected, abs=2e-6)
+
+
+def test_distance_of_a_point_to_a_normal():
+  """E|x| = sqrt(2 / pi)."""
+  assert line_scores(np.zeros((5, 1)), 0.0, 1.0)['w1'] == pytest.approx(math.sqrt(2 / math.pi), rel=1e-12)
