@@ -7,8 +7,8 @@ r"""The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): D(x) = psi x, G(z) 
   python -m gan.main --config=configs/dirac.py:loss=hinge,rule=extragradient
   python -m gan.main --config=configs/dirac.py:runlocal                     # 20 steps: a smoke test
 
-Every loss and update rule runs here, and every regulariser that needs neither images nor hidden layers, packing
-excepted. The pictures show the path of (theta, psi) over the vector field that the players follow; `python -m
+Every loss and update rule runs here, and every regulariser that means something for a single weight and a single
+number. The pictures show the path of (theta, psi) over the vector field that the players follow; `python -m
 gan.dynamics --workdir=runs/dirac` gives the eigenvalues.
 
 Measured on two CPU cores (AMD EPYC) beside other work: 12 seconds, nearly all of it compilation.

@@ -113,6 +113,6 @@ def orthogonal(params: PyTree) -> Array:
   def of_kernel(kernel: Array) -> Array:
     columns = kernel.reshape(-1, kernel.shape[-1])
     gram = columns.T @ columns
-    return jnp.sum(jnp.square(gram)) - jnp.sum(jnp.square(jnp.diagonal(gram)))
+    return jnp.sum(jnp.square(gram - jnp.diag(jnp.diagonal(gram))))  # Before the squares: they would drown the rest.
 
   return sum((of_kernel(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim > 1), jnp.zeros(()))

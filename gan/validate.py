@@ -150,6 +150,11 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     elif architecture.image_sizes and config.data.image_size not in architecture.image_sizes:
       sizes = ', '.join(map(str, architecture.image_sizes))
       yield f'data.image_size={config.data.image_size}: model.{player}.name={name} is built for {sizes}'
+    if architecture.sample_dim is not None:
+      flat = flatten(config)
+      of_matrices = {'gen': ['penalty.gen_orthogonal'], 'disc': ['penalty.orthogonal', 'model.disc.spectral_norm']}
+      yield from (f'{field}={value} is for matrices, and model.{player}.name={name} has a single weight; leave it out'
+                  for field in of_matrices[player] if (value := flat[field]))
     optimizer = config.optimizer[player]
     if optimizer.schedule != 'constant' and optimizer.decay_steps == 0:
       yield f'optimizer.{player}.schedule={optimizer.schedule} needs its length in optimizer.{player}.decay_steps'
@@ -190,6 +195,10 @@ def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     elif config.model.disc.minibatch == 'discrimination':
       yield f'penalty.{name}={penalty[name]} takes the slope at each sample, and minibatch discrimination compares ' \
             'all samples of the batch; leave one of them out'
+  if penalty.difference_std and config.model.disc.minibatch == 'stddev':
+    yield f'penalty.difference_std={penalty.difference_std} moves all samples at once, and with ' \
+          'model.disc.minibatch=stddev a logit depends on all of them, so it is another penalty than R1; ' \
+          'use penalty.difference_std=0, or leave stddev out'
   users = {'every': ('r1', 'r2'), 'difference_std': ('r1', 'r2'), 'dragan_std': ('dragan',), 'target': ('gp', 'dragan'),
            'one_sided': ('gp', 'dragan'), 'lecam_decay': ('lecam',), 'zcr_std': ('zcr_disc', 'zcr_gen')}
   for setting, names in users.items():

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.linalg import block_diag
 
 from gan import losses
 from gan.dynamics import spectrum
@@ -125,6 +126,22 @@ def test_arnoldi_finds_what_the_whole_jacobian_has(monkeypatch):
   np.testing.assert_allclose(found.values[:2], whole.values[:2], rtol=1e-2)
   assert found.growth == pytest.approx(1.5, rel=2e-2)
   assert rotation(field, probes=64) == pytest.approx(share, rel=0.15)
+
+
+def test_close_pairs_beside_the_imaginary_axis():
+  """One search finds a pair that shrinks, the other one that grows, 2% apart: the game is driven away."""
+  blocks = [np.array([[real, turn], [-turn, real]]) for real, turn in ((-0.008, 1.003), (0.008, 1.0))]
+  rest = np.diag(np.random.default_rng(0).uniform(-0.5, 0.0, 596))
+  found = leading_eigenvalues(linear_field(block_diag(*blocks, rest)))
+  assert not found.exact
+  assert found.growth == pytest.approx(0.008, rel=1e-2)
+  assert found.largest_step == 0.0
+
+
+def test_two_searches_are_joined_one_by_one():
+  largest, rightmost = np.array([-2 + 0.015j, -2 - 0.015j, -1.0]), np.array([-1.001, 0.1])
+  np.testing.assert_array_equal(spectrum._joined(largest, rightmost, 1e-2), [*largest[:2], *rightmost])
+  np.testing.assert_array_equal(spectrum._joined(largest[:0], rightmost, 1e-2), rightmost)
 
 
 def test_picture_of_eigenvalues():

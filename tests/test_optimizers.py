@@ -129,9 +129,10 @@ def test_optimistic_corrects_each_direction_by_the_last(name):
     np.testing.assert_allclose(update, wanted - 0.1 * 0.3, rtol=1e-4, atol=1e-6)
 
 
-def test_a_differentiable_root_is_finite_at_zero():
-  """With eps_root, as unrolling asks for it; without, the slope of Adam's root at a zero gradient is not."""
-  build = make_optimizer('adam')
+@pytest.mark.parametrize('name', ['adam', 'rmsprop'])
+def test_a_differentiable_root_is_finite_at_zero(name):
+  """With eps_root, as unrolling asks for it; without, the slope of the root at a zero gradient is not."""
+  build = make_optimizer(name)
 
   def moved(grad, **extra):
     tx = build(NUMBERS | extra, 0)
@@ -139,3 +140,14 @@ def test_a_differentiable_root_is_finite_at_zero():
 
   assert np.isfinite(jax.grad(moved)(jnp.zeros(2), eps_root=1e-16)).all()
   assert not np.isfinite(jax.grad(moved)(jnp.zeros(2))).all()
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+@pytest.mark.parametrize('size', [1.0, 1e-3, 1e-5])
+def test_a_differentiable_root_moves_as_the_other_does(name, size):
+  """However small gradients are, unless the root itself is no larger than eps."""
+  grads = [size * np.asarray(grad) for grad in GRADS]
+  numbers = NUMBERS | {'eps': 1e-8}
+  for found, expected in zip(updates(make_optimizer(name), numbers | {'eps_root': 1e-16}, grads),
+                             updates(make_optimizer(name), numbers, grads), strict=True):
+    np.testing.assert_allclose(found, expected, rtol=3e-2 if size < 1e-4 else 1e-3)

@@ -200,3 +200,12 @@ def test_orthogonal_of_known_kernels():
     assert value(a=angles, b=conv, bias=np.ones(4)) == pytest.approx(16.0)
     assert value(bias=np.ones(4)) == 0.0
     assert value(wide=np.ones((1, 3))) == pytest.approx(6.0)
+
+
+def test_orthogonal_near_its_minimum():
+  """In float32, where the squares of the columns are ten million times as large as what is left of the rest."""
+  rng = np.random.default_rng(0)
+  kernel = (3 * np.linalg.qr(rng.normal(size=(128, 32)))[0] + 1e-3 * rng.normal(size=(128, 32))).astype(np.float32)
+  with jax.enable_x64(True):
+    expected = float(penalties.orthogonal({'kernel': jnp.asarray(kernel, jnp.float64)}))
+  assert float(penalties.orthogonal({'kernel': jnp.asarray(kernel)})) == pytest.approx(expected, rel=1e-2)

@@ -135,3 +135,14 @@ def test_penalties_see_the_spectrally_normed_discriminator_of_the_objective():
   assert max(near) < 5 * exact  # A few noises: rough, but not thousands.
   still = disc_loss({'penalty.zcr_disc': 1.0, 'penalty.zcr_std': 0.0}, rules)[2]['penalty/zcr_disc']
   assert float(still) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(('joint', 'hparams'), [(False, {}), (True, {'penalty.r1': 1.0}), (True, {'penalty.r2': 1.0})])
+def test_one_spectrally_normed_discriminator_judges_both(joint, hparams):
+  """Whether they pass it together or one after the other: one power iteration, and one objective."""
+  rules = Rules(joint=joint, spectral_norm=True)
+  _, together, expected = disc_loss({}, Rules(joint=True, spectral_norm=True))
+  _, stats, scalars = disc_loss(hparams, rules)
+  for name in ('disc/logit_gap', 'disc/loss'):
+    np.testing.assert_allclose(scalars[name], expected[name], rtol=1e-4)
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), stats, together)

@@ -9,6 +9,8 @@ from gan.validate import validate
 from tests.test_config import problems, valid
 
 POINTS = {'data__name': 'ring', 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'}
+DIRAC = {'data__name': 'dirac', 'model__gen__name': 'dirac', 'model__disc__name': 'dirac', 'model__gen__width': None,
+         'model__disc__width': None, 'model__z_dim': 1}
 NO_BATCH_NORM = {'model__disc__batch_norm': False}
 
 
@@ -24,7 +26,8 @@ def test_slopes_need_samples_that_are_judged_one_by_one(name, difference):
   lines = problems(valid(**weight, **NO_BATCH_NORM, model__disc__minibatch='discrimination'))
   assert f'  * {said}minibatch discrimination compares all samples of the batch; leave one of them out' in lines
   validate(valid(**weight, **NO_BATCH_NORM))
-  validate(valid(**weight, **NO_BATCH_NORM, model__disc__minibatch='stddev'))  # As StyleGAN2 has it.
+  if not difference:
+    validate(valid(**weight, **NO_BATCH_NORM, model__disc__minibatch='stddev'))  # As StyleGAN2 has it.
   validate(valid(**weight, **POINTS))
 
 
@@ -39,6 +42,11 @@ def test_forms_that_no_paper_defines(name):
 
 @pytest.mark.parametrize(('overrides', 'message'), [
     ({'penalty__every': 4}, 'penalty.every=4 does nothing without penalty.r1 or r2'),
+    (NO_BATCH_NORM | {'penalty__r1': 1.0, 'penalty__difference_std': 0.1, 'model__disc__minibatch': 'stddev'},
+     'penalty.difference_std=0.1 moves all samples at once'),
+    (DIRAC | {'penalty__orthogonal': 1.0}, 'penalty.orthogonal=1.0 is for matrices'),
+    (DIRAC | {'penalty__gen_orthogonal': 1.0}, 'penalty.gen_orthogonal=1.0 is for matrices'),
+    (DIRAC | {'model__disc__spectral_norm': True}, 'model.disc.spectral_norm=True is for matrices'),
     ({'penalty__difference_std': 0.1}, 'penalty.difference_std=0.1 does nothing without penalty.r1 or r2'),
     ({'penalty__dragan_std': 0.1}, 'penalty.dragan_std=0.1 does nothing without penalty.dragan'),
     ({'penalty__target': 0.0}, 'penalty.target=0.0 does nothing without penalty.gp or dragan'),

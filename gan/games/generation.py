@@ -119,7 +119,8 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
       real_slope, fake_slope = (None, None) if slope is None else jnp.split(slope, 2)
     else:
       real_logits, stats, real_slope = run(reals, real_draws, stats, slopes[0])
-      before_fake = stats
+      # Batch norm goes on from batch to batch; spectral norm takes one iteration, as both are judged by one network.
+      before_fake = stats = stats | {name: before[name] for name in before if name == SPECTRAL}
       fake_logits, stats, fake_slope = run(fakes, fake_draws, stats, slopes[1])
     # From the stats that each pass began with: spectral norm would otherwise be an iteration further, another function.
     judge = Judge(real=lambda x: score(x, real_draws, before)[0],
