@@ -1,8 +1,9 @@
 """Checkpoints of a run: asynchronous saves, exact restores, damaged ones passed over. Around Orbax."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ from gan.state import PyTree
 
 
 class CheckpointError(RuntimeError):
-  """No checkpoint can be read, where one has to be."""
+  """A checkpoint cannot be read, where one has to be, or cannot be written."""
 
 
 class Checkpoints:
@@ -28,8 +29,13 @@ class Checkpoints:
       workdir: the run's directory.
       keep: newest checkpoints kept.
       read_only: whether nothing is ever written or set aside.
+
+    Raises:
+      CheckpointError: if a file is in the way.
     """
     self._root, self._read_only = open_path(workdir) / 'checkpoints', read_only
+    if self._root.exists() and not self._root.is_dir():
+      raise CheckpointError(f'{self._root} is a file, where checkpoints should lie; move it away')
     self._options = ocp.CheckpointManagerOptions(max_to_keep=None if read_only else keep, read_only=read_only,
                                                  create=not read_only, enable_async_checkpointing=not read_only)
     self._manager = self._open()
@@ -42,10 +48,16 @@ class Checkpoints:
     return sorted(self._manager.all_steps()) if self._root.is_dir() else []
 
   def save(self, step: int, state: PyTree) -> None:
-    """Saves in the background; the buffers of `state` may be donated as soon as this returns."""
-    if step not in self._manager.all_steps():
-      record = ocp.args.JsonSave({'sha256': _digest(state)})
-      self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=record))
+    """Saves in the background; the buffers of `state` may be donated as soon as this returns.
+
+    Raises:
+      CheckpointError: if this one, or the one before, cannot be written.
+    """
+    with self._writing():
+      self._manager.check_for_errors()
+      if step not in self._manager.all_steps():
+        record = ocp.args.JsonSave({'sha256': _digest(state)})
+        self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=record))
 
   def restore(self, step: int, like: PyTree) -> PyTree:
     """The state at `step`, placed as `like` (arrays or shapes with shardings) says.
@@ -111,9 +123,22 @@ class Checkpoints:
     self._manager = self._open()
 
   def close(self) -> None:
-    """Waits for saves under way."""
-    self._manager.wait_until_finished()
-    self._manager.close()
+    """Waits for saves under way.
+
+    Raises:
+      CheckpointError: if one of them cannot be written.
+    """
+    with self._writing():
+      self._manager.wait_until_finished()
+      self._manager.close()
+
+  @contextlib.contextmanager
+  def _writing(self) -> Iterator[None]:
+    try:
+      yield
+    except OSError as error:
+      raise CheckpointError(f'a checkpoint cannot be written to {self._root} ({_first_line(error)}). What was saved '
+                            'before is kept, and the same command goes on from there.') from None
 
 
 def _digest(state: PyTree) -> str:

@@ -1,9 +1,12 @@
 """What the entry points share: an error that a person can mend is a message and an exit code, never a traceback."""
 
 import functools
+import os
+import signal
 import sys
 from collections.abc import Callable
 
+import jax
 from absl import app, flags, logging
 
 from gan.checkpoint import CheckpointError
@@ -30,9 +33,20 @@ def run(main: Callable[[list[str]], int], *, positional: bool = False) -> None:
     logging.set_verbosity(logging.WARNING)
     logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)  # Its errors are raised anyway.
     try:
-      return main(argv)
+      code = main(argv)
+      sys.stdout.flush()
+      return code
     except USER_ERRORS as error:
       return fail(str(error))
+    except BrokenPipeError:  # Whoever reads, such as `head`, has seen enough.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      return 128 + signal.SIGPIPE
+    except OSError as error:  # A full disk, a file in the way: the message has its name.
+      return fail(str(error))
+    except jax.errors.JaxRuntimeError as error:
+      if 'out of memory' not in str(error).lower():
+        raise
+      return fail(f'out of memory ({str(error).splitlines()[0]}); lower train.batch_size, or the width of the networks')
     except KeyboardInterrupt:  # Before or after training, which has a way of its own to be interrupted.
       return 130
 

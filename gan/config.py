@@ -242,12 +242,15 @@ def unflatten(flat: dict[str, Any]) -> ml_collections.ConfigDict:
   Fields that came later than the run have their defaults, which leave everything as it was before them.
 
   Raises:
-    ConfigError: if it has fields that this version does not know.
+    ConfigError: if it has fields that this version does not know, or values of another type.
   """
   config = base_config()
   if unknown := sorted(set(flat) - set(flatten(config))):
     raise ConfigError(f'this run was written by another version of the code; fields unknown to this one: {unknown}')
-  apply_overrides(config, flat)
+  try:
+    apply_overrides(config, flat)
+  except TypeError as error:
+    raise ConfigError(f'this run has a configuration that cannot be: {error}') from None
   return config
 
 

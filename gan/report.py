@@ -288,6 +288,8 @@ def _parse_lines(path: Path) -> list[tuple[str, dict]]:
       row = json.loads(line)
       if not isinstance(row, dict) or 'step' not in row:
         raise ValueError('no "step"')
+      if not all(isinstance(value, int | float | str) for value in row.values()):
+        raise ValueError('a value that is neither a number nor a text')
     except ValueError as error:
       if number == len(lines):
         break

@@ -48,7 +48,11 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> in
     FailedError: if the verdict was a failure and the configuration says to stop then.
   """
   validate(config, jax.device_count())
-  workdir.check_writable(run_dir)
+  with workdir.held(run_dir):
+    return _train(config, run_dir, argv)
+
+
+def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> int:
   settings, num_steps = config.train, config.train.num_steps
   data = open_data(config)
   info = describe_data(data)
@@ -58,17 +62,17 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> in
     print(f'Warning: {warning}', flush=True)
 
   checkpoints = Checkpoints(run_dir, settings.keep)
-  if checkpoints.steps() and checkpoints.steps()[-1] >= num_steps:
-    print(f'{run_dir} is finished: step {checkpoints.steps()[-1]} of {num_steps}. See {run_dir / "report.html"}; '
+  built = build(config, info.sample_shape)
+  state = make_initial_state(built, config.seed)
+  restored = checkpoints.restore_latest(state, lambda text: print(f'Warning: {text}', flush=True))
+  step, state = restored or (0, state)
+  if step >= num_steps:
+    print(f'{run_dir} is finished: step {step} of {num_steps}. See {run_dir / "report.html"}; '
           'to go on, raise --config.train.num_steps.')
     checkpoints.close()
     if not (run_dir / 'report.html').exists():  # Killed before it was written.
       _write_page(run_dir)
     return 0
-  built = build(config, info.sample_shape)
-  state = make_initial_state(built, config.seed)
-  restored = checkpoints.restore_latest(state, lambda text: print(f'Warning: {text}', flush=True))
-  step, state = restored or (0, state)
 
   batches = make_pipeline(config, data, built.parallel, state.rng)
   loop = make_loop(config, built, batches)
@@ -101,8 +105,9 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> in
     report.scalars(reached, row, verdict)
     if not finite:
       bad = ', '.join(name for name, value in values.items() if not np.isfinite(value))
-      raise NonFiniteError(f'step {reached}: not finite: {bad}. Training stopped; the checkpoint of step '
-                           f'{(checkpoints.steps() or [0])[-1]} is the last good one. Lower the learning rates, or '
+      saved = checkpoints.steps()
+      good = f'the checkpoint of step {saved[-1]} is the last good one' if saved else 'nothing was saved before'
+      raise NonFiniteError(f'step {reached}: not finite: {bad}. Training stopped; {good}. Lower the learning rates, or '
                            'look at the curves in report.html.')
 
   def scores(step: int) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What makes no sense in a configuration: unknown names, impossible numbers, wrong combinations, said all at once."""
 
+import difflib
 import importlib.util
 import itertools
 import math
@@ -21,6 +22,8 @@ from gan.rules import RULES, rule_settings
 from gan.scoring.plan import check_points, make_plan
 
 _DEFAULTS = base_config()  # Made once: a sweep validates thousands of configurations.
+# Widths are None for networks that have none.
+_REQUIRED = {field: value is not None and not field.endswith('.width') for field, value in flatten(_DEFAULTS).items()}
 
 
 def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
@@ -51,8 +54,11 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
             'model.disc.minibatch': (*MINIBATCH, None), 'train.on_failure': ('continue', 'stop'),
             'eval.data_split': ('train', 'test'), 'eval.resizing': tuple(RESIZINGS)}
   flat = flatten(config)
+  for field, value in flat.items():
+    if value is None and _REQUIRED[field]:
+      yield f'{field}=None: it must have a value, such as {flatten(_DEFAULTS)[field]}'
   for field, table in tables.items():
-    if flat[field] in table:
+    if flat[field] in table or flat[field] is None:
       continue
     base, _, form = str(flat[field]).rpartition('_')
     if field == 'loss.name' and f'{base}_alternative' in LOSSES and form == 'nonsaturating':
@@ -84,7 +90,7 @@ _AT_LEAST_ONE_IF_SET = ('model.gen.layers', 'model.disc.layers', 'model.gen.bloc
 def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   flat = flatten(config)
   for field, value in flat.items():
-    if field in _MAY_BE_INFINITE and value == math.inf:
+    if value is None or (field in _MAY_BE_INFINITE and value == math.inf):
       continue
     if isinstance(value, float) and not math.isfinite(value):
       yield f'{field}={value} must be a finite number'
@@ -92,13 +98,13 @@ def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'{field}={value} must be a number of float32, between 1e-37 and 1e38'
     elif field == 'seed' and value >= 2**32:
       yield f'{field}={value} must be below 2^32'
-    elif field in _POSITIVE and value is not None and value <= 0:
+    elif field in _POSITIVE and value <= 0:
       yield f'{field}={value} must be positive'
     elif field in _NOT_NEGATIVE and value < 0:
       yield f'{field}={value} must not be negative'
     elif field in _FRACTIONS and not 0 <= value < 1:
       yield f'{field}={value} must lie in [0, 1)'
-    elif field in _AT_LEAST_ONE_IF_SET and value is not None and value < 1:
+    elif field in _AT_LEAST_ONE_IF_SET and value < 1:
       yield f'{field}={value} must be at least 1'
     elif field == 'augment.ada_target' and not -1 < value < 1:
       yield f'{field}={value} must lie in (-1, 1): it is a mean of signs'
@@ -106,7 +112,7 @@ def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'{field}={value} must lie in (0, 1]: the share of the way that is kept'
     elif field == 'eval.num_samples' and value < 2:
       yield f'{field}={value} must be at least 2: scores compare samples'
-    elif field.startswith('train.num_steps') and value >= 2**31:
+    elif isinstance(value, int) and value >= 2**31 and field not in ('seed', 'data.resident_bytes'):
       yield f'{field}={value} must be below 2^31'
 
 
@@ -135,7 +141,8 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     settings = architecture.gen_settings if player == 'gen' else architecture.disc_settings
     for setting, value in config.model[player].items():
       if setting not in ('name', *AROUND_NETWORK, *settings) and value is not None:
-        yield f'model.{player}.{setting}={value} does nothing for model.{player}.name={name}'
+        yield f'model.{player}.{setting}={value} does nothing for model.{player}.name={name}; start from a ' \
+              'configuration file that leaves it out'
     if architecture.sample_dim not in (None, dim):
       yield f'model.{player}.name={name} is for samples of {architecture.sample_dim} number, which ' \
             f'data.name={config.data.name} has not; use data.name=dirac or gaussian, or model.{player}.name=mlp'
@@ -145,8 +152,9 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       yield f'model.z_dim={config.model.z_dim}: model.gen.name={name} scales one latent; use 1'
     elif architecture.images == two_dimensional:
       fitting = [key for key, other in MODELS.items() if other.images != two_dimensional]
+      close = '' if two_dimensional else _meant(config.data.name)
       yield f'model.{player}.name={name} does not fit the {"points" if two_dimensional else "images"} of ' \
-            f'data.name={config.data.name}; use {" or ".join(fitting)}'
+            f'data.name={config.data.name}{close}; use {" or ".join(fitting)}'
     elif architecture.image_sizes and config.data.image_size not in architecture.image_sizes:
       sizes = ', '.join(map(str, architecture.image_sizes))
       yield f'data.image_size={config.data.image_size}: model.{player}.name={name} is built for {sizes}'
@@ -178,6 +186,12 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield f'model.gen.places={places} must be 1, or model.disc.pack={config.model.disc.pack}, the places of a pack'
   if config.train.batch_size == places and {'dcgan', 'pacgan'} & {config.model.gen.name, config.model.disc.name}:
     yield f'train.batch_size={places} leaves batch norm nothing to compare; use at least {2 * places}'
+
+
+def _meant(name: str) -> str:
+  """' (did you mean ring?)' for a data set that may be one of TFDS, or a mixture misspelt."""
+  close = difflib.get_close_matches(name, toy.MIXTURES, n=1)
+  return f' (did you mean {close[0]}?)' if close else ''
 
 
 def _is_batch_normed(config: ml_collections.ConfigDict) -> bool:
@@ -252,6 +266,9 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   try:
     if config.data.name in toy.MIXTURES:
       check_points(settings.metrics, settings.features, toy.MIXTURES[config.data.name]())
+      yield from (f'eval.{setting}={settings[setting]} does nothing for the points of data.name={config.data.name}'
+                  for setting in ('data_split', 'nearest_k', 'resizing', 'inception_weights', 'inception_sha256')
+                  if settings[setting] != defaults[setting])
       return
     # Whether the data have classes is known once they are opened.
     plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)

@@ -1,7 +1,10 @@
 """The directory of a run: its name, its claim to one configuration, and the small files that describe it."""
 
+import contextlib
+import fcntl
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +17,7 @@ from gan.images import write_atomic
 from gan.parallel import is_writer
 
 CONFIG, ENVIRONMENT, DATA = 'config.json', 'environment.json', 'data.json'
+SWEEP, LOCK = 'plan.json', '.lock'   # What experiments.run writes first; what a process holds while it trains here.
 
 
 class WorkdirError(ValueError):
@@ -34,6 +38,28 @@ def default_workdir(config_file: str, arg: str, overrides: dict[str, Any]) -> Pa
   return Path('runs') / name.replace('/', '_')
 
 
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+  """Keeps other processes of this machine from training here too: two would mix their records.
+
+  Raises:
+    WorkdirError: if one does already, or the directory cannot be written.
+  """
+  check_writable(workdir)
+  if not is_writer():
+    yield
+    return
+  with open(workdir / LOCK, 'w', encoding='utf-8') as file:
+    try:
+      fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Of this process, not of those it forks: it ends with it.
+    except BlockingIOError:
+      raise WorkdirError(f'another process trains in {workdir}; wait until it has finished, or name another directory '
+                         'with --workdir=<path>') from None
+    except OSError:
+      pass  # A disk without locks.
+    yield
+
+
 def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env: dict[str, Any]) -> Claim:
   """Makes a directory the home of this run, or finds that it is.
 
@@ -47,6 +73,8 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
     WorkdirError: if it belongs to another run (with the fields that differ), or cannot be written.
   """
   check_writable(workdir)
+  if (workdir / SWEEP).exists():
+    raise WorkdirError(f'{workdir} holds a sweep; name another directory with --workdir=<path>')
   flat = configs.flatten(config)
   warnings = []
   resumed = (workdir / CONFIG).exists()
@@ -76,19 +104,22 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
   return Claim(resumed, warnings)
 
 
-def check_writable(workdir: Path) -> None:
-  """Creates the directory and a file in it.
+def check_writable(directory: Path, flag: str = '--workdir') -> None:
+  """Creates a directory and a file in it.
+
+  Args:
+    directory: of the run, or another one.
+    flag: by which a person names another.
 
   Raises:
     WorkdirError: if either fails.
   """
   try:
-    workdir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=workdir):
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
       pass
   except OSError as error:
-    raise WorkdirError(f'cannot write to the workdir {workdir} ({error.strerror}); '
-                       'name another with --workdir=<path>') from None
+    raise WorkdirError(f'cannot write to {directory} ({error.strerror}); name another with {flag}=<path>') from None
 
 
 def load_config(workdir: Path) -> ml_collections.ConfigDict:
@@ -118,6 +149,8 @@ def load_data_info(workdir: Path) -> DataInfo:
   fields = _read(workdir / DATA)
   if set(fields) != set(DataInfo._fields):
     raise WorkdirError(f'{workdir / DATA} must have the fields {", ".join(DataInfo._fields)}; it has {sorted(fields)}')
+  if any(not isinstance(fields[key], list) for key in ('sample_shape', 'class_names')):
+    raise WorkdirError(f'{workdir / DATA} must have lists as sample_shape and class_names')
   return DataInfo(**fields | {key: tuple(fields[key]) for key in ('sample_shape', 'class_names')})
 
 

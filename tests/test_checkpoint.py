@@ -86,5 +86,26 @@ def test_all_damaged_is_an_error_and_loses_nothing(tmp_path):
   assert sorted(path.name for path in root.iterdir()) == ['1', '2']
 
 
+def test_what_cannot_be_written_is_said_at_the_next_save(tmp_path, monkeypatch):
+  """A save goes on in the background: its failure is known when the next one begins, or at the end."""
+  def full(*_, **__):
+    raise OSError(28, 'No space left on device')
+
+  for name in ('check_for_errors', 'wait_until_finished'):
+    checkpoints = Checkpoints(tmp_path / name)
+    checkpoints.save(1, make_state())
+    with monkeypatch.context() as patch:
+      patch.setattr(checkpoints._manager, name, full)
+      with pytest.raises(CheckpointError, match=r'cannot be written to .*No space left on device'):
+        checkpoints.save(2, make_state()) if name == 'check_for_errors' else checkpoints.close()
+    checkpoints.close()
+
+
+def test_a_file_in_the_way(tmp_path):
+  (tmp_path / 'checkpoints').write_text('')
+  with pytest.raises(CheckpointError, match='checkpoints is a file'):
+    Checkpoints(tmp_path)
+
+
 def test_no_checkpoint_is_no_error(tmp_path):
   assert Checkpoints(tmp_path).restore_latest(make_state(), warn=pytest.fail) is None

@@ -218,6 +218,8 @@ def test_a_run_of_an_older_version_opens_and_one_of_a_newer_version_is_refused()
   assert opened.loss.a == -1.0
   with pytest.raises(ConfigError, match=r"unknown to this one: \['loss.z'\]"):
     unflatten(without | {'loss.z': 1})
+  with pytest.raises(ConfigError, match='a configuration that cannot be'):
+    unflatten(without | {'train.batch_size': 'many'})
 
 
 def test_which_fields_name_another_experiment():

@@ -1,9 +1,13 @@
 """The command line as a person meets it: what works, and what every mistake is told."""
 
+import fcntl
 import html
 import json
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -44,11 +48,18 @@ def test_all_problems_are_listed_at_once(tmp_path):
     (['--config=configs/dcgan.py', '--confg.seed=1'], 'confg'),
     (['--config=configs/dcgan.py', 'extra'], 'extra'),
     (['--config=configs/dcgan.py:cifra10'], 'cifar10'),
+    (['--config=configs/toy.py:rnig'], 'data.name=rnig (did you mean ring?)'),
     (['--config=configs/dcgan.py:folder'], 'data.path'),
     (['--config=configs/toy.py', '--config.loss.name=wasserstein'], 'penalty.clip=0.01'),
 ])
 def test_mistakes_are_explained(arguments, message, tmp_path):
   assert message in refused(*arguments, f'--workdir={tmp_path}')
+
+
+def test_whoever_reads_may_have_seen_enough():
+  command = f'set -o pipefail; {sys.executable} -m gan.main --config=configs/toy.py:runlocal --dry_run | true'
+  done = subprocess.run(('bash', '-c', command), cwd=runs.ROOT, capture_output=True, text=True, check=False)
+  assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, '')
 
 
 def test_batch_must_divide_by_the_devices(tmp_path):
@@ -61,7 +72,7 @@ def test_batch_must_divide_by_the_devices(tmp_path):
 def test_unwritable_workdir_is_said_before_training(tmp_path):
   (tmp_path / 'file').write_text('not a directory')
   err = refused('--config=configs/toy.py:runlocal', f'--workdir={tmp_path / "file" / "run"}')
-  assert 'cannot write to the workdir' in err
+  assert 'cannot write to ' in err
   assert '--workdir' in err
 
 
@@ -165,6 +176,10 @@ def copy(undamaged, tmp_path):
     ('config.json', '[1]', 'config.json cannot be read'),
     ('data.json', '{}', 'must have the fields'),
     ('metrics.jsonl', '{"step": 5}\nnonsense\n{"step": 10}\n', 'line 2 is damaged'),
+    ('metrics.jsonl', '{"step": 5, "disc/loss": null}\n{"step": 10}\n', 'line 1 is damaged'),
+    ('plan.json', '{}', 'holds a sweep'),
+    ('data.json', json.dumps({'name': 'ring', 'num_examples': 0, 'sample_shape': 2, 'class_names': [],
+                              'fingerprint': ''}), 'lists as sample_shape'),
 ])
 def test_damaged_files_of_a_run_are_named(copy, name, content, message):
   workdir, command = copy
@@ -179,12 +194,33 @@ def test_checkpoints_of_no_known_run_are_not_claimed(copy):
   assert len(list((workdir / 'checkpoints').iterdir())) == 2
 
 
+def test_a_file_instead_of_checkpoints_is_said_at_once(copy):
+  workdir, command = copy
+  shutil.rmtree(workdir / 'checkpoints')
+  (workdir / 'checkpoints').write_text('')
+  assert 'checkpoints is a file' in refused(*command)
+
+
+def test_two_processes_do_not_train_in_one_directory(copy):
+  workdir, command = copy
+  with open(workdir / '.lock', 'w', encoding='utf-8') as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    assert 'another process trains in' in refused(*command)
+  code, _, err = runs.run('gan.main', *command)
+  assert code == 0, err
+
+
+def test_what_no_memory_has_room_for(tmp_path):
+  err = refused('--config=configs/toy.py:runlocal', '--config.train.batch_size=2000000000', f'--workdir={tmp_path}')
+  assert 'lower train.batch_size' in err
+
+
 def test_a_damaged_newest_checkpoint_is_said_without_a_traceback(copy):
   workdir, command = copy
   largest = max((workdir / 'checkpoints' / '20').rglob('*'), key=lambda path: path.stat().st_size)
   largest.write_bytes(largest.read_bytes()[:largest.stat().st_size // 2])
-  code, out, err = runs.run('gan.main', *command, '--config.train.num_steps=25')
+  code, out, err = runs.run('gan.main', *command)
   assert code == 0, err
   assert 'checkpoints/20 is damaged' in out
-  assert 'at step 10 of 25' in out
+  assert 'at step 10 of 20' in out  # It is not called finished by its name.
   assert 'Traceback' not in err
