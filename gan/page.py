@@ -90,7 +90,10 @@ PLOTS = (
          'Logarithmic, without their weights; those of R1 and R2 are the mean squared slopes.',
          (Line('penalty/r1', 'R1', DISC), Line('penalty/r2', 'R2', GEN), Line('penalty/gp', 'gradient penalty', OTHER),
           Line('penalty/zero_gp', 'zero-centred', OTHER, ':'), Line('penalty/dragan', 'DRAGAN', OTHER, '--'),
-          Line('penalty/lecam', 'LeCam', GEN, ':'), Line('penalty/cr_real', 'CR', DISC, ':')), log=True),
+          Line('penalty/lecam', 'LeCam', GEN, ':'), Line('penalty/cr_real', 'CR', DISC, ':'),
+          Line('penalty/cr_fake', 'bCR', DISC, '--'), Line('penalty/zcr_disc', 'zCR of D', DISC, '-.'),
+          Line('penalty/zcr_gen', 'zCR of G', GEN, '-.'), Line('penalty/orthogonal', 'orthogonal, D', OTHER, '-.'),
+          Line('penalty/gen_orthogonal', 'orthogonal, G', GEN, '--')), log=True),
 )
 
 

@@ -61,6 +61,15 @@ def test_eigenvalues_of_the_dirac_gan(loss, hparams, expected):
   assert found.growth == pytest.approx(max(complex(value).real for value in expected), abs=1e-6)
 
 
+def test_weight_decay_belongs_to_the_field():
+  """D falls by lr * decay * psi beside its gradient: -decay / 2 +- sqrt(decay^2 - 4 f'(0)^2) / 2."""
+  found = leading_eigenvalues(dirac_field(0.0, 0.0, **{'optimizer.disc.weight_decay': 0.6}))
+  np.testing.assert_allclose(np.sort_complex(found.values), [-0.3 - 0.4j, -0.3 + 0.4j], atol=1e-6)
+  value = dirac_field(0.3, -1.3, **{'optimizer.gen.weight_decay': 0.5, 'optimizer.disc.weight_decay': 0.6})
+  plain = dirac_field(0.3, -1.3)
+  np.testing.assert_allclose(value.value() - plain.value(), [0.6 * 1.3, -0.5 * 0.3], rtol=1e-5)  # D comes first.
+
+
 def test_lazy_penalties_belong_to_the_field():
   """They are added in every fourth step only, but what the players follow on average has them."""
   found = leading_eigenvalues(dirac_field(0.0, 0.0, rules=Rules(joint=True, lazy_every=4), **{'penalty.r1': 1.0}))

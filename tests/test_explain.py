@@ -111,7 +111,7 @@ def test_dirac_picture_has_every_rule():
 
 @pytest.mark.parametrize(('distances', 'verdict'), [
     (np.ones(100), 'circles'), (np.geomspace(1, 1e-3, 100), 'rests'), (np.arange(1, 101) ** -0.5, 'nears'),
-    (np.geomspace(1, 3, 100), 'leaves')])
+    (np.geomspace(1, 3, 100), 'leaves'), (np.minimum(np.geomspace(1, 30, 100), 3), 'leaves')])
 def test_verdicts_of_paths(distances, verdict):
   angles = np.linspace(0, 60, 100)
   points = distances[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -146,3 +146,11 @@ def test_one_spectrally_normed_discriminator_judges_both(joint, hparams):
   for name in ('disc/logit_gap', 'disc/loss'):
     np.testing.assert_allclose(scalars[name], expected[name], rtol=1e-4)
   jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), stats, together)
+
+
+def test_who_cannot_tell_is_right_half_of_the_time():
+  """All logits are 0 here: D(x) = 1/2 everywhere."""
+  state = initial(Rules(joint=True))
+  still = state.replace(disc=state.disc.replace(params=jax.tree.map(jnp.zeros_like, state.disc.params)))
+  scalars = disc_loss({}, Rules(joint=True), still)[2]
+  assert float(scalars['disc/real_prob']) == float(scalars['disc/accuracy']) == 0.5

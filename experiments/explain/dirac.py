@@ -70,7 +70,10 @@ class Path(NamedTuple):
     """Key of WORDS."""
     if self.end < 0.05 * self.start:
       return 'rests'
-    return 'nears' if self.end < 0.9 * self.middle else 'leaves' if self.end > 1.1 * self.middle else 'circles'
+    if self.end < 0.9 * self.middle:
+      return 'nears'
+    away = self.end > 1.1 * self.middle or self.end > 2.0 * self.start  # It may have stopped, where the field is flat.
+    return 'leaves' if away else 'circles'
 
   def _distance(self, first: float, last: float) -> float:
     count = len(self.points)

@@ -70,7 +70,7 @@ def _table(record: dict[str, Any]) -> str:
       'gen/field_norm': "generator's gradient", 'disc/field_norm': "discriminator's gradient",
       'disc/real_slope': 'mean |grad D| at real samples', 'disc/fake_slope': 'mean |grad D| at generated samples',
       'disc/accuracy': '', 'disc/logit_gap': 'mean real logit minus mean generated logit',
-      'gen/update_cosine': "angle of the generator's next step to its last",
+      'gen/update_cosine': "cosine of the angle of the generator's next step to its last",
       'disc/update_cosine': "the discriminator's"}
   lines = [f'step {record["step"]}, {record["parameters"]:,} parameters']
   lines += [f'  {name:<20}{record[name]:>12.4g}   {text}'.rstrip()

@@ -1,6 +1,7 @@
 """The vector field of both players at any state of any game, on flat vectors, and products with its Jacobian.
 
-The field points where the players go: minus the gradient of each player's loss in its own parameters. So, as in
+The field points where the players go: minus the gradient of each player's loss in its own parameters, and minus its
+parameters times their weight decay, if there is any (where SGD goes; other optimizers scale the gradient). So, as in
 Mescheder et al. 2018 (arXiv:1801.04406), an equilibrium is stable for small steps where all eigenvalues of the Jacobian
 have negative real parts, and the game circles where they are imaginary.
 """
@@ -61,8 +62,11 @@ def make_field(game: Game, state: GanState, turn: Turn, hparams: dict[str, Array
     state, turn, hparams = context
     turn = turn._replace(update=update)
     moves = Moves(game, None, hparams, deal=lambda state, update: turn, mean=lambda tree: tree)
-    grads, _ = moves.local_field(unravel(x), state, update)
-    return -ravel_pytree(grads)[0]
+    params = unravel(x)
+    grads, _ = moves.local_field(params, state, update)
+    decay = {name: hparams.get(f'optimizer.{name}.weight_decay', 0.0) for name in params}
+    pulls = {name: jax.tree.map(lambda g, p, d=decay[name]: g + d * p, grads[name], params[name]) for name in params}
+    return -ravel_pytree(pulls)[0]
 
   return Field(evaluate, x, (state, turn, hparams), unravel)
 

@@ -23,6 +23,7 @@ WIDTH = 32
 class Classifier(nn.Module):
   """images [B, S, S, C] in [-1, 1] -> (features [B, NUM_FEATURES], logits [B, num_classes]).
 
+  S is up to 64: between IMAGE_SIZES images get a black frame up to the next one, so MNIST's own 28 pixels become 32.
   Convolutions that halve the image down to 4x4 (8 pixels: to 2x2), then a hidden layer, whose outputs are the features:
   batch norm gives each about unit spread on the training data, the rectifier makes them non-negative. Halving ones
   only, because XLA has a fast path for no other convolution on the CPU, least of all within a loop.
@@ -41,6 +42,10 @@ class Classifier(nn.Module):
     def norm(x: Array) -> Array:
       return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
 
+    edge = next(size for size in IMAGE_SIZES if size >= x.shape[1]) - x.shape[1]
+    if edge:
+      frame = edge // 2, edge - edge // 2
+      x = jnp.pad(x, ((0, 0), frame, frame, (0, 0)), constant_values=-1.0)
     for i in range(max(2, x.shape[1].bit_length() - 3)):
       x = nn.relu(norm(StridedConv(self.width * 2**i)(x)))
     x = nn.Dense(NUM_FEATURES, use_bias=False, kernel_init=dense_init)(x.reshape(x.shape[0], -1))

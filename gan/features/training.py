@@ -87,13 +87,13 @@ def train(source: ImageSource, test: ImageSource | None, title: str = '') -> Tra
 def check(source: ImageSource) -> None:
   """Refuses data that no classifier can be trained on, with the errors of `train`; reads no image."""
   if not source.num_classes:
-    raise DataError(f'features=classifier needs classes, which {source.name} has not; use --features=random or '
-                    '--features=pixels')
+    raise DataError(f'features=classifier needs classes, which {source.name} has not; use features=random or '
+                    'features=pixels')
   height, width, _ = source.shape
-  if height != width or height not in IMAGE_SIZES:
-    raise DataError(f'features=classifier looks at squares of {", ".join(map(str, IMAGE_SIZES))} pixels, and the '
-                    f'images of {source.name} have {height}x{width}; set --config.data.image_size=32, or use '
-                    '--features=random')
+  if height != width or height > IMAGE_SIZES[-1]:
+    raise DataError(f'features=classifier looks at squares of up to {IMAGE_SIZES[-1]} pixels, and the images of '
+                    f'{source.name} have {height}x{width}; set --config.data.image_size={IMAGE_SIZES[-1]}, or use '
+                    'features=random')
 
 
 def num_steps(num_images: int, channels: int) -> int:

@@ -146,7 +146,8 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     scalars = {'disc/loss': value} | {f'disc/{name}': part for name, part in parts.items()} | {
         'disc/real_prob': jnp.mean(real_prob),
         'disc/fake_prob': jnp.mean(fake_prob),
-        'disc/accuracy': 0.5 * (jnp.mean(real_prob > 0.5) + jnp.mean(fake_prob < 0.5)),
+        # Who cannot tell is right half of the time.
+        'disc/accuracy': 0.5 + 0.25 * (jnp.mean(jnp.sign(real_prob - 0.5)) - jnp.mean(jnp.sign(fake_prob - 0.5))),
         'disc/logit_gap': jnp.mean(real_logits) - jnp.mean(fake_logits)}
 
     terms = regularisation.interpolated_terms(scored, judge, turn, hparams, rules.one_sided, draw_global)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.special import log_softmax, rel_entr
+from scipy.special import entr, log_softmax, rel_entr
 
 from gan.metrics import require_finite
 
@@ -26,7 +26,7 @@ def class_score(logits: np.ndarray) -> tuple[float, float]:
   for part in np.array_split(np.asarray(logits, np.float64), min(NUM_SPLITS, len(logits))):
     log_p = log_softmax(part, axis=1)
     p = np.exp(log_p)
-    scores.append(np.exp(np.mean(np.sum(p * log_p, axis=1)) - np.sum(p.mean(axis=0) * np.log(p.mean(axis=0)))))
+    scores.append(np.exp(np.mean(np.sum(p * log_p, axis=1)) + np.sum(entr(p.mean(axis=0)))))
   return float(np.mean(scores)), float(np.std(scores))
 
 

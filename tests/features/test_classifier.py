@@ -209,8 +209,8 @@ def test_low_accuracy_is_an_error_on_the_console(cache, trained, monkeypatch):
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
-    ({'class_names': ()}, 'needs classes, which digits has not; use --features=random or --features=pixels'),
-    ({'shape': (28, 28, 1)}, 'squares of 8, 16, 32, 64 pixels, .*digits have 28x28; set --config.data.image_size=32'),
+    ({'class_names': ()}, 'needs classes, which digits has not; use features=random or features=pixels'),
+    ({'shape': (65, 65, 1)}, 'squares of up to 64 pixels, .*digits have 65x65; set --config.data.image_size=64'),
     ({'shape': (32, 16, 1)}, '32x16'),
 ])
 def test_data_that_do_not_fit_are_refused(tmp_path, changes, message):
@@ -292,6 +292,16 @@ def test_every_size_and_colour(size, channels):
   features, logits = jax.eval_shape(lambda weights, x: net.apply(weights, x, train=False), weights, images)
   assert (features.shape, logits.shape) == ((2, 128), (2, 7))
   assert weights['params']['Dense_0']['kernel'].shape[0] == {8: 4 * 8, 16: 16 * 8, 32: 16 * 16, 64: 16 * 32}[size]
+
+
+def test_sizes_in_between_get_a_black_frame():
+  """28 pixels, which configs/vanilla.py:mnist has, are 32 with a frame of two."""
+  images = np.random.default_rng(0).uniform(-1, 1, (3, 28, 28, 1)).astype(np.float32)
+  net = classifier.Classifier(10, width=4)
+  weights = net.init(jax.random.key(0), images, train=False)
+  framed = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=-1.0)
+  found, expected = (net.apply(weights, x, train=False) for x in (images, framed))
+  jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 @pytest.mark.parametrize(('num_images', 'channels', 'seen'), [

@@ -20,6 +20,10 @@ def test_score_runs_from_one_to_the_number_of_classes():
   np.testing.assert_allclose(class_score(sure(even % 3))[0], 3.0, rtol=1e-2)  # 100 samples do not split evenly in 3.
 
 
+def test_classes_that_underflow():
+  assert class_score(np.tile([[0.0, 1000.0]], (20, 1))) == (1.0, 0.0)
+
+
 def test_score_against_the_definition():
   logits = np.random.default_rng(1).standard_normal((200, 7))
   p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
