@@ -18,7 +18,6 @@ from experiments.comparison.page import Compared, write_page
 from experiments.comparison.question import question_of
 from experiments.comparison.table import table
 from experiments.plan import load_plan
-from experiments.sweep import SweepError
 from gan import cli
 from gan.paths import open_path
 
@@ -36,17 +35,14 @@ def main(argv: list[str]) -> int:
   """Compares and reports; returns the exit code."""
   del argv
   workdir = WORKDIR.value
-  try:
-    plan = load_plan(workdir)
-    if plan:
-      results.write_table(plan, workdir)  # Of a sweep under way, what there is now.
-    elif not (open_path(workdir) / f'{results.FILE}.parquet').exists():
-      return cli.fail(f'no sweep in {workdir}; start one with experiments.run')
-    rows, asked = results.read_table(workdir), question_of(plan)
-    grouping = group(rows, asked, BY.value)
-    found = analyse(rows, grouping, asked, METRIC.value, VALUE.value)
-  except SweepError as error:
-    return cli.fail(str(error))
+  plan = load_plan(workdir)
+  if plan:
+    results.write_table(plan, workdir)  # Of a sweep under way, what there is now.
+  elif not (open_path(workdir) / f'{results.FILE}.parquet').exists():
+    return cli.fail(f'no sweep in {workdir}; start one with experiments.run')
+  rows, asked = results.read_table(workdir), question_of(plan)
+  grouping = group(rows, asked, BY.value)
+  found = analyse(rows, grouping, asked, METRIC.value, VALUE.value)
   for line in (asked.text, asked.note):
     if line:
       print(line)
@@ -55,7 +51,7 @@ def main(argv: list[str]) -> int:
   compared = Compared(rows, plan, workdir, asked, grouping, found)
   print(write_page(compared, command))
   if PICTURES.value:
-    print(*write_pictures(compared, PICTURES.value), sep='\n')
+    print(*write_pictures(compared, PICTURES.value) or ['No pictures: there is no run yet that counts.'], sep='\n')
   return 0
 
 

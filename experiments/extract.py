@@ -12,10 +12,12 @@ from experiments.plan import load_plan
 from gan import cli
 from gan.config import nearest
 from gan.population.members import extract
+from gan.population.store import Store
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep.', required=True)
 RUN = flags.DEFINE_string('run', None, 'Id of the run, a column of results.csv.', required=True)
 OUT = flags.DEFINE_string('out', None, 'Directory to make.', required=True)
+flags.register_validator(OUT, lambda out: out != '', 'must name a directory')
 
 
 def main(argv: list[str]) -> int:
@@ -27,7 +29,11 @@ def main(argv: list[str]) -> int:
   if RUN.value not in plan.runs:
     return cli.fail(f'--run={RUN.value} is not in {WORKDIR.value}{nearest(RUN.value, plan.runs)}')
   group = next(group for group in plan.groups if RUN.value in group.ids)
-  step = extract(population_dir(WORKDIR.value, group.name), RUN.value, Path(OUT.value))
+  root = population_dir(WORKDIR.value, group.name)
+  if not Store(root).exists():
+    return cli.fail(f'--run={RUN.value} is not trained yet: its population, {root}, has not begun; go on with '
+                    f'python -m experiments.run --sweep={plan.sweep} --workdir={WORKDIR.value}')
+  step = extract(root, RUN.value, Path(OUT.value))
   print(f'{OUT.value}: run {RUN.value} at step {step}. Alone, it would be trained by\n'
         + plan.runs[RUN.value]['command'])
   return 0

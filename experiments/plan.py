@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,7 @@ from gan.environment import describe
 from gan.paths import open_path, write
 from gan.population import compiled
 from gan.population.program import program_key
+from gan.workdir import CONFIG, check_writable
 
 FILE = 'plan.json'
 SHARE = 0.6           # Of the free memory that a plan may count on: an estimate, and other programs live too.
@@ -123,8 +125,25 @@ def free_bytes(device: jax.Device) -> int:
     return CPU_FALLBACK
 
 
+def check_home(workdir: str) -> None:
+  """Refuses to make a sweep of a directory that is something else.
+
+  Raises:
+    SweepError: if an ordinary run lives there.
+  """
+  if (open_path(workdir) / CONFIG).exists():
+    raise SweepError(f'{workdir} holds an ordinary run ({CONFIG}), whose report.html that of the sweep would '
+                     'replace; name another --workdir')
+
+
 def save_plan(plan: Plan, workdir: str) -> None:
-  """Writes a plan, before the first step of any run."""
+  """Writes a plan, before the first step of any run.
+
+  Raises:
+    WorkdirError: if the directory cannot be written.
+  """
+  if '://' not in workdir:
+    check_writable(Path(workdir))
   content = {'sweep': plan.sweep, 'git_commit': describe([])['git_commit'], 'runs': plan.runs,
              'groups': [group._asdict() for group in plan.groups]}
   write(open_path(workdir) / FILE, json.dumps(content, indent=1).encode())

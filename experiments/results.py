@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from experiments.executors import population_dir
 from experiments.plan import Plan
+from experiments.sweep import SweepError
 from gan import health
 from gan.paths import open_path, write
 from gan.population.run import is_finished
@@ -35,8 +36,17 @@ def write_table(plan: Plan, workdir: str) -> str:
 
 
 def read_table(workdir: str) -> list[dict[str, Any]]:
-  """Rows of the table of a sweep, as `rows_of` made them."""
-  return pa.parquet.read_table(pa.BufferReader((open_path(workdir) / f'{FILE}.parquet').read_bytes())).to_pylist()
+  """Rows of the table of a sweep, as `rows_of` made them.
+
+  Raises:
+    SweepError: if it is damaged.
+  """
+  path = open_path(workdir) / f'{FILE}.parquet'
+  try:
+    return pa.parquet.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
+  except pa.ArrowException as error:
+    raise SweepError(f'{path} is damaged ({error}); experiments.compare writes it again where plan.json and '
+                     'populations lie beside it') from None
 
 
 def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:

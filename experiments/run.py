@@ -5,6 +5,7 @@ r"""Trains a sweep: as few compiled programs as there are different ones, resume
   python -m experiments.run --sweep=... --executor=ray --address=auto # a cluster, see experiments/clusters
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -15,8 +16,8 @@ import jax.numpy as jnp
 from absl import flags
 
 from experiments import executors, results
-from experiments.plan import Plan, check_same, load_plan, make_plan, save_plan
-from experiments.sweep import SweepError, load_sweep
+from experiments.plan import Plan, check_home, check_same, load_plan, make_plan, save_plan
+from experiments.sweep import load_sweep
 from gan import cli, environment
 
 SWEEP = flags.DEFINE_string('sweep', None, 'Python file with CONFIG and sweep(), file.py[:argument].', required=True)
@@ -29,6 +30,8 @@ DEVICES = flags.DEFINE_integer('devices_per_member', 1, 'Devices that share the 
 CPUS = flags.DEFINE_float('cpus', 1, 'ray: cores of a population.')
 GPUS = flags.DEFINE_float('gpus', 0, 'ray: GPUs of a population.')
 TPUS = flags.DEFINE_float('tpus', 0, 'ray: TPU chips of a population.')
+for _flag in (CPUS, GPUS, TPUS):
+  flags.register_validator(_flag, lambda number: 0 <= number < math.inf, 'must be a finite number, 0 or more')
 # Networks reach a part of what a large matrix product reaches; found with the sweeps of this repository on CPU cores.
 EFFICIENCY = 0.33
 
@@ -40,25 +43,23 @@ def main(argv: list[str]) -> int:
     environment.ask_for_determinism()
   if EXECUTOR.value == 'local':
     executors.use_cores(environment.num_cores())
-  try:
-    sweep = load_sweep(SWEEP.value)
-    workdir = WORKDIR.value or str(Path('runs') / sweep.name)
-    plan = load_plan(workdir)
-    if plan:
-      check_same(plan, sweep, workdir)
-    plan = plan or make_plan(SWEEP.value, sweep, jax.local_devices())
-    print(describe(plan, matmul_rate() if DRY_RUN.value else None))
-    if DRY_RUN.value:
-      return 0
-    save_plan(plan, workdir)
-    command = ['-m', 'experiments.run', *sys.argv[1:]]
-    if EXECUTOR.value == 'local':
-      code = executors.run_local(plan, workdir, command, DEVICES.value)
-    else:
-      needs = executors.Needs(CPUS.value, GPUS.value, TPUS.value, DEVICES.value, DETERMINISTIC.value)
-      code = executors.run_ray(plan, workdir, command, ADDRESS.value, needs)
-  except SweepError as error:
-    return cli.fail(str(error))
+  sweep = load_sweep(SWEEP.value)
+  workdir = WORKDIR.value or str(Path('runs') / sweep.name)
+  check_home(workdir)
+  plan = load_plan(workdir)
+  if plan:
+    check_same(plan, sweep, workdir)
+  plan = plan or make_plan(SWEEP.value, sweep, jax.local_devices())
+  print(describe(plan, matmul_rate() if DRY_RUN.value else None))
+  if DRY_RUN.value:
+    return 0
+  save_plan(plan, workdir)
+  command = ['-m', 'experiments.run', *sys.argv[1:]]
+  if EXECUTOR.value == 'local':
+    code = executors.run_local(plan, workdir, command, DEVICES.value)
+  else:
+    needs = executors.Needs(CPUS.value, GPUS.value, TPUS.value, DEVICES.value, DETERMINISTIC.value)
+    code = executors.run_ray(plan, workdir, command, ADDRESS.value, needs)
   path = results.write_table(plan, workdir)
   print(f'{path}: {len(plan.runs)} runs. Compare: python -m experiments.compare --workdir={workdir}')
   return code

@@ -16,7 +16,9 @@ import inspect
 import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
+import reprlib
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -30,7 +32,7 @@ from gan.validate import validate
 Overrides = dict[str, Any]
 
 
-class SweepError(ValueError):
+class SweepError(ConfigError):
   """A sweep that cannot be run; the message says what to change."""
 
 
@@ -73,8 +75,10 @@ def sample(field: str, low: float, high: float, num: int, *, log: bool = False, 
   """`num` random values of a field, uniform on [low, high], or log-uniform; the same ones every time.
 
   Raises:
-    SweepError: if the bounds make no sense.
+    SweepError: if the bounds or the number make no sense.
   """
+  if num < 1:
+    raise SweepError(f'sample({field!r}, ...): num={num} must be at least 1')
   if not low < high or (log and low <= 0):
     raise SweepError(f'sample({field!r}, {low}, {high}): needs low < high{", both positive" if log else ""}')
   digest = hashlib.sha256(repr((field, seed)).encode()).digest()  # Two fields of one seed are independent.
@@ -132,17 +136,13 @@ def load_sweep(spec: str) -> Sweep:
   """
   path, _, argument = spec.partition(':')
   module = _load(path, '--sweep')
-  if not hasattr(module, 'sweep') or not hasattr(module, 'CONFIG'):
-    raise SweepError(f'--sweep={path} must define CONFIG and sweep()')
-  takes = inspect.signature(module.sweep).parameters
-  if argument and not takes:
-    raise SweepError(f'--sweep={spec}: sweep() of that file takes no argument')
-  try:
-    settings = module.sweep(argument) if argument else module.sweep()
-  except KeyError as error:
-    raise SweepError(f'--sweep={spec}: sweep() knows no {error}') from None
-  except (AttributeError, NameError, TypeError) as error:
-    raise SweepError(f'--sweep={spec}: sweep() failed: {type(error).__name__}: {error}') from error
+  if not callable(getattr(module, 'sweep', None)) or not isinstance(getattr(module, 'CONFIG', None), str):
+    raise SweepError(f"--sweep={path} must define CONFIG and sweep(): a configuration file, such as "
+                     "'configs/toy.py:ring', and a function that returns a list of settings")
+  settings = _called(lambda: _expanded(module.sweep, argument), f'--sweep={spec}: sweep()', path, argument)
+  if not isinstance(settings, list | tuple) or not all(isinstance(overrides, dict) for overrides in settings):
+    raise SweepError(f'--sweep={spec}: sweep() must return a list of settings, each a dict {{field: value}}, as '
+                     f'param() and product() make them; it returned {reprlib.repr(settings)}')
   if not settings:
     raise SweepError(f'--sweep={spec} is empty: a product with an empty list?')
   runs, problems, seen = [], [], {}
@@ -168,13 +168,18 @@ def make_run(overrides: Overrides, default_file: str) -> Run:
   """Resolves the configuration of one run.
 
   Raises:
-    SweepError: if a field is unknown.
+    SweepError: if the file cannot be used, or a field is unknown.
     ConfigError: if the configuration makes no sense.
   """
-  overrides = dict(overrides)
+  overrides = {field: value.item() if isinstance(value, np.generic) else value for field, value in overrides.items()}
   file = overrides.pop('config', default_file)
+  if not isinstance(file, str):
+    raise SweepError(f"config={file!r} must name a configuration file, such as 'configs/toy.py:ring'")
   path, _, argument = file.partition(':')
-  config = _load(path, 'config').get_config(argument)
+  module = _load(path, 'config')
+  if not callable(getattr(module, 'get_config', None)):
+    raise SweepError(f'config={path} has no get_config(); name a configuration file, such as configs/toy.py')
+  config = _called(lambda: module.get_config(argument), f'config={file}: get_config()', path, argument)
   known = flatten(config)
   for field in overrides:
     if field not in known:
@@ -192,13 +197,42 @@ def make_run(overrides: Overrides, default_file: str) -> Run:
 def _load(path: str, what: str) -> ModuleType:
   if not Path(path).is_file():
     raise SweepError(f'{what}={path}: no such file')
+  if Path(path).suffix != '.py':
+    raise SweepError(f'{what}={path} is no Python file; name one that ends in .py')
   spec = importlib.util.spec_from_file_location(Path(path).stem, path)
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
-  except Exception as error:  # Of a file that a person has just written, anything may be wrong.
-    raise SweepError(f'{what}={path} cannot be loaded: {type(error).__name__}: {error}') from error
+  except (Exception, SystemExit) as error:  # Of a file that a person has just written, anything may be wrong.
+    raise SweepError(f'{what}={path} cannot be loaded: {_described(error, path)}') from error
   return module
+
+
+def _expanded(sweep: Callable, argument: str) -> Any:
+  """What sweep() returns; what is made one by one fails here and not later."""
+  if argument and not inspect.signature(sweep).parameters:
+    raise SweepError(f'sweep() takes no argument; leave out :{argument} after the file')
+  settings = sweep(argument) if argument else sweep()
+  return list(settings) if isinstance(settings, Iterator) else settings
+
+
+def _called(function: Callable[[], Any], what: str, path: str, argument: str) -> Any:
+  """Calls what a person wrote in the file `path`, where anything may be wrong."""
+  try:
+    return function()
+  except ConfigError:  # Says itself what to change.
+    raise
+  except (Exception, SystemExit) as error:
+    if isinstance(error, KeyError) and argument and error.args == (argument,):
+      raise SweepError(f'{what} knows no {argument!r}') from None
+    raise SweepError(f'{what} failed: {_described(error, path)}') from error
+
+
+def _described(error: BaseException, path: str) -> str:
+  """'ValueError: no (line 7)': the last line of that file that had to do with it."""
+  file = Path(path).absolute()
+  lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+  return f'{type(error).__name__}: {error}' + (f' (line {lines[-1]})' if lines else '')
 
 
 def _text(overrides: Overrides) -> str:

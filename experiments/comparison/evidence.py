@@ -1,6 +1,5 @@
 """What the populations of a sweep left behind beside its table: curves, last samples, where it was computed."""
 
-import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ import numpy as np
 from experiments.executors import population_dir
 from experiments.plan import Plan
 from gan.data.toy import MIXTURES, Mixture
-from gan.population.store import DATA, ENVIRONMENT, SAMPLES, Store, member_rows
+from gan.population.store import DATA, ENVIRONMENT, Store, member_rows
 
 Curve = tuple[np.ndarray, np.ndarray]   # Steps [T], values [T]; only what is finite.
 ACCURACY = 'disc/accuracy'
@@ -54,8 +53,8 @@ def collect(plan: Plan | None, workdir: str, scalars: Sequence[str]) -> Evidence
       found.curves[run] = {name: _curve(own, name) for name in wanted}
       if data['name'] in MIXTURES:
         found.mixtures[run] = MIXTURES[data['name']]()
-    if (path := store.root / SAMPLES).exists():
-      found.samples.update(zip(group.ids, np.load(io.BytesIO(path.read_bytes()))['samples'], strict=True))
+    if (samples := store.samples()) is not None:
+      found.samples.update(zip(group.ids, samples, strict=True))
   return found
 
 

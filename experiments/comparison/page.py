@@ -175,7 +175,7 @@ def _bar(interval: Interval, scale: tuple[float, float]) -> dict[str, str] | Non
 
 
 def _learning(result: SettingResult, evidence: Evidence, colors: dict[str, str]) -> dict[str, Any] | None:
-  scalars = [f'eval/{result.measure.metric}'] * bool(result.measure) + [ACCURACY]
+  scalars = [f'eval/{result.measure.metric}', ACCURACY] if result.measure else [ACCURACY]
   plots = [(scalar.removeprefix('eval/'), _svg(svg)) for scalar in scalars
            if (svg := figures.learning_curve(result, evidence.curves, scalar, colors))]
   return {'name': result.setting.name, 'plots': plots} if plots else None

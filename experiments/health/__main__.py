@@ -26,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> None:
   parser.add_argument('--seeds', type=int, default=10, help='how many')
   parser.add_argument('--drill', action='append', choices=list(DRILLS), help='one of them, again for more; all if none')
   args = parser.parse_args(argv)
+  if args.seeds < 1:
+    parser.error(f'--seeds={args.seeds} must be at least 1')
+  if not 0 <= args.first <= 2**32 - args.seeds:
+    parser.error(f'--first={args.first}: seeds lie in [0, 2^32)')
   columns = list(ADVICE)
   print(f'{"drill":<24}{"constructed as":<26}' + ''.join(f'{kind.split()[-1]:>13}' for kind in columns)
         + f'{"other before":>14}{"seconds":>9}')

@@ -4,6 +4,7 @@ Rows are written in parts, each together with a checkpoint and named after its s
 which buckets cannot do, and a resume keeps the parts up to its checkpoint.
 """
 
+import io
 import json
 import math
 import os
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from gan.config import flatten, unflatten
 from gan.paths import open_path, write
@@ -39,8 +41,36 @@ class Store:
       write(self.root / name, json.dumps(content, indent=1).encode())
 
   def read(self, name: str) -> Any:
-    """Contents of one of the JSON files."""
-    return json.loads((self.root / name).read_text())
+    """Contents of one of the JSON files.
+
+    Raises:
+      MetricsError: if it is absent or damaged.
+    """
+    path, kind = self.root / name, list if name == MEMBERS else dict
+    try:
+      content = json.loads(path.read_text())
+      if not isinstance(content, kind):
+        raise ValueError(f'not a {kind.__name__}')
+      return content
+    except (OSError, ValueError) as error:
+      reason = getattr(error, 'strerror', None) or error
+      raise MetricsError(f'{path} cannot be read ({reason}); put a copy of it there, or delete {self.root} and train '
+                         'its runs again') from None
+
+  def samples(self) -> np.ndarray | None:
+    """The last samples of each member [M, N, ...]; None before the end.
+
+    Raises:
+      MetricsError: if the file is damaged.
+    """
+    path = self.root / SAMPLES
+    if not path.exists():
+      return None
+    try:
+      return np.load(io.BytesIO(path.read_bytes()))['samples']
+    except Exception as error:  # Of a file cut off, zipfile, zlib and numpy raise what they like.
+      raise MetricsError(f'{path} is damaged ({error}); delete it, and the sweep, started again, makes it from the '
+                         'checkpoint') from None
 
   def members(self) -> tuple[list[str], list[ml_collections.ConfigDict]]:
     """Ids and configurations, in the order of the arrays."""

@@ -3,6 +3,7 @@
 import html.parser
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -331,6 +332,39 @@ def sweep():
   assert Finding(waiting, compared(workdir).grouping).headline.startswith('Still under way: 16 runs')
   write_page(compared(workdir), 'command')
   assert 'still under way' in _page(workdir).text
+
+
+@pytest.mark.parametrize('begun', [False, True])
+def test_a_sweep_without_any_score_yet_has_a_page_that_says_so(tmp_path, begun):
+  workdir = make(tmp_path, two_forms(3), lambda run: Life({}), under_way=lambda run: True)
+  if not begun:
+    shutil.rmtree(f'{workdir}/populations')
+  found = compared(workdir)
+  assert [result.measure for result in found.results] == [None]
+  write_page(found, 'command')
+  page = _page(workdir)
+  assert f'Still under way: 6 runs, half of them at step {200 if begun else 0}' in page.text
+  assert ('disc/accuracy' in page.text) == begun
+  assert write_pictures(found, str(tmp_path / 'pictures')) == []
+  code, stdout, stderr = runs.run('experiments.compare', f'--workdir={workdir}', f'--pictures={tmp_path}/pictures')
+  assert code == 0, stderr
+  assert 'No pictures' in stdout
+
+
+@pytest.mark.parametrize('content', [b'', b'nonsense', b'PAR1nonsensePAR1'])
+def test_a_damaged_table_is_named(tmp_path, content):
+  (tmp_path / 'results.parquet').write_bytes(content)
+  with pytest.raises(SweepError, match=r'results.parquet is damaged'):
+    results.read_table(str(tmp_path))
+
+
+def test_a_population_without_its_environment_is_named(tmp_path):
+  workdir = make(tmp_path, two_forms(2), better_by(1))
+  (tmp_path / 'sweep' / 'populations' / '000' / 'environment.json').unlink()
+  code, _, stderr = runs.run('experiments.compare', f'--workdir={workdir}')
+  assert code == 2
+  assert 'environment.json cannot be read' in stderr
+  assert 'Traceback' not in stderr
 
 
 def test_many_values_of_a_number_are_a_curve_with_a_recommended_range(tmp_path):

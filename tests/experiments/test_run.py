@@ -12,12 +12,13 @@ from experiments import executors, results
 from experiments import plan as plans
 from experiments.executors import population_dir
 from experiments.sweep import SweepError, load_sweep
-from gan.config import ConfigError
+from gan.config import ConfigError, flatten
 from gan.environment import num_cores
 from gan.parallel import enough_devices
 from gan.population.run import run
 from gan.population.store import Store
 from gan.report import read_metrics
+from gan.workdir import WorkdirError
 from tests import runs
 from tests.xla_flags import QUICK
 
@@ -178,6 +179,53 @@ def test_devices_that_do_not_divide_are_refused(straight):
   group = plan.groups[0]
   with pytest.raises(ConfigError, match='--devices_per_member=2 must divide the 1 devices'):
     run(group.ids, plan.configs(group), str(straight / 'elsewhere'), [], jax.devices()[:1], devices_per_member=2)
+
+
+def refused(module, *arguments):
+  """What a program says to a mistake."""
+  code, _, stderr = runs.run(module, *arguments)
+  assert code == 2, stderr
+  assert 'Traceback' not in stderr
+  return stderr
+
+
+def test_the_directory_of_an_ordinary_run_is_refused(sweep, tmp_path):
+  (tmp_path / 'config.json').write_text('{}')
+  assert f'{tmp_path} holds an ordinary run (config.json)' in refused(
+      'experiments.run', f'--sweep={sweep}', f'--workdir={tmp_path}')
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['config.json']
+
+
+@pytest.mark.parametrize('workdir', ['README.md', '/proc/x'])
+def test_a_plan_that_cannot_be_written_names_the_flag(workdir):
+  with pytest.raises(WorkdirError, match=f'cannot write to .*{workdir}.*name another with --workdir'):
+    plans.save_plan(plans.Plan('s.py', {}, []), workdir)
+
+
+@pytest.mark.parametrize('flag', ['--cpus=nan', '--gpus=inf', '--tpus=-1'])
+def test_shares_of_a_cluster_are_numbers(sweep, flag):
+  assert f'{flag.partition("=")[0]}' in (said := refused('experiments.run', f'--sweep={sweep}', flag))
+  assert 'must be a finite number, 0 or more' in said
+
+
+def test_a_run_that_is_not_there_yet_is_not_taken_out(sweep, tmp_path):
+  opened = load_sweep(sweep)
+  flat = {run.id: {'file': run.file, 'overrides': {}, 'config': flatten(run.config), 'command': run.command}
+          for run in opened.runs}
+  plans.save_plan(plans.Plan(sweep, flat, [plans.Group('000', list(flat), 1, 1.0)]), str(tmp_path))
+  run = next(iter(flat))
+  said = refused('experiments.extract', f'--workdir={tmp_path}', f'--run={run}', f'--out={tmp_path}/out')
+  assert f'--run={run} is not trained yet' in said
+  assert '--out=: must name a directory' in refused('experiments.extract', f'--workdir={tmp_path}', f'--run={run}',
+                                                    '--out=')
+  (tmp_path / 'plan.json').write_text('[]')
+  assert 'plan.json cannot be read' in refused('experiments.extract', f'--workdir={tmp_path}', f'--run={run}',
+                                               f'--out={tmp_path}/out')
+
+
+@pytest.mark.parametrize('flag', ['--seeds=0', '--seeds=-1', '--first=-5', '--first=99999999999'])
+def test_health_refuses_seeds_that_are_none(flag):
+  assert f'{flag} must be at least 1' in (said := refused('experiments.health', flag)) or 'seeds lie in' in said
 
 
 def test_a_plan_splits_what_does_not_fit_and_says_what_never_will(sweep, monkeypatch):

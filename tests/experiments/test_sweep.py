@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,8 @@ def test_combinations_that_make_no_sense():
     product(fix({'x': 1}), fix({'x': 2}))
   with pytest.raises(SweepError, match='equal length; these have 1, 2'):
     zip_(param('x', [1]), param('y', [1, 2]))
+  with pytest.raises(SweepError, match='num=-3 must be at least 1'):
+    sample('x', 0.0, 1.0, -3)
   with pytest.raises(SweepError, match='needs low < high, both positive'):
     sample('x', 0.0, 1.0, 3, log=True)
 
@@ -80,7 +83,17 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
     ('return param("loss.name", ["hing"])', 'did you mean hinge'),
     ('return param("seed", [1, 2, 1])', 'runs 0 and 2 are the same: seed=1'),
     ('return chain(fix({}), param("penalty.r1", [0.0]))', 'runs 0 and 1 are the same: penalty.r1=0.0'),
-    ('return para("seed", [1])', r"sweep\(\) failed: NameError: name 'para' is not defined"),
+    ('return para("seed", [1])', r"s\.py: sweep\(\) failed: NameError: name 'para' is not defined \(line 4\)"),
+    ('raise ValueError("no")', r's\.py: sweep\(\) failed: ValueError: no \(line 4\)'),
+    ('return (param("seed", [1 // i]) for i in [0])', r'failed: ZeroDivisionError: .* \(line 4\)'),
+    ('raise SystemExit(3)', r'failed: SystemExit: 3 \(line 4\)'),
+    *((f'return {found}', f'must return a list of settings, .* it returned {found}$')
+      for found in ('5', "'abc'", '{.seed.: 1}'.replace('.', "'"), 'None')),
+    ('return [None]', r'must return a list of settings, .* it returned \[None\]'),
+    ('return [["seed", 1]]', r'must return a list of settings'),
+    ('return param("config", [5])', 'config=5 must name a configuration file'),
+    ('return param("config", ["README.md"])', 'config=README.md is no Python file; name one that ends in .py'),
+    ('return param("config", ["experiments/plan.py"])', r'config=experiments/plan.py has no get_config\(\)'),
     ('return param("train.batch_size", [-1])', 'must be positive'),
     ('return param("train.batch_size", ["many"])', 'run 0, train.batch_size=many'),
     ('return param("config", ["configs/nothing.py"])', 'no such file'),
@@ -104,6 +117,36 @@ def test_a_file_that_is_no_sweep(tmp_path):
   (tmp_path / 'empty.py').write_text('')
   with pytest.raises(SweepError, match=r'must define CONFIG and sweep\(\)'):
     load_sweep(str(tmp_path / 'empty.py'))
+  (tmp_path / 'numbers.py').write_text("CONFIG = 'configs/toy.py:ring'\nsweep = 5")
+  (tmp_path / 'no_config.py').write_text('CONFIG = 5\ndef sweep():\n  return [{}]')
+  for name in ('numbers', 'no_config'):
+    with pytest.raises(SweepError, match=r'must define CONFIG and sweep\(\)'):
+      load_sweep(str(tmp_path / f'{name}.py'))
+  (tmp_path / 'exits.py').write_text('import sys\nsys.exit(3)')
+  with pytest.raises(SweepError, match=r'cannot be loaded: SystemExit: 3 \(line 2\)'):
+    load_sweep(str(tmp_path / 'exits.py'))
+  with pytest.raises(SweepError, match=r'--sweep=README.md is no Python file'):
+    load_sweep('README.md')
+
+
+def test_an_argument_that_the_sweep_cannot_read(tmp_path):
+  path = write(tmp_path / 's.py', 'return param("seed", range(int(size)))')
+  with pytest.raises(SweepError, match=r"s.py:x: sweep\(\) failed: ValueError: invalid literal .*'x' \(line 4\)"):
+    load_sweep(f'{path}:x')
+  path = tmp_path / 'none.py'
+  path.write_text("CONFIG = 'configs/toy.py:ring'\ndef sweep():\n  return [{}]\n")
+  with pytest.raises(SweepError, match=r'sweep\(\) takes no argument; leave out :x'):
+    load_sweep(f'{path}:x')
+
+
+def test_numbers_of_numpy_are_numbers():
+  values = {'seed': np.arange(3)[2], 'loss.margin': np.float32(0.5), 'loss.name': np.str_('hinge'),
+            'data.flip': np.bool_(False)}
+  plain = {'seed': 2, 'loss.margin': 0.5, 'loss.name': 'hinge', 'data.flip': False}
+  run = make_run(values, 'configs/toy.py:ring')
+  assert run.overrides == plain
+  assert {type(value) for value in run.overrides.values()} == {int, float, str, bool}
+  assert run.id == make_run(plain, 'configs/toy.py:ring').id
 
 
 @pytest.mark.parametrize(('spec', 'count'), [

@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from gan.population.store import Store, member_rows
+from gan.population.store import DATA, ENVIRONMENT, MEMBERS, SAMPLES, Store, member_rows
 from gan.report import MetricsError
 
 
@@ -34,6 +35,27 @@ def test_damaged_part_is_named(tmp_path):
   (tmp_path / 'metrics' / '00000020.jsonl').write_text('nonsense\n')
   with pytest.raises(MetricsError, match=r'00000020.jsonl, line 1 is damaged'):
     store.rows()
+
+
+@pytest.mark.parametrize('content', [None, '', 'nonsense', '5'])
+@pytest.mark.parametrize('name', [MEMBERS, DATA, ENVIRONMENT])
+def test_a_file_that_is_absent_or_damaged_is_named_with_the_way_out(tmp_path, name, content):
+  if content is not None:
+    (tmp_path / name).write_text(content)
+  with pytest.raises(MetricsError, match=rf'{name} cannot be read \(.*delete {tmp_path} and train its runs again'):
+    Store(tmp_path).read(name)
+
+
+def test_damaged_samples_are_made_again_from_the_checkpoint(tmp_path):
+  store = Store(tmp_path)
+  assert store.samples() is None
+  np.savez_compressed(tmp_path / SAMPLES, samples=np.ones((2, 100, 2)))
+  assert store.samples().shape == (2, 100, 2)
+  whole = (tmp_path / SAMPLES).read_bytes()
+  for part in (b'', b'nonsense', whole[:-30]):
+    (tmp_path / SAMPLES).write_bytes(part)
+    with pytest.raises(MetricsError, match=r'samples.npz is damaged .*delete it'):
+      store.samples()
 
 
 def test_rows_of_a_member_end_where_it_stopped():
