@@ -13,6 +13,7 @@ from gan import cli
 from gan.config import nearest
 from gan.population.members import extract
 from gan.population.store import Store
+from gan.workdir import check_writable
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep.', required=True)
 RUN = flags.DEFINE_string('run', None, 'Id of the run, a column of results.csv.', required=True)
@@ -33,6 +34,9 @@ def main(argv: list[str]) -> int:
   if not Store(root).exists():
     return cli.fail(f'--run={RUN.value} is not trained yet: its population, {root}, has not begun; go on with '
                     f'python -m experiments.run --sweep={plan.sweep} --workdir={WORKDIR.value}')
+  if load_plan(OUT.value):
+    return cli.fail(f'--out={OUT.value} holds a sweep, whose report.html that of the run would replace; name another')
+  check_writable(Path(OUT.value), '--out')
   step = extract(root, RUN.value, Path(OUT.value))
   print(f'{OUT.value}: run {RUN.value} at step {step}. Alone, it would be trained by\n'
         + plan.runs[RUN.value]['command'])

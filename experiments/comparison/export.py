@@ -8,6 +8,7 @@ from experiments.comparison.evidence import ACCURACY, collect
 from experiments.comparison.page import Compared
 from experiments.comparison.value_curve import value_curve
 from gan import images
+from gan.workdir import check_writable
 
 
 def write_pictures(compared: Compared, folder: str) -> list[Path]:
@@ -19,7 +20,11 @@ def write_pictures(compared: Compared, folder: str) -> list[Path]:
 
   Returns:
     Paths of the files.
+
+  Raises:
+    WorkdirError: if the directory cannot be written.
   """
+  check_writable(Path(folder), '--pictures')
   results = [result for result in compared.results if result.arms]
   measures = list(dict.fromkeys(result.measure for result in results))
   evidence = collect(compared.plan, compared.workdir, [*(f'eval/{m.metric}' for m in measures), ACCURACY])
@@ -36,7 +41,6 @@ def write_pictures(compared: Compared, folder: str) -> list[Path]:
       drawn[f'runs {name}'] = value_curve(result, compared.grouping, figures.picture)
     elif len(result.arms) <= figures.MAX_PAIRED:
       drawn[f'runs {name}'] = figures.seed_by_seed(result, colors, figures.picture)
-  Path(folder).mkdir(parents=True, exist_ok=True)
   return [images.write_atomic(Path(folder) / f'{_file_name(label)}.png', images.png_bytes(pixels))
           for label, pixels in drawn.items() if pixels is not None]
 

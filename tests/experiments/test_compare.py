@@ -25,6 +25,7 @@ from experiments.plan import load_plan, save_plan
 from experiments.statistics import Interval, compare
 from experiments.sweep import SweepError
 from gan.page import INK, use_log_scale
+from gan.workdir import WorkdirError
 from tests import runs
 from tests.experiments import statistics_arms
 from tests.experiments.synthetic_sweeps import Life, make
@@ -538,6 +539,13 @@ def test_plots_as_pictures(tmp_path):
     pixels = np.asarray(Image.open(path))
     assert pixels.std() > 5
     assert tuple(pixels[0, 0]) == tuple(bytes.fromhex(figures.PAPER[1:]))
+
+
+@pytest.mark.parametrize('folder', ['README.md', '/proc/x'])
+def test_pictures_that_cannot_be_written_name_the_flag(tmp_path, folder):
+  found = compared(make(tmp_path, two_forms(2), better_by(1)))
+  with pytest.raises(WorkdirError, match=f'cannot write to {folder} .*name another with --pictures'):
+    write_pictures(found, folder)
 
 
 @pytest.mark.parametrize('names', [['saturating', 'hinge'], [f'r1={0.1 * i:.1f}' for i in range(32)],

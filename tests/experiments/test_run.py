@@ -146,6 +146,11 @@ def test_a_run_taken_out_is_an_ordinary_run(straight, tmp_path):
   again = runs.run('experiments.extract', f'--workdir={straight}', f'--run={row["run"]}', f'--out={one}')
   assert again[0] == 2
   assert 'holds a run already' in again[2]
+  said = refused('experiments.extract', f'--workdir={straight}', f'--run={row["run"]}', f'--out={straight}')
+  assert f'--out={straight} holds a sweep' in said
+  said = refused('experiments.extract', f'--workdir={straight}', f'--run={row["run"]}', '--out=README.md')
+  assert 'cannot write to README.md' in said
+  assert 'name another with --out' in said
   unknown = runs.run('experiments.extract', f'--workdir={straight}', '--run=nothing', f'--out={tmp_path / "two"}')
   assert unknown[0] == 2
   assert 'is not in' in unknown[2]

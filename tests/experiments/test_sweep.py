@@ -91,6 +91,7 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
       for found in ('5', "'abc'", '{.seed.: 1}'.replace('.', "'"), 'None')),
     ('return [None]', r'must return a list of settings, .* it returned \[None\]'),
     ('return [["seed", 1]]', r'must return a list of settings'),
+    ('return param("seed", [None])', 'seed=None: it must have a value'),
     ('return param("config", [5])', 'config=5 must name a configuration file'),
     ('return param("config", ["README.md"])', 'config=README.md is no Python file; name one that ends in .py'),
     ('return param("config", ["experiments/plan.py"])', r'config=experiments/plan.py has no get_config\(\)'),
