@@ -77,9 +77,13 @@ def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devi
     devices: that it uses; all by default.
     parallel: how it uses them; by default as the configuration says.
     losses: objectives among which a number chooses; by default the configuration's own alone.
+
+  Raises:
+    ConfigError: if the samples are too small for what the configuration does to them.
   """
   parallel = parallel or make_parallel(config.parallel.strategy, devices)
   losses = tuple(losses) or (config.loss.name,)
+  _check_transformed(config, sample_shape)
   nets = generation.Nets(*(_network(config, player, sample_shape, parallel.axis_name) for player in ('gen', 'disc')))
   rules = _rules(config, nets, sample_shape)
   game = generation.make_game(nets, chosen_among([LOSSES[name] for name in losses]), config.model.z_dim, sample_shape,
@@ -88,6 +92,15 @@ def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devi
   txs = Txs(*(_optimizer(config.optimizer[player], optimistic) for player in ('gen', 'disc')))
   memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.dynamics)
   return Build(game, nets, rules.joint, txs, parallel, hparams_of(config, losses), memory)
+
+
+def _check_transformed(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...]) -> None:
+  if len(sample_shape) == 3 and min(sample_shape[:2]) < 2:
+    flat = flatten(config)
+    for field in ('augment.policy', 'penalty.cr_real', 'penalty.cr_fake'):
+      if (value := flat[field]) not in (0.0, 'none'):
+        raise ConfigError(f'{field}={value} transforms images of 2 x 2 pixels or more, and these have '
+                          f'{" x ".join(map(str, sample_shape[:2]))}; leave it out, or raise data.image_size')
 
 
 def _network(config: ml_collections.ConfigDict, player: str, sample_shape: tuple[int, ...], axis_name: str | None):

@@ -61,6 +61,10 @@ def main(argv: list[str]) -> int:
   workdir.check_writable(run_dir)
   if NEIGHBOURS.value and (not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES):
     return cli.fail(f'--neighbours={NEIGHBOURS.value} is a picture of images: name a file .png, for a run on images')
+  if NEIGHBOURS.value:
+    if Path(NEIGHBOURS.value).is_dir():
+      return cli.fail(f'--neighbours={NEIGHBOURS.value} is a directory; name a file')
+    workdir.check_writable(Path(NEIGHBOURS.value).parent, flag='--neighbours')
   data = open_data(config)
   evaluator = make_evaluator(config, data, make_parallel('jit', jax.local_devices()), training=False,
                              title='Reference')
@@ -89,8 +93,8 @@ def main(argv: list[str]) -> int:
 def _draw_neighbours(evaluator: Evaluator, drawn: samples.Drawn, out: Path) -> None:
   batch, count = next(iter(drawn.batches))
   rows = evaluator.neighbours(np.asarray(batch)[:min(count, ROWS)], NEAREST)
-  images.save_png(out, images.grid(rows.reshape(-1, *rows.shape[2:]), columns=1 + NEAREST))
-  print(f'{len(rows)} samples (left), each beside the {NEAREST} nearest training images: {out}')
+  images.save_png(out, images.grid(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1]))
+  print(f'{len(rows)} samples (left), each beside the {rows.shape[1] - 1} nearest training images: {out}')
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ def checkpoint_steps(run_dir: Path, which: str | None) -> list[int | None]:
   steps = Checkpoints(run_dir, read_only=True).steps()
   if which == 'all' and steps:
     return steps
-  if which.isdigit():
+  if which.isdecimal():
     return [int(which)]
   raise CheckpointError(f'--step={which}: must be all or a number; {run_dir} has checkpoints of steps {steps}')
 

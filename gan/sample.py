@@ -11,6 +11,7 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, randomness, workdir
+from gan.config import nearest
 from gan.data import toy
 from gan.restore import restore
 from gan.sampling import interpolate, make_sampler, make_stream
@@ -39,7 +40,11 @@ def main(argv: list[str]) -> int:
   out = Path(OUT.value or ('samples.npz' if NPZ.value else 'samples.png'))
   if out.suffix != (expected := '.npz' if NPZ.value else '.png'):
     return cli.fail(f'--out={out} must end in {expected}')
-  workdir.check_writable(out.parent)
+  if out.is_dir():
+    return cli.fail(f'--out={out} is a directory; name a file')
+  if two_dimensional and not NPZ.value and info.name not in toy.MIXTURES:
+    return cli.fail(f'{run_dir / workdir.DATA}: name={info.name!r} is unknown{nearest(info.name, toy.MIXTURES)}')
+  workdir.check_writable(out.parent, flag='--out')
 
   config, _, built, step, state = restore(run_dir, STEP.value)
   gen = {'params': state.gen.params, 'stats': state.gen.stats} if RAW.value else state.ema

@@ -7,8 +7,9 @@ import pytest
 
 from gan.build import open_data
 from gan.cache import cache_dir
-from gan.config import RUNLOCAL_IMAGES, apply_overrides, base_config
+from gan.config import RUNLOCAL_IMAGES, ConfigError, apply_overrides, base_config
 from gan.data import digits, get_source
+from gan.data.source import ImageSource
 from gan.features.cached import get_classifier
 from gan.features.table import get_network
 from gan.metrics.class_score import class_coverage
@@ -115,16 +116,69 @@ def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, mess
     (('--metrics=fif',), 'did you mean fid'),
     (('--metrics=fid', '--inception_weights=nowhere.pth'), 'nowhere.pth'),
     (('--features=json:nothing', '--metrics=fd'), 'importable from where you are'),
+    (('--features=json:loads', '--metrics=fd'), 'failed on uint8 images (2, 16, 16, 1): TypeError'),
     (('--step=12',), 'has checkpoints of steps [10, 20]'), (('--step=newest',), 'must be all or a number'),
+    (('--step=\u00b2',), 'must be all or a number'),
     (('--samples=best',), '--samples must be ema, raw, train, test'),
     (('--neighbours=n.jpg',), 'name a file .png'),
-    (('--neighbours=n.png', '--metrics=diversity'), 'add fd'), (('--nearest_k=many',), 'nearest_k'),
+    (('--neighbours=n.png', '--metrics=diversity'), 'add fd'),
+    (('--neighbours=/proc/n.png', '--metrics=fd'), 'name another with --neighbours'),
+    (('--neighbours={tmp_path}/x.png', '--metrics=fd'), 'is a directory; name a file'),
+    (('--metrics=coverage', '--nearest_k=20', '--features=random'), 'not so many neighbours'),
+    (('--nearest_k=many',), 'nearest_k'),
     (('--metrics=fd_infinity', '--features=random', '--num_samples=19'), 'take 20 samples or more')])
-def test_mistakes_get_a_message(image_run, arguments, message):
+def test_mistakes_get_a_message(image_run, tmp_path, arguments, message):
+  (tmp_path / 'x.png').mkdir()
+  arguments = (argument.replace('{tmp_path}', str(tmp_path)) for argument in arguments)
   code, _, stderr = evaluate(image_run, '--num_samples=20', *arguments)
   assert code == 2
   assert message in stderr
   assert 'Traceback' not in stderr
+
+
+@pytest.fixture
+def two_images():
+  """A data set of two images, and the configuration of a run on them."""
+  config = base_config()
+  apply_overrides(config, RUNLOCAL_IMAGES)
+  images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+  return config, ImageSource('two', 'train', (8, 8, 3), (), [(image, 0) for image in images])
+
+
+@pytest.mark.parametrize(('metrics', 'message'), [
+    ('prdc', 'nearest_k=5: 256 samples and 2 images of the data'), ('coverage', 'or a smaller nearest_k'),
+    ('ms_ssim', 'windows of 11 pixels, and images are 8 x 8')])
+def test_what_the_data_are_too_few_or_too_small_for_is_said_before_any_work(two_images, metrics, message):
+  config, data = two_images
+  config.eval.metrics = metrics
+  with pytest.raises(ConfigError, match=message):
+    make_evaluator(config, data)
+
+
+def test_the_usual_scores_are_those_that_can_be_computed(two_images, tmp_path, monkeypatch):
+  monkeypatch.setenv('GAN_CACHE_DIR', str(tmp_path))
+  config, data = two_images
+  config.eval.metrics = ''
+  evaluator = make_evaluator(config, data, training=False)
+  images, _ = data.read([0, 1])
+  assert [score.metric for score in evaluator.score([(images, 2)], 2, '')] == ['diversity', 'fd_random', 'kd_random']
+  beside = evaluator.neighbours(images, 7)
+  assert beside.shape == (2, 1 + 2, 8, 8, 3), 'no image is shown twice'
+  np.testing.assert_array_equal(beside[:, 1:], [images, images[::-1]])
+
+
+@pytest.mark.parametrize('num', [5, 6])
+def test_a_file_of_few_samples(config, num):
+  """Five have no five neighbours each: an error if those were asked for, and otherwise no such score."""
+  config = config.copy_and_resolve_references()
+  config.eval.features = 'random'
+  assert ('recall_random' in scores_of(config, 'test', num)) == (num == 6)
+  config.eval.metrics = 'recall'
+  if num == 6:
+    assert set(scores_of(config, 'test', num)) == {'recall_random'}
+  else:
+    with pytest.raises(ConfigError, match='nearest_k=5: 5 samples and 1500 images'):
+      scores_of(config, 'test', num)
 
 
 def test_points_and_the_floor_of_the_data(tmp_path):
@@ -136,6 +190,11 @@ def test_points_and_the_floor_of_the_data(tmp_path):
   assert found['high_quality']['value'] == pytest.approx(1 - np.exp(-4.5), abs=4 * found['high_quality'][
       'standard_error'])
   assert 'high_quality' in stdout
+  info = tmp_path / 'data.json'
+  info.write_text(info.read_text().replace('"ring"', '"rnig"'))
+  code, _, stderr = run('gan.sample', f'--workdir={tmp_path}', f'--out={tmp_path / "x.png"}')
+  assert code == 2
+  assert "data.json: name='rnig' is unknown" in stderr
 
 
 def scores_of(config, which, num=2_000, classes=None):

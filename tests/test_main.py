@@ -138,6 +138,11 @@ def test_a_run_from_start_to_finish(tmp_path):
     assert code == 0, err
     assert (tmp_path / name).exists()
   assert 'has checkpoints of steps' in refused(f'--workdir={tmp_path}', '--step=3', module='gan.sample')
+  for option, name in (('--nonpz', 'x.png'), ('--npz', 'x.npz')):
+    (tmp_path / name).mkdir()
+    command = (f'--workdir={tmp_path}', option, f'--out={tmp_path / name}')
+    assert 'is a directory; name a file' in refused(*command, module='gan.sample')
+  assert 'name another with --out' in refused(f'--workdir={tmp_path}', '--out=/proc/x.png', module='gan.sample')
   assert 'no run in' in refused(f'--workdir={tmp_path / "none"}', module='gan.sample')
 
 

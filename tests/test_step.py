@@ -1,6 +1,7 @@
 """The step on tiny games: who may change what, in which order, with which latents; and the loop around it."""
 
 import functools
+import re
 
 import flax.linen as nn
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from gan import build, losses, randomness
-from gan.config import base_config
+from gan.config import ConfigError, apply_overrides, base_config
 from gan.games import Game, Turn
 from gan.games.generation import Nets, Rules, make_game
 from gan.optimizers import make_optimizer
@@ -318,6 +319,19 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   config.model.gen.width = config.model.disc.width = 2
   config.model.disc.update(settings)
   assert build.build(config, shape).joint == joint
+
+
+@pytest.mark.parametrize(('field', 'value'), [
+    ('augment.policy', 'color+translation+cutout'), ('augment.policy', 'ada'), ('penalty.cr_real', 1.0),
+    ('penalty.cr_fake', 1.0)])
+def test_single_pixels_cannot_be_transformed(field, value):
+  config = base_config()
+  config.model.gen.name = config.model.disc.name = 'vanilla'
+  build.build(config, (1, 1, 3))
+  apply_overrides(config, {field: value})
+  build.build(config, (2, 2, 3))
+  with pytest.raises(ConfigError, match=rf'{field}={re.escape(str(value))} transforms .* 1 x 1; leave it out'):
+    build.build(config, (1, 1, 3))
 
 
 GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/logit_gap': -0.07523924,

@@ -77,8 +77,9 @@ def load(path: str, image_size: int, split: str) -> ImageSource:
       logging.warning('Skipping %s: %s', file, check)
   good = {file: check for file, check in zip(found, checks, strict=True) if not isinstance(check, str)}
   if len(good) < 2:
-    raise DataError(f'{root} holds {len(good)} usable image(s) of {len(found)}, a GAN needs 2 or more: replace the '
-                    f'broken files, the first is {next(file for file in [*found, root] if file not in good)}')
+    broken = [file for file in found if file not in good]
+    way_out = f'replace the broken files, the first is {broken[0]}' if broken else 'add images'
+    raise DataError(f'{root} holds {len(good)} usable image(s) of {len(found)}, a GAN needs 2 or more: {way_out}')
   channels = 1 if all(mode == 'L' for mode, _ in good.values()) else 3
   size = (image_size, image_size) if image_size else _common_size(root, good)
   class_names, labels = _classes(root, list(good))

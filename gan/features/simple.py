@@ -55,14 +55,14 @@ def callable_features(name: str) -> Features:
       weights; otherwise the source of its module does.
 
   Raises:
-    DataError: if there is no such function.
+    DataError: if there is no such function; from `extract`, if it fails on images or returns something else.
   """
   module_name, _, function_name = name.partition(':')
   try:
     module = importlib.import_module(module_name)
     function = getattr(module, function_name)
-  except (ImportError, AttributeError) as error:
-    raise DataError(f'features={name}: {error}; give module:function, importable from where you are') from None
+  except Exception as error:  # Importing runs a person's own code, which may fail in any way.
+    raise DataError(f'features={name}: {error}; give module:function, importable from where you are') from error
   digest = getattr(function, 'digest', None)
   if digest is None:
     try:
@@ -73,12 +73,17 @@ def callable_features(name: str) -> Features:
 
   def extract(weights: PyTree, images: Array) -> dict[str, Array]:
     del weights
-    found = function(images)
-    found = found if isinstance(found, dict) else {'features': found}
+    try:
+      found = function(images)
+      found = found if isinstance(found, dict) else {'features': found}
+      found = {key: jnp.asarray(value, jnp.float32) for key, value in found.items()}
+    except Exception as error:  # The function is a person's own, and may fail in any way.
+      raise DataError(f'features={name} failed on uint8 images {images.shape}: {type(error).__name__}: {error}; it '
+                      'must map them to features [B, D], compiled by JAX') from error
     if 'features' not in found or found['features'].ndim != 2 or len(found['features']) != len(images):
       raise DataError(f'features={name} must return [B, D] for B = {len(images)} images; it returned '
                       f'{ {key: value.shape for key, value in found.items()} }')
-    return {key: value.astype(jnp.float32) for key, value in found.items()}
+    return found
 
   return Features(name, extract, (), str(digest), 'its own')
 

@@ -10,7 +10,7 @@ LUMINANCE, CONTRAST = 0.01**2, 0.03**2               # Stabilisers, in squared u
 
 
 def num_scales(image_size: int) -> int:
-  """Scales at which an image of that side is no smaller than the window: five need 176 pixels.
+  """Scales at which an image whose shorter side that is, is no smaller than the window: five need 176 pixels.
 
   Raises:
     ValueError: if there are none.
@@ -27,10 +27,10 @@ def ms_ssim(one: Array, other: Array) -> Array:
   sizes do not compare.
 
   Args:
-    one: [B, S, S, C] in [0, 255].
-    other: [B, S, S, C] in [0, 255].
+    one: [B, H, W, C] in [0, 255].
+    other: [B, H, W, C] in [0, 255].
   """
-  scales = num_scales(one.shape[1])
+  scales = num_scales(min(one.shape[1:3]))
   weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
   one, other = (x.astype(jnp.float32) / 255.0 for x in (one, other))
   similarity = jnp.ones((one.shape[0], one.shape[-1]))
@@ -43,7 +43,7 @@ def ms_ssim(one: Array, other: Array) -> Array:
 
 
 def _compare(one: Array, other: Array) -> tuple[Array, Array]:
-  """Luminance and structure terms at each place [B, S', S', C]."""
+  """Luminance and structure terms at each place [B, H', W', C]."""
   mean_one, mean_other = _blur(one), _blur(other)
   variance_one = _blur(one * one) - mean_one * mean_one
   variance_other = _blur(other * other) - mean_other * mean_other
@@ -53,17 +53,21 @@ def _compare(one: Array, other: Array) -> tuple[Array, Array]:
 
 
 def _blur(x: Array) -> Array:
-  """Gaussian window, where it fits: [B, S, S, C] -> [B, S - 10, S - 10, C], as two products with a banded matrix."""
+  """Gaussian window, where it fits: [B, H, W, C] -> [B, H - 10, W - 10, C], as two products with banded matrices."""
+  return jnp.einsum('ih,jw,bhwc->bijc', *map(_bands, x.shape[1:3]), x, precision='highest')
+
+
+def _bands(size: int) -> np.ndarray:
+  """The window at each place of a line where it fits [size - 10, size]."""
   taps = np.exp(-0.5 * (np.arange(WINDOW) - WINDOW // 2) ** 2 / SIGMA**2)
-  size = x.shape[1]
   bands = np.zeros((size - WINDOW + 1, size), np.float32)
   for i in range(len(bands)):
     bands[i, i:i + WINDOW] = taps / taps.sum()
-  return jnp.einsum('ih,jw,bhwc->bijc', bands, bands, x, precision='highest')
+  return bands
 
 
 def _halved(x: Array) -> Array:
-  """Means of 2x2 blocks [B, S / 2, S / 2, C]; an odd row or column is left out."""
+  """Means of 2x2 blocks [B, H / 2, W / 2, C]; an odd row or column is left out."""
   batch, height, width, channels = x.shape
   x = x[:, :height // 2 * 2, :width // 2 * 2]
   return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

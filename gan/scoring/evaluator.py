@@ -1,9 +1,10 @@
 """A configuration's evaluation: which scores, of what, against what; the same while a run trains and afterwards."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import ml_collections
 import numpy as np
 
@@ -16,11 +17,12 @@ from gan.metrics import NonFiniteSamplesError
 from gan.metrics.diversity import mean_distance
 from gan.metrics.frechet import NUM_BLOCKS, jackknife_error
 from gan.metrics.mixture import line_scores, mixture_scores
+from gan.metrics.ms_ssim import WINDOW
 from gan.metrics.neighbours import nearest
 from gan.parallel import Parallel
 from gan.scoring import Score
 from gan.scoring.collect import NUM_IMAGES, Batches, Collected, Collector, collect, make_extract, to_bytes
-from gan.scoring.plan import Plan, check_points, make_plan
+from gan.scoring.plan import Plan, check_points, make_plan, split_names
 from gan.scoring.reference import Reference, get_reference, reference_order
 from gan.scoring.table import METRICS, Setting
 
@@ -35,8 +37,9 @@ class Evaluator(NamedTuple):
     score_members: (batches [P, B, ...] of a population, members, number of samples) -> scores of each member, None for
       one whose samples are no numbers.
     provenance: what every line of them has to say, beside what tells the samples.
-    neighbours: (samples [N, H, W, C], uint8 or in [-1, 1], k) -> uint8 [N, 1 + k, H, W, C], each sample with the
-      training images that are nearest to it in the features; None where there are no features.
+    neighbours: (samples [N, H, W, C], uint8 or in [-1, 1], k) -> uint8 [N, 1 + k, H, W, C], each sample with the k
+      training images that are nearest to it in the features, or with all if there are fewer; None where there are no
+      features.
   """
 
   score: Callable[[Batches, int, str], list[Score]]
@@ -105,17 +108,36 @@ def _block_errors(compute: Callable, samples: np.ndarray) -> dict[str, float]:
           for name in left_out[0] if name not in COUNTS}
 
 
-def _check_count(plan: Plan, num: int) -> None:
+def _feasible(plan: Plan, usual: bool, num: int, reals: ImageSource, nearest_k: int) -> Plan:
+  """The plan less those of the usual scores that such samples have not.
+
+  Raises:
+    ConfigError: if they are not only usual but were asked for.
+  """
+  problems = dict(_size_problems(plan, num, reals, nearest_k))
+  if problems and not usual:
+    raise ConfigError('; '.join(problems.values()))
+  return plan._replace(metrics=tuple(name for name in plan.metrics if name not in problems))
+
+
+def _size_problems(plan: Plan, num: int, reals: ImageSource, nearest_k: int) -> Iterator[tuple[str, str]]:
+  """(key of METRICS, what is wrong) for each score of the plan that takes more or larger images."""
   if 'fd_infinity' in plan.metrics and num < 2 * NUM_BLOCKS:
-    raise ConfigError(f'{plan.called("fd_infinity")} of {num} samples: its line goes through {NUM_BLOCKS} parts of two '
-                      f'or more; take {2 * NUM_BLOCKS} samples or more, or leave it out')
+    yield 'fd_infinity', f'{plan.called("fd_infinity")} of {num} samples: its line goes through {NUM_BLOCKS} parts ' \
+                         f'of two or more; take {2 * NUM_BLOCKS} samples or more, or leave it out'
+  if 'prdc' in plan.metrics and min(num, reals.num_examples) <= nearest_k:
+    yield 'prdc', f'nearest_k={nearest_k}: {num} samples and {reals.num_examples} images of the data have not all ' \
+                  f'{nearest_k} neighbours of their own kind, as prdc needs; take more of them, or a smaller ' \
+                  'nearest_k, or other metrics'
+  if 'ms_ssim' in plan.metrics and min(reals.shape[:2]) < WINDOW:
+    yield 'ms_ssim', f'metrics=ms_ssim looks at windows of {WINDOW} pixels, and images are ' \
+                     f'{" x ".join(map(str, reals.shape[:2]))}; leave it out, or take larger images'
 
 
 def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, parallel: Parallel | None, training: bool,
                      title: str) -> Evaluator:
   settings = config.eval
   plan = make_plan(settings.metrics, settings.features, data.num_classes > 0, training)
-  _check_count(plan, settings.num_samples)
 
   @functools.cache
   def open_split(split: str) -> ImageSource:
@@ -124,6 +146,9 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
     return get_source(config.data.name, config.data.image_size, split, path=config.data.path or None)
 
   reals = open_split(settings.data_split)
+  feasible = functools.partial(_feasible, usual=not split_names(settings.metrics), reals=reals,
+                               nearest_k=settings.nearest_k)
+  plan = feasible(plan, num=settings.num_samples)
   chosen = np.linspace(0, reals.num_examples - 1, min(NUM_IMAGES, reals.num_examples)).astype(int)
   real_images = np.random.default_rng(0).permutation(reals.read(chosen)[0])  # In the data, neighbours may be alike.
   if mean_distance(real_images) == 0:
@@ -134,7 +159,8 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
     network = get_network(plan.features, open_split, cache_dir(), settings.inception_weights or None,
                           settings.inception_sha256 or None, settings.resizing)
     extract = make_extract(network.features, parallel)
-    if 'logits' in plan.needs and 'logits' not in extract(real_images[:2]):
+    found = jax.eval_shape(network.features.extract, network.features.weights, real_images[:2])  # Or says what fails.
+    if 'logits' in plan.needs and 'logits' not in found:
       raise ConfigError(f'cs needs features that tell classes, and features={plan.features} return no logits')
 
   @functools.cache
@@ -145,6 +171,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
   def neighbours(samples: np.ndarray, k: int) -> np.ndarray:
     seen = collect([(samples, len(samples))], len(samples), frozenset({'features'}), extract)
     train = open_split('train')
+    k = min(k, train.num_examples)
     _, indices = nearest(seen.features, reference('train', True).features, k)
     images, _ = train.read(reference_order(train)[indices].ravel())
     return np.concatenate([seen.images[:, None], images.reshape(len(samples), k, *train.shape)], axis=1)
@@ -157,7 +184,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
     print(f'Warning: {message}', flush=True)
 
   def score(batches: Batches, num: int, title: str) -> list[Score]:
-    _check_count(plan, num)  # Of a file, say, in which there are fewer than were asked for.
+    feasible(plan, num=num)  # Of a file, say, in which there are fewer than were asked for.
     return scores_of(collect(batches, num, plan.needs, extract, title))
 
   def score_members(batches: Batches, members: Sequence[int], num: int) -> list[list[Score] | None]:
@@ -175,7 +202,8 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
         if count <= collected.dim:
           warn_once(f'{count} {what} have a covariance of lower rank than their {collected.dim} features: the Frechet '
                     f'distance is far off; it needs at least {collected.dim + 1}')
-    found = [score for name in plan.metrics for score in METRICS[name].compute(collected, setting)]
+    metrics = feasible(plan, num=collected.count).metrics
+    found = [score for name in metrics for score in METRICS[name].compute(collected, setting)]
     return [score._replace(metric=plan.called(score.metric)) for score in found if score.metric in plan.outputs]
 
   features = network and network.features

@@ -19,6 +19,8 @@ IDENTITY = ('metric', 'step', 'samples', 'num_samples', 'seed', 'data', 'fingerp
             'feature_weights', 'resizing', 'during_training', 'nearest_k')
 # Lines that differ only in these are one curve.
 _CURVE = tuple(key for key in IDENTITY if key != 'step')
+# What no line lacks; a value or error that JSON has no word for is decoded to a number.
+_NEEDED = {'metric': str, 'value': (int, float), 'standard_error': (int, float), 'step': int, 'during_training': bool}
 # The value that a score would have at best; the best step is the one that comes nearest.
 TARGETS = {
     'fid': -math.inf, 'kid': -math.inf, 'is': math.inf, 'fd': -math.inf, 'kd': -math.inf, 'cs': math.inf,
@@ -61,17 +63,23 @@ def read(workdir: Path) -> list[dict[str, Any]]:
   """Lines of a run in file order; [] if there are none. A half-written last line is ignored.
 
   Raises:
-    RecordsError: if another line is damaged.
+    RecordsError: if another line is damaged, or one is no score.
   """
   path = Path(workdir) / FILE
-  lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
+  lines = path.read_bytes().splitlines() if path.exists() else []
   parsed = []
   for number, line in enumerate(lines, start=1):
     try:
-      parsed.append({key: _decoded(value) for key, value in json.loads(line).items()})
+      content = json.loads(line)
     except ValueError as error:
       if number < len(lines):
         raise RecordsError(f'{path}, line {number} is damaged ({error}); delete that line to go on') from None
+      break
+    fields = {key: _decoded(value) for key, value in content.items()} if isinstance(content, dict) else {}
+    if wrong := [key for key, kind in _NEEDED.items() if not isinstance(fields.get(key), kind)]:
+      raise RecordsError(f'{path}, line {number} is no score: it has no proper {", ".join(wrong)}; delete that line to '
+                         'go on')
+    parsed.append(fields)
   return parsed
 
 

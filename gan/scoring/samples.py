@@ -1,5 +1,7 @@
 """What can be scored: a generator at a checkpoint, the data themselves, or a file of samples from anywhere."""
 
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,18 +96,28 @@ def _read_file(path: Path, shape: tuple[int, ...]) -> np.ndarray:
   ways = f'--samples must be {", ".join((*GENERATORS, *SPLITS))}, or a file .npz with an array `samples`'
   if path.suffix != '.npz' or not path.exists():
     raise DataError(f'--samples={path}: {"no such file" if path.suffix == ".npz" else "unknown"}; {ways}')
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      samples = file['samples']
-  except (KeyError, ValueError, OSError) as error:
-    raise DataError(f'--samples={path} cannot be read ({error}); {ways}') from None
+  try:  # Not by np.load, which takes whatever is no archive for an array or a pickle.
+    with zipfile.ZipFile(path) as archive, archive.open('samples.npy') as member:
+      samples = np.lib.format.read_array(member, allow_pickle=False)
+  except (KeyError, ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    raise DataError(f'--samples={path} is no readable .npz with an array `samples` ({error}); write it with '
+                    'np.savez(path, samples=samples)') from None
   if samples.shape[1:] != tuple(shape) or len(samples) < 2:
     raise DataError(f'--samples={path} holds an array {samples.shape}; this run is about samples of shape '
                     f'{tuple(shape)}, so it must be [N, {", ".join(map(str, shape))}] with N of 2 or more')
-  if len(shape) == 3 and samples.dtype != np.uint8:
-    samples = samples.astype(np.float32)
+  images = len(shape) == 3
+  if images and samples.dtype == np.uint8:
+    return samples
+  if samples.dtype.kind not in ('f' if images else 'fiu'):
+    raise DataError(f'--samples={path} holds {samples.dtype}; ' + (
+        'images must be uint8, or floats in [-1, 1]' if images else 'points must be floats or integers'))
+  samples = samples.astype(np.float32)
+  if images:
     low, high = np.nanmin(samples), np.nanmax(samples)
     if low < -1.001 or high > 1.001:
       raise DataError(f'--samples={path}: images lie in [{low:.3g}, {high:.3g}]; they must be uint8, or floats in '
                       '[-1, 1]')
+    if low >= 0:  # No generator leaves half of its range empty.
+      raise DataError(f'--samples={path}: images lie in [{low:.3g}, {high:.3g}] and look like [0, 1]; floats must lie '
+                      'in [-1, 1]: store 2 x - 1, or uint8')
   return samples

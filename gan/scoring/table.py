@@ -111,7 +111,7 @@ def _ms_ssim(collected: Collected, setting: Setting) -> Iterable[Score]:
   half = len(setting.real_images) // 2
   real = np.asarray(ms_ssim.ms_ssim(setting.real_images[:half], setting.real_images[half:2 * half]))
   yield Score('ms_ssim', float(pairs.mean()), float(pairs.std() / math.sqrt(len(pairs))), 'mean over pairs',
-              {'real_data': float(real.mean()), 'scales': ms_ssim.num_scales(setting.real_images.shape[1])})
+              {'real_data': float(real.mean()), 'scales': ms_ssim.num_scales(min(setting.real_images.shape[1:3]))})
 
 
 def _diversity(collected: Collected, setting: Setting) -> Iterable[Score]:

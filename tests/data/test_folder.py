@@ -128,6 +128,8 @@ def test_errors_say_what_to_do(tmp_path):
   with pytest.raises(DataError, match=r'no images.*\.png'):
     folder.load(str(tmp_path), 8, 'train')
   write(tmp_path / 'one.png', noise())
+  with pytest.raises(DataError, match=r'1 usable image\(s\) of 1, a GAN needs 2 or more: add images$'):
+    folder.load(str(tmp_path), 8, 'train')
   (tmp_path / 'two.png').touch()
   with pytest.raises(DataError, match=r'1 usable image\(s\) of 2.*two\.png'):
     folder.load(str(tmp_path), 8, 'train')

@@ -23,9 +23,10 @@ def test_fewer_scales_for_small_images():
     num_scales(8)
 
 
-def test_one_scale_is_ssim():
+@pytest.mark.parametrize('width', [16, 13, 30])
+def test_one_scale_is_ssim(width):
   """Wang et al. 2004, with the Gaussian window where it fits, in float64."""
-  one, other = images(2, 16, 3) / 255.0, images(3, 16, 3) / 255.0
+  one, other = (images(seed, max(16, width), 3)[:, :16, :width] / 255.0 for seed in (2, 3))
   taps = np.exp(-0.5 * (np.arange(11) - 5) ** 2 / 1.5**2)
 
   def blur(x):

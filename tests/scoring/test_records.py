@@ -59,6 +59,28 @@ def test_a_half_written_line_is_ignored_and_a_damaged_one_named(tmp_path):
     records.read(tmp_path)
 
 
+@pytest.mark.parametrize(('line', 'lacks'), [
+    (b'[1, 2]', 'metric, value, standard_error, step, during_training'), (b'7', 'metric, value'),
+    (b'{"metric": "modes"}', 'value, standard_error, step, during_training'),
+    (b'{"metric": "modes", "value": "many", "standard_error": null, "step": 1, "during_training": true}', 'value')])
+@pytest.mark.parametrize('place', [0, 2])
+def test_a_line_that_is_no_score_is_named(tmp_path, line, lacks, place):
+  records.add(tmp_path, lines(values=(1.0, 2.0), steps=(1, 2)))
+  path = tmp_path / records.FILE
+  text = path.read_bytes().splitlines()
+  path.write_bytes(b'\n'.join([*text[:place], line, *text[place:]]) + b'\n')
+  with pytest.raises(records.RecordsError, match=f'line {place + 1} is no score: it has no proper {lacks}'):
+    records.read(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_a_damaged_line(tmp_path):
+  records.add(tmp_path, lines(values=(1.0, 2.0), steps=(1, 2)))
+  path = tmp_path / records.FILE
+  path.write_bytes(path.read_bytes().replace(b'metric', b'metr\xffc', 1))
+  with pytest.raises(records.RecordsError, match='line 1 is damaged'):
+    records.read(tmp_path)
+
+
 def test_last_best_and_tail():
   """Twelve evaluations: the best is in the middle, the last quarter of the steps holds four of them."""
   values = (9.0, 8.0, 7.0, 2.0, 7.0, 6.0, 6.0, 5.0, 4.0, 6.0, 5.0, 7.0)
