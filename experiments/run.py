@@ -5,6 +5,7 @@ r"""Trains a sweep: as few compiled programs as there are different ones, resume
   python -m experiments.run --sweep=... --executor=ray --address=auto # a cluster, see experiments/clusters
 """
 
+import contextlib
 import math
 import sys
 import time
@@ -19,6 +20,7 @@ from experiments import executors, results
 from experiments.plan import Plan, check_home, check_same, load_plan, make_plan, save_plan
 from experiments.sweep import load_sweep
 from gan import cli, environment
+from gan.workdir import held
 
 SWEEP = flags.DEFINE_string('sweep', None, 'Python file with CONFIG and sweep(), file.py[:argument].', required=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or gs://; runs/<name> by default.')
@@ -53,14 +55,15 @@ def main(argv: list[str]) -> int:
   print(describe(plan, matmul_rate() if DRY_RUN.value else None))
   if DRY_RUN.value:
     return 0
-  save_plan(plan, workdir)
   command = ['-m', 'experiments.run', *sys.argv[1:]]
-  if EXECUTOR.value == 'local':
-    code = executors.run_local(plan, workdir, command, DEVICES.value)
-  else:
-    needs = executors.Needs(CPUS.value, GPUS.value, TPUS.value, DEVICES.value, DETERMINISTIC.value)
-    code = executors.run_ray(plan, workdir, command, ADDRESS.value, needs)
-  path = results.write_table(plan, workdir)
+  with contextlib.nullcontext() if '://' in workdir else held(Path(workdir)):
+    save_plan(plan, workdir)
+    if EXECUTOR.value == 'local':
+      code = executors.run_local(plan, workdir, command, DEVICES.value)
+    else:
+      needs = executors.Needs(CPUS.value, GPUS.value, TPUS.value, DEVICES.value, DETERMINISTIC.value)
+      code = executors.run_ray(plan, workdir, command, ADDRESS.value, needs)
+    path = results.write_table(plan, workdir)
   print(f'{path}: {len(plan.runs)} runs. Compare: python -m experiments.compare --workdir={workdir}')
   return code
 

@@ -67,7 +67,10 @@ def _path_frame(config: ml_collections.ConfigDict, data: toy.Mixture) -> DrawFra
     gen, disc = np.meshgrid(side, side)
     # Flat parameters are in the order of the players' names: the discriminator's come first.
     points = np.stack([disc.ravel(), gen.ravel()], axis=1).astype(np.float32)
-    here = initial.replace(step=np.asarray(state.step))  # Players come from `points`; these games have no stats.
+    # Parameters come from `points`; of the stats there may be LeCam's means.
+    players = {name: getattr(initial, name).replace(stats=jax.device_get(getattr(state, name).stats))
+               for name in ('gen', 'disc')}
+    here = initial.replace(step=np.asarray(state.step), **players)
     flow = np.asarray(field_at(here, points)).reshape(ARROWS, ARROWS, 2)[..., ::-1]
     return plots.trajectory(path, flow, half, f'step {step}', names)
 

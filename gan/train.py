@@ -70,7 +70,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     print(f'{run_dir} is finished: step {step} of {num_steps}. See {run_dir / "report.html"}; '
           'to go on, raise --config.train.num_steps.')
     checkpoints.close()
-    if not (run_dir / 'report.html').exists():  # Killed before it was written.
+    if not _is_newer(run_dir / 'report.html', run_dir / 'metrics.jsonl'):  # Killed before it was written.
       _write_page(run_dir)
     return 0
 
@@ -92,6 +92,9 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
 
   def is_logged(step: int) -> bool:
     return step in (1, num_steps) or step % settings.log_every == 0
+
+  def has_failed() -> bool:
+    return settings.on_failure == 'stop' and health.failures_in_a_row(report.rows) > settings.patience
 
   def finish(pending: tuple, extra: dict[str, float]) -> None:
     """Fetches the scalars of a dispatch, and writes them where they are due."""
@@ -125,12 +128,12 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     with Interrupted() as interrupted:
       if step == 0:
         report.samples(0, draw_frame(state, 0, report.rows))
-      failed = False
+      failed = has_failed()  # One that was stopped stays so, and was killed before it could say so.
       while step < num_steps and not on_any_host(interrupted.signum is not None) and not on_any_host(failed):
         stop = next_boundary(step, num_steps, settings.steps_per_call, periods)
         fed, count = batches.feed(step, stop - step), np.int32(stop - step)
         state, scalars, last = loop(state, fed, hparams, count)
-        if probe and is_logged(stop):
+        if probe and (is_logged(stop) or stop % settings.eval_every == 0):
           scalars = scalars | probe(state, fed, hparams, count - 1)
         if pending:  # One dispatch late: the device never waits for the report.
           finish(pending, {})
@@ -141,7 +144,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
           finish(pending, scores(step) if due['eval'] and bool(last[1]) else {})
           pending = None
         if due['eval']:
-          failed = settings.on_failure == 'stop' and health.failures_in_a_row(report.rows) > settings.patience
+          failed = has_failed()
         if due['sample']:
           report.samples(step, draw_frame(state, step, report.rows))
         if due['save']:
@@ -170,6 +173,10 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   print(f'Finished {num_steps} steps. Look at {run_dir / "report.html"}'
         f' and at the newest picture in {run_dir / "samples"}.')
   return 0
+
+
+def _is_newer(page: Path, than: Path) -> bool:
+  return page.exists() and page.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
 def _write_page(run_dir: Path) -> None:

@@ -308,6 +308,10 @@ def test_a_failing_run_stops_after_its_patience_and_can_go_on(tmp_path, capsys):
   assert 'gen/update_norm' in page
   assert html.escape(ADVICE['generator stalled']).replace('&#x27;', "'") in page.replace('&#39;', "'")
 
+  with pytest.raises(train.FailedError, match=f'step {evidence["step"]}: '):  # The same command: it stays stopped.
+    train.run(config, tmp_path, ['test'])
+  assert len(verdict_rows(tmp_path)) == len(rows)
+
   config.train.on_failure, config.train.patience = 'continue', 0
   assert train.run(config, tmp_path, ['test']) == 0
   assert [row['step'] for row in verdict_rows(tmp_path)] == list(range(100, 600, 100))

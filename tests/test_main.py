@@ -3,6 +3,7 @@
 import fcntl
 import html
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -197,6 +198,15 @@ def test_checkpoints_of_no_known_run_are_not_claimed(copy):
   (workdir / 'config.json').unlink()
   assert 'no config.json says of which run' in refused(*command)
   assert len(list((workdir / 'checkpoints').iterdir())) == 2
+
+
+def test_an_old_page_of_a_finished_run_is_written_anew(copy):
+  """The run was gone on with, and killed after its last checkpoint."""
+  workdir, command = copy
+  os.utime(workdir / 'report.html', (1, 1))
+  code, out, err = runs.run('gan.main', *command)
+  assert (code, 'is finished' in out) == (0, True), err
+  assert (workdir / 'report.html').stat().st_mtime > 1
 
 
 def test_a_file_instead_of_checkpoints_is_said_at_once(copy):

@@ -19,6 +19,7 @@ from gan.dispatch import Clock, Interrupted, next_boundary
 from gan.paths import write
 from gan.population import PopulationState, compiled, pictures
 from gan.population.store import SAMPLES, Row, Store, member_rows
+from gan.scoring import Score
 from gan.scoring.evaluator import make_evaluator
 from gan.validate import validate
 
@@ -93,7 +94,9 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
       if step == 1 or due['log'] or due['eval'] or over:
         jax.block_until_ready(state)
         scalars = state.scalars | (probe(state, fed, hparams) if probe else {})
-        scores = _evaluate(evaluator, stream, state, population.num, config) if due['eval'] else None
+        scores = None
+        if due['eval']:
+          scores, state = _evaluate(evaluator, stream, state, population.num, config)
         row = log.add(step, scalars, state, scores, clock.read(step))
         say(_line(row, num_steps, len(ids)))
         if due['eval']:
@@ -103,16 +106,19 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
         shown = _first_samples(stream, state, rngs, population.num, 16 if len(info.sample_shape) == 3 else 512)
         picture = pictures.panels(shown, ids, data if isinstance(data, toy.Mixture) else None, f'step {step}')
         write(store.root / 'samples' / f'step_{step:08d}.png', images.png_bytes(picture))
-      if due['save'] or interrupted.signum is not None or not bool(np.any(state.alive)):  # One may just have failed.
+      if due['save']:
         log.write(step)
         checkpoints.save(step, compiled.trimmed(population, state))
+    if step not in checkpoints.steps():  # By a signal, or because nobody goes on.
+      log.write(step)
+      checkpoints.save(step, compiled.trimmed(population, state))
   checkpoints.close()
   finished = step == num_steps or not bool(np.any(state.alive))
   if not finished:
     say(f'Signal {interrupted.signum}: saved step {step}. The same command goes on from there.')
     return 128 + interrupted.signum
   _write_samples(store, stream, state, population.num, info.sample_shape)
-  return 0
+  return 128 + interrupted.signum if interrupted.signum else 0  # Whoever trains several stops here.
 
 
 def is_finished(root: str) -> bool:
@@ -163,16 +169,17 @@ class _Log:
 
 
 def _evaluate(evaluator: Any, stream: Callable, state: PopulationState, num_members: int,
-              config: ml_collections.ConfigDict) -> list:
-  """Scores of each member; None for those that are frozen or whose samples are no numbers."""
+              config: ml_collections.ConfigDict) -> tuple[list, PopulationState]:
+  """Scores of each member, None for those that are frozen; the state, where samples that are no numbers freeze one."""
   alive = np.flatnonzero(np.asarray(state.alive)[:num_members])
   rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'evaluation'))(state.members.rng)
   num = config.eval.num_samples
   found = evaluator.score_members(stream(state.members.ema, rngs, num), alive, num)
   scores: list = [None] * num_members
+  good = np.ones(len(state.alive), bool)
   for member, own in zip(alive, found, strict=True):
-    scores[member] = own
-  return scores
+    scores[member], good[member] = own or [Score('scale', math.inf)], own is not None
+  return scores, state.replace(alive=state.alive & jnp.asarray(good))
 
 
 def _stop_failed(state: PopulationState, configs: Sequence[ml_collections.ConfigDict], log: _Log) -> PopulationState:

@@ -74,7 +74,8 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     order = np.random.default_rng(seed or 0).permutation(source.num_examples)[:num]
     batches = ((images, len(images)) for images, _ in read_batches(source, order, CHUNK))
     return Drawn(which, batches, len(order), -1, seed or 0)
-  samples = _read_file(Path(which), data.modes.shape[1:] if isinstance(data, toy.Mixture) else data.shape)[:num]
+  samples = _read_file(Path(which), data.modes.shape[1:] if isinstance(data, toy.Mixture) else data.shape)
+  samples = samples[np.random.default_rng(seed or 0).permutation(len(samples))[:num]]  # They may be sorted by class.
   return Drawn(Path(which).name, _chunks(samples), len(samples), -1, -1)
 
 

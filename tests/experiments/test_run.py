@@ -1,5 +1,6 @@
 """A sweep from start to finish: killed and started again it gives the same table; runs are taken out of it."""
 
+import fcntl
 import random
 import signal
 import time
@@ -192,6 +193,13 @@ def refused(module, *arguments):
   assert code == 2, stderr
   assert 'Traceback' not in stderr
   return stderr
+
+
+def test_two_processes_do_not_train_one_sweep(sweep, straight):
+  with open(straight / '.lock', 'w', encoding='utf-8') as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    said = refused('experiments.run', f'--sweep={sweep}', f'--workdir={straight}')
+  assert f'another process trains in {straight}' in said
 
 
 def test_the_directory_of_an_ordinary_run_is_refused(sweep, tmp_path):

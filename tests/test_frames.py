@@ -1,0 +1,22 @@
+"""Pictures of small games: the path of the parameters over the field."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from configs import dirac
+from gan import build
+from gan.frames import make_draw_frame
+
+
+def test_the_field_is_that_of_the_state_with_its_means():
+  """LeCam's running means are neither parameters nor settings, and turn the arrows."""
+  config = dirac.get_config()
+  config.penalty.lecam = 5.0
+  data = build.open_data(config)
+  built = build.build(config, build.describe_data(data).sample_shape)
+  state = build.make_initial_state(built, config.seed)
+  draw = make_draw_frame(config, data, None)
+  means = {'real': jnp.float32(3.0), 'fake': jnp.float32(-50.0)}
+  later = state.replace(disc=state.disc.replace(stats=state.disc.stats | {'lecam': means}))
+  assert np.array_equal(draw(state, 0, []), draw(state, 0, []))
+  assert not np.array_equal(draw(state, 0, []), draw(later, 0, []))
