@@ -59,9 +59,9 @@ def main(argv: list[str]) -> int:
       config.eval[name] = value
   validate(config)
   workdir.check_writable(run_dir)
-  if NEIGHBOURS.value and (not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES):
-    return cli.fail(f'--neighbours={NEIGHBOURS.value} is a picture of images: name a file .png, for a run on images')
   if NEIGHBOURS.value:
+    if not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES:
+      return cli.fail(f'--neighbours={NEIGHBOURS.value} is a picture of images: name a file .png, for a run on images')
     if Path(NEIGHBOURS.value).is_dir():
       return cli.fail(f'--neighbours={NEIGHBOURS.value} is a directory; name a file')
     workdir.check_writable(Path(NEIGHBOURS.value).parent, flag='--neighbours')

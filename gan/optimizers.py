@@ -18,9 +18,8 @@ OPTIMIZERS = {
     # Kingma & Ba 2015, arXiv:1412.6980.
     'adam': lambda n: optax.scale_by_adam(b1=n['b1'], b2=n['b2'], eps=n['eps'], eps_root=n.get('eps_root', 0.0)),
     # Tieleman & Hinton 2012; b2 is the decay of the squares. The WGAN paper's choice.
-    'rmsprop': lambda n: (optax.scale_by_rms(decay=n['b2'], eps=n['eps']**2 + n['eps_root'], eps_in_sqrt=True)
-                          if 'eps_root' in n else
-                          optax.scale_by_rms(decay=n['b2'], eps=n['eps'], eps_in_sqrt=False)),
+    'rmsprop': lambda n: optax.scale_by_rms(decay=n['b2'], eps_in_sqrt='eps_root' in n,
+                                            eps=n['eps']**2 + n['eps_root'] if 'eps_root' in n else n['eps']),
     # b1 is the momentum; 0 is plain gradient descent.
     'sgd': lambda n: optax.trace(decay=n['b1']),
 }

@@ -1,6 +1,6 @@
 """The confusion table of verdicts: a row for each drill, a column for each verdict.
 
-  python -m experiments.health                       # ten seeds of each, a quarter of an hour on one CPU core
+  python -m experiments.health                       # ten seeds of each, three to six minutes on two CPU cores
   python -m experiments.health --first=0 --seeds=3 --drill=ring --drill='idle G'
 
 The last column counts runs of which some failure other than the constructed one was said at an earlier evaluation.
