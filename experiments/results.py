@@ -52,7 +52,8 @@ def read_table(workdir: str) -> list[dict[str, Any]]:
 def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:
   """A row for each run of a plan, in its order.
 
-  `status` is finished, diverged, stopped (by its verdict), running or waiting. A score has the columns `<score>.last`,
+  `status` is finished, diverged, stopped (by its verdict), running or waiting; `also` names the failures that hold
+  beside the verdict, `evidence` is that of all. A score has the columns `<score>.last`,
   `.best` and `.tail_mean`, the mean over the evaluations in the last quarter of its steps; they are None where there is
   none, and for a run that diverged, whose scores of better days say nothing of what it ended as.
   """
@@ -85,7 +86,8 @@ def _outcome(rows: list[dict[str, Any]], alive: bool, num_steps: int) -> dict[st
   done = rows[-1]['step'] >= num_steps
   status = 'diverged' if diverged else 'finished' if done else 'running' if alive else 'stopped'
   outcome = {'status': status, 'steps': rows[-1]['step'], 'verdict': verdict and verdict.kind,
-             'evidence': verdict and verdict.evidence}
+             'also': verdict and ', '.join(verdict.kinds[1:]),
+             'evidence': verdict and '; '.join(found.evidence for found in verdict.findings)}
   for name in dict.fromkeys(name for row in rows for name in row if name.startswith('eval/')):
     curve = [(row['step'], row[name]) for row in rows if name in row and math.isfinite(row[name])]
     metric, usable = name.removeprefix('eval/'), bool(curve) and not diverged

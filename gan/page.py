@@ -120,7 +120,7 @@ def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
   html = template.render(
       title=title or _default_title(config) or workdir.resolve().name,
       status=_status(config, rows, frames),
-      verdict=_verdict(rows),
+      verdicts=_verdicts(rows),
       facts=_facts(rows, environment),
       samples=(frames[-1][0], _data_uri(frames[-1][1])) if frames else None,
       animation=_data_uri(workdir / 'training.gif') if (workdir / 'training.gif').exists() else None,
@@ -293,14 +293,12 @@ def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
           'text': f'{counted}: stopped early, or still running when this page was written.'}
 
 
-def _verdict(rows: Rows) -> dict[str, str] | None:
-  """Return the last verdict: kind, the class that colours it, evidence and advice; None if there is none."""
-  verdict = last_verdict(rows)
-  if verdict is None:
-    return None
-  style = 'failed' if verdict.failed else 'finished' if verdict.kind == 'healthy' else 'stopped'
-  return {'kind': verdict.kind, 'style': style, 'evidence': verdict.evidence, 'advice': verdict.advice,
-          'step': f'{verdict.step:,}'}
+def _verdicts(rows: Rows) -> list[dict[str, str]]:
+  """Return the last verdict and what holds as well: kind, the class that colours it, words; [] if there is none."""
+  last = last_verdict(rows)
+  return [{'kind': verdict.kind, 'evidence': verdict.evidence, 'advice': verdict.advice, 'step': f'{verdict.step:,}',
+           'style': 'failed' if verdict.failed else 'finished' if verdict.kind == 'healthy' else 'stopped'}
+          for verdict in (last.findings if last else ())]
 
 
 def _facts(rows: Rows, environment: dict[str, Any]) -> list[tuple[str, str]]:

@@ -232,7 +232,7 @@ class Report:
       self._tensorboard.scalars(step, scalars)
     self._progress.update(step, scalars)
     if verdict and verdict.failed:
-      self._progress.message(f'Verdict at step {step}: {verdict.kind} ({verdict.evidence}). {verdict.advice}')
+      self._progress.message(f'Verdict at step {step}: {verdict}')
     elif verdict and self._failing:
       self._progress.message(f'Verdict at step {step}: no failure now ({verdict.kind}).')
     self._failing = verdict.failed if verdict else self._failing

@@ -169,7 +169,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     report.close()
   _write_page(run_dir)
   if verdict := health.last_verdict(report.rows):
-    print(f'Verdict: {verdict.kind}{f" ({verdict.evidence})" if verdict.evidence else ""}. {verdict.advice}')
+    print(f'Verdict: {verdict}')
   print(f'Finished {num_steps} steps. Look at {run_dir / "report.html"}'
         f' and at the newest picture in {run_dir / "samples"}.')
   return 0

@@ -62,7 +62,10 @@ def make_run(workdir, steps=(10, 50, 100), value=0.7, samples=True):
     (Verdict('healthy', 100), ('healthy', 'Verdict at step 100')),
     (Verdict('too early', 100, 'evaluations', 1.0, 4.0), ('too early', 'evaluations = 1, below 4')),
     (Verdict('mode collapse', 100, 'eval/reverse_kl', 1.75, 0.69),
-     ('mode collapse', 'eval/reverse_kl = 1.75, above 0.69', 'model.disc.pack=2'))])
+     ('mode collapse', 'eval/reverse_kl = 1.75, above 0.69', 'model.disc.pack=2')),
+    (Verdict('generator stalled', 100, 'gen/update_norm', 0.1, 0.3,
+             also=(Verdict('mode collapse', 100, 'eval/modes', 1.0, 2.0),)),
+     ('Verdict at step 100: gen/update_norm = 0.1', 'gen_steps', 'Also at step 100: eval/modes = 1', 'disc.pack=2'))])
 def test_page_says_the_last_verdict(tmp_path, verdict, words):
   make_run(tmp_path)
   metrics = MetricsFile(tmp_path)

@@ -33,7 +33,7 @@ def failures(results: Sequence[SettingResult]) -> dict[str, Any]:
         if not success:
           missed = row['status'] == 'finished' and row['verdict'] in (None, *NO_FAILURE)
           rows.append({'setting': result.setting.name, 'arm': name, 'seed': row['seed'], 'run': row['run'],
-                       'verdict': 'below the threshold of success' if missed else row['verdict'] or row['status'],
+                       'verdict': 'below the threshold of success' if missed else _verdict(row),
                        'evidence': '' if missed else _evidence(row), 'step': f'{row["steps"]:,}'})
   return {'rows': rows[:MAX_FAILURES], 'more': max(len(rows) - MAX_FAILURES, 0), 'count': len(rows)}
 
@@ -109,6 +109,10 @@ def commands(plan: Plan | None, workdir: str, results: Sequence[SettingResult], 
       f'python -m experiments.extract --workdir={where} --run={run} --out=runs/{run}',
       f'python -m gan.sample --workdir=runs/{run}']))
   return lines
+
+
+def _verdict(row: Row) -> str:
+  return (row['verdict'] or row['status']) + (f', also {row["also"]}' if row.get('also') else '')
 
 
 def _evidence(row: Row) -> str:

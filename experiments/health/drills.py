@@ -13,7 +13,7 @@ import numpy as np
 from configs import dcgan, linear_quadratic, toy, vanilla
 from gan import build, randomness
 from gan.config import apply_overrides
-from gan.health import judge
+from gan.health import Verdict, judge
 from gan.metrics import NonFiniteSamplesError
 from gan.sampling import make_stream
 from gan.scoring.evaluator import make_evaluator
@@ -108,7 +108,7 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
     yield rows
 
 
-def verdicts(rows: list[dict[str, float]]) -> list[str]:
+def verdicts(rows: list[dict[str, float]]) -> list[Verdict]:
   """What is said at each evaluation, and at the end."""
   stops = [i for i, row in enumerate(rows, start=1) if i == len(rows) or any(name.startswith('eval/') for name in row)]
-  return [judge(rows[:stop]).kind for stop in stops]
+  return [judge(rows[:stop]) for stop in stops]

@@ -26,11 +26,13 @@ class Life(NamedTuple):
     scores: metric -> value at each evaluation.
     verdict: the last one.
     ends: share of the steps after which it was stopped.
+    also: a failure beside it, if any.
   """
 
   scores: dict[str, Sequence[float]]
   verdict: str = 'healthy'
   ends: float = 1.0
+  also: str | None = None
 
 
 def make(root: Path, text: str, live: Callable[[Run], Life], steps: int = 400, num_rows: int = 8,
@@ -88,6 +90,8 @@ def _population(store, runs, configs, live, steps, num_rows, half_way):
       failed = [verdict != 'healthy' for verdict in row['health/verdict']]
       for key, value in (('metric', 'disc/loss'), ('value', float('nan')), ('threshold', 1000.0)):
         row[f'health/{key}'] = [value if bad else None for bad in failed]
+        row[f'health/{key}_2'] = [value if bad and life.also else None for bad, life in zip(failed, lives, strict=True)]
+      row['health/verdict_2'] = [life.also if bad else None for bad, life in zip(failed, lives, strict=True)]
     rows.append(row)
   store.write_rows(rows[-1]['step'], rows)
   if not half_way:

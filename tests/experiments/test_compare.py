@@ -271,6 +271,15 @@ def test_runs_too_short_for_a_verdict_do_not_count_as_failures_and_the_page_says
   assert 'too early' not in _page(healthy).text
 
 
+def test_failed_runs_are_listed_with_all_that_fails(tmp_path):
+  workdir = make(tmp_path, two_forms(), lambda run: better_by(2.0)(run)._replace(verdict='oscillating',
+                                                                                also='mode collapse'))
+  found = compared(workdir)
+  assert {(row['verdict'], row['also']) for row in found.rows} == {('oscillating', 'mode collapse')}
+  write_page(found, 'command')
+  assert 'oscillating, also mode collapse' in _page(workdir).text
+
+
 def test_all_comparisons_of_a_page_are_adjusted_together(tmp_path):
   text = f'''{RING}BY, BASELINE = 'loss.name', 'saturating'
 def sweep():
