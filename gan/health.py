@@ -20,8 +20,9 @@ LAST_EVALS = 3         # one may catch a bad moment. A run without so much evide
 
 # Diverged. An update as large as this share of all weights overwrites what was learnt; common are 0.001 to 0.01.
 MAX_UPDATE = 0.5
-# Beyond these nothing is learnt: a logistic loss of 1000 is a probability of exp(-1000), a critic with slopes up to 1
-# cannot part images of 64 pixels by more than 222; samples 100 times as far out as the data have left them.
+# Beyond these nothing is learnt: a logistic loss, or a gap between logits, of 1000 is a probability of exp(-1000), a
+# critic with slopes up to 1 cannot part images of 64 pixels by more than 222; samples 100 times as far out as the data
+# have left them. The generator's loss is no witness: a WGAN's holds the critic's offset, which is free and drifts.
 MAX_LOSS, MAX_SCALE = 1e3, 100.0
 # Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
 # vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
@@ -159,7 +160,7 @@ def failures_in_a_row(rows: Rows) -> int:
 
 
 def _diverged(rows: Rows, step: int) -> Verdict | None:
-  """Some scalar is not finite, weights were overwritten by an update, or losses or samples are absurdly large."""
+  """Some scalar is not finite, weights were overwritten by an update, or losses, logits or samples absurdly large."""
   for name, value in rows[-1].items() if rows else ():
     if isinstance(value, float) and not math.isfinite(value) and not name.startswith('health/'):
       return Verdict('diverged', step, name, value, math.inf)
@@ -172,7 +173,7 @@ def _diverged(rows: Rows, step: int) -> Verdict | None:
       largest = max(largest, weights)
       if largest and update > MAX_UPDATE * largest:
         return Verdict('diverged', step, f'{player}/update_norm', update, MAX_UPDATE * largest)
-  for name, limit in (('disc/loss', MAX_LOSS), ('gen/loss', MAX_LOSS), ('eval/scale', MAX_SCALE)):
+  for name, limit in (('disc/loss', MAX_LOSS), ('disc/logit_gap', MAX_LOSS), ('eval/scale', MAX_SCALE)):
     values = np.abs(_recent(rows, name, least=LAST_EVALS if name == 'eval/scale' else MIN_ROWS))
     if len(values) and np.median(values) > limit:
       return Verdict('diverged', step, name, float(np.median(values)), limit)

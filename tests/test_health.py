@@ -24,7 +24,7 @@ HEALTHY = {'disc/accuracy': 0.6, 'disc/loss': 1.3, 'gen/loss': 0.8, 'gen/grad_no
 SWINGS = 0.5 + 0.4 * np.sin(np.arange(STEPS))
 FADING = np.geomspace(5.0, 0.001, STEPS)
 FAILURES = {
-    'diverged': {'gen/loss': 5e3},
+    'diverged': {'disc/loss': 5e3},
     'discriminator saturated': {'disc/accuracy': 1.0, 'gen/grad_norm': FADING},
     'generator stalled': {'disc/accuracy': 0.99, 'gen/update_norm': 1e-5},
     'oscillating': {'disc/accuracy': SWINGS},
@@ -60,7 +60,7 @@ def test_each_failure(kind):
   assert verdict.failed
   assert verdict.step == 10 * (STEPS - 1)
   assert verdict.advice == ADVICE[kind]
-  above = verdict.metric in ('gen/loss', 'eval/reverse_kl')
+  above = verdict.metric in ('disc/loss', 'eval/reverse_kl')
   assert (verdict.value > verdict.threshold) == above
   assert ('above' if above else 'below') in verdict.evidence
   assert verdict.metric in verdict.evidence
@@ -118,6 +118,8 @@ def test_diverged_without_a_nan():
   assert kind_of(gen__weight_norm=np.abs(np.cos(np.arange(STEPS))), gen__update_norm=0.2) == 'healthy'
   assert kind_of(disc__loss=-2e3) == 'diverged'
   assert kind_of(disc__loss=2e3 * first) == 'healthy'                   # Once, long ago.
+  assert kind_of(disc__logit_gap=-2e3) == 'diverged'
+  assert kind_of(gen__loss=2e3) == 'healthy'                            # A critic's offset, which is free.
   assert kind_of(eval__scale=500.0) == 'diverged'
 
 
