@@ -168,7 +168,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   finally:
     report.close()
   _write_page(run_dir)
-  if verdict := health.last_verdict(report.rows):
+  if (verdict := health.last_verdict(report.rows)) and not verdict.failed:  # Of failures the report has told.
     print(f'Verdict: {verdict}')
   print(f'Finished {num_steps} steps. Look at {run_dir / "report.html"}'
         f' and at the newest picture in {run_dir / "samples"}.')

@@ -346,6 +346,10 @@ def test_a_failing_run_stops_after_its_patience_and_can_go_on(tmp_path, capsys):
   config.train.on_failure, config.train.patience = 'continue', 0
   assert train.run(config, tmp_path, ['test']) == 0
   assert [row['step'] for row in verdict_rows(tmp_path)] == list(range(100, 600, 100))
+  said = [line for line in capsys.readouterr().out.splitlines() if 'Verdict' in line]
+  assert said[-1].startswith('Verdict at step 500: ')
+  assert all(': generator stalled' in line for line in said[-2:])
+  assert len([line for line in said if 'step 500' in line or line.startswith('Verdict:')]) == 1
 
 
 @pytest.mark.slow
