@@ -5,6 +5,7 @@ Pure functions of logged rows; the same rows give the same verdict, while a run 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,9 @@ EASY_ACCURACY, STANDSTILL = 0.9, 0.01
 # deviations away at a batch of 16), in a tenth of all batches it is not: the players overshoot each other. The lowest
 # tenth ended at 0.34 or more in 400 drills that do not swing, at 0.32 or less in 120 that do.
 DECEIVED, OFTEN = 0.33, 0.1
+# Or more rarely, yet in so many rows in succession, where the logits swing back by so large a share of what they swing
+# forth: players that spiral outwards swing ever more slowly. (Of 800 drills that do not swing none has such a spell.)
+SPELL, BACK = 3, 0.5
 # Players that come to rest still swing, but by less and less: the peaks of so many spans fall one after another, which
 # peaks that come and go do once in 8! = 40,320 times. (Of swings that stay, one of 190 had a single pair out of order.)
 PEAKS = 8
@@ -204,11 +208,15 @@ def _stalled(rows: Rows, step: int) -> Verdict | None:
 
 def _oscillating(rows: Rows, step: int) -> Verdict | None:
   """Time and again the discriminator holds the samples for more real than the data, and then not, and by no less."""
-  accuracy = _values(rows, 'disc/accuracy')
+  accuracy, gap = _values(rows, 'disc/accuracy'), _values(rows, 'disc/logit_gap')
   if len(accuracy) < MIN_SWINGS:
     return None
-  low, high = (float(value) for value in np.quantile(accuracy[len(accuracy) // 2:], [OFTEN, 1.0 - OFTEN]))
-  if low < DECEIVED and high >= 0.5 and not _dies_down(_values(rows, 'disc/logit_gap')):
+  recent, swings = accuracy[len(accuracy) // 2:], gap[len(gap) // 2:]
+  low, high = (float(value) for value in np.quantile(recent, [OFTEN, 1.0 - OFTEN]))
+  spell = max((len([*rows]) for deceived, rows in groupby(recent < DECEIVED) if deceived), default=0)
+  if spell >= SPELL and len(swings) and swings.min() < -BACK * swings.max():
+    low = min(low, float(recent.min()))
+  if low < DECEIVED and high >= 0.5 and not _dies_down(gap):
     return Verdict('oscillating', step, 'disc/accuracy', low, DECEIVED)
   return None
 

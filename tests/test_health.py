@@ -208,8 +208,22 @@ def test_swings_that_die_down_are_none():
   assert set(noise) == {'oscillating'}
 
 
-def test_a_dirac_gan_that_comes_to_rest_is_healthy():
-  assert verdicts(next(run(dirac.get_config('rule=extragradient'), [0])))[-1].kind == 'healthy'
+def test_rare_swings_count_where_they_last_and_come_back():
+  def kind(length, back, gap=True):  # Among 100 rows one spell in which the discriminator is deceived.
+    rows = [{'step': i, 'disc/accuracy': 0.25 if 80 <= i < 80 + length else 0.75} for i in range(100)]
+    for row in rows if gap else ():
+      row['disc/logit_gap'] = 3.0 if row['disc/accuracy'] > 0.5 else -back
+    return judge(rows).kind
+  assert kind(3, 2.0) == 'oscillating'
+  assert kind(2, 2.0) == 'healthy'
+  assert kind(3, 1.0) == 'healthy'              # Hardly back.
+  assert kind(3, 2.0, gap=False) == 'healthy'   # How far, nobody knows.
+
+
+@pytest.mark.parametrize(('argument', 'kind'), [
+    ('rule=extragradient', 'healthy'), ('', 'oscillating'), ('rule=simultaneous', 'oscillating')])
+def test_a_dirac_gan_that_comes_to_rest_circles_or_spirals_outwards(argument, kind):
+  assert verdicts(next(run(dirac.get_config(argument), [0])))[-1].kind == kind
 
 
 def test_collapse_of_mixtures_and_of_images():
