@@ -213,7 +213,7 @@ def _oscillating(rows: Rows, step: int) -> Verdict | None:
     return None
   recent, swings = accuracy[len(accuracy) // 2:], gap[len(gap) // 2:]
   low, high = (float(value) for value in np.quantile(recent, [OFTEN, 1.0 - OFTEN]))
-  spell = max((len([*rows]) for deceived, rows in groupby(recent < DECEIVED) if deceived), default=0)
+  spell = max((len([*batches]) for deceived, batches in groupby(recent < DECEIVED) if deceived), default=0)
   if spell >= SPELL and len(swings) and swings.min() < -BACK * swings.max():
     low = min(low, float(recent.min()))
   if low < DECEIVED and high >= 0.5 and not _dies_down(gap):

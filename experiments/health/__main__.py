@@ -38,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> None:
   for name in args.drill or DRILLS:
     drill, start = DRILLS[name], time.perf_counter()
     said = [verdicts(rows) for rows in run(drill.config, range(args.first, args.first + args.seeds))]
-    last = [verdicts[-1] for verdicts in said]
+    last = [found[-1] for found in said]
     right = sum(drill.kind in verdict.kinds for verdict in last)
-    before = sum(any(verdict.failed and drill.kind not in verdict.kinds for verdict in verdicts[:-1])
-                 for verdicts in said)
+    before = sum(any(verdict.failed and drill.kind not in verdict.kinds for verdict in found[:-1])
+                 for found in said)
     print(f'{name:<24}{drill.kind:<26}{right:>6}' + ''.join(f'{_count(kind, last):>13}' for kind in columns)
           + f'{before or ".":>14}{time.perf_counter() - start:>9.0f}', flush=True)
 
