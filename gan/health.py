@@ -4,8 +4,8 @@ Pure functions of logged rows; the same rows give the same verdict, while a run 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, groupby, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ LAST_EVALS = 3         # one may catch a bad moment. A run without so much evide
 MAX_UPDATE = 0.5
 # Beyond these nothing is learnt: a logistic loss, or a gap between logits, of 1000 is a probability of exp(-1000), a
 # critic with slopes up to 1 cannot part images of 64 pixels by more than 222; samples 100 times as far out as the data
-# have left them. The generator's loss is no witness: a WGAN's holds the critic's offset, which is free and drifts.
+# have left them. The generator's loss is no witness: a WGAN's holds the critic's offset, which is free and drifts; that
+# of some f-GANs is exp(-logit), thousands where the discriminator is merely sure.
 MAX_LOSS, MAX_SCALE = 1e3, 100.0
 # Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
 # vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
@@ -63,9 +64,7 @@ ADVICE = {
                    '--config.update.rule=extragradient.',
 }
 NO_FAILURE = ('healthy', 'too early')
-# What a verdict is in a row: health/verdict, ..., and with a suffix for each that holds beside the first.
-COLUMNS = ('verdict', 'metric', 'value', 'threshold')
-SUFFIXES = ('', '_2', '_3', '_4')  # No more than there are kinds of failure that do not exclude the others.
+COLUMNS = ('verdict', 'metric', 'value', 'threshold')  # What a verdict is in a row: health/verdict, ...
 
 
 class Verdict(NamedTuple):
@@ -124,7 +123,7 @@ class Verdict(NamedTuple):
 
   def row(self) -> dict[str, float | str]:
     """As scalars of metrics.jsonl: health/verdict, health/metric, ...; of what holds as well health/verdict_2, ..."""
-    return {f'health/{name}{suffix}': value for verdict, suffix in zip(self.findings, SUFFIXES, strict=False)
+    return {f'health/{name}{suffix}': value for verdict, suffix in zip(self.findings, _suffixes(), strict=False)
             for name, value in zip(COLUMNS, (verdict.kind, *verdict[2:5]), strict=True)
             if verdict.metric or name == 'verdict'}
 
@@ -136,7 +135,7 @@ def last_verdict(rows: Rows) -> Verdict | None:
     return None
   first, *also = (Verdict(row[f'health/verdict{suffix}'], int(row['step']),
                           *(row[name] for key in COLUMNS[1:] if (name := f'health/{key}{suffix}') in row))
-                  for suffix in SUFFIXES if f'health/verdict{suffix}' in row)
+                  for suffix in takewhile(lambda suffix: f'health/verdict{suffix}' in row, _suffixes()))
   return first._replace(also=tuple(also))
 
 
@@ -161,6 +160,11 @@ def failures_in_a_row(rows: Rows) -> int:
   """How many of the last verdicts, without a break, are failures."""
   kinds = [row['health/verdict'] for row in rows if 'health/verdict' in row]
   return next((i for i, kind in enumerate(reversed(kinds)) if kind in NO_FAILURE), len(kinds))
+
+
+def _suffixes() -> Iterator[str]:
+  """Of the columns of the first verdict in a row, the second, ...: '', '_2', '_3', ..."""
+  return (f'_{place}' if place > 1 else '' for place in count(1))
 
 
 def _diverged(rows: Rows, step: int) -> Verdict | None:

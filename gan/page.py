@@ -296,9 +296,15 @@ def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
 def _verdicts(rows: Rows) -> list[dict[str, str]]:
   """Return the last verdict and what holds as well: kind, the class that colours it, words; [] if there is none."""
   last = last_verdict(rows)
-  return [{'kind': verdict.kind, 'evidence': verdict.evidence, 'advice': verdict.advice, 'step': f'{verdict.step:,}',
+  return [{'kind': verdict.kind, 'evidence': verdict.evidence, 'advice': _with_code(verdict.advice),
+           'step': f'{verdict.step:,}',
            'style': 'failed' if verdict.failed else 'finished' if verdict.kind == 'healthy' else 'stopped'}
           for verdict in (last.findings if last else ())]
+
+
+def _with_code(advice: str) -> markupsafe.Markup:
+  """Advice whose flags are set as code, so that no line breaks within one."""
+  return markupsafe.Markup(re.sub(r'--[\w.=+]*\w', r'<code>\g<0></code>', str(markupsafe.escape(advice))))
 
 
 def _facts(rows: Rows, environment: dict[str, Any]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import dirac, toy
-from experiments.health.drills import DRILLS, SMALL, run, verdicts
+from experiments.health.drills import DRILLS, SMALL, both, run, verdicts
 from gan import health, train
 from gan.config import apply_overrides
-from gan.health import ADVICE, CHECKS, SUFFIXES, Verdict, judge
+from gan.health import ADVICE, CHECKS, Verdict, judge
+from gan.losses import LOSSES
 from gan.report import read_metrics
 
 STEPS = 40
@@ -47,7 +49,6 @@ def kind_of(**changes) -> str:
 def test_a_check_for_every_failure_and_advice_in_one_sentence():
   assert {*FAILURES, *health.NO_FAILURE} == set(ADVICE)
   assert len(CHECKS) == len(FAILURES)           # Two ways to be saturated; what has diverged is seen before.
-  assert len(SUFFIXES) == len(FAILURES) - 1
   for text in ADVICE.values():
     assert text.endswith('.')
     assert '. ' not in text
@@ -121,6 +122,30 @@ def test_diverged_without_a_nan():
   assert kind_of(disc__logit_gap=-2e3) == 'diverged'
   assert kind_of(gen__loss=2e3) == 'healthy'                            # A critic's offset, which is free.
   assert kind_of(eval__scale=500.0) == 'diverged'
+
+
+def test_a_loss_that_explodes_with_small_logits_tells_only_where_the_discriminator_errs():
+  """Those of f-GANs are exponentials: of a discriminator that is wrong by 8, of the opponent of one that is right."""
+  eight = np.full(4, 8.0, np.float32)
+  for name in ('fgan_kl', 'fgan_reverse_kl', 'fgan_squared_hellinger'):
+    disc, _ = LOSSES[name].disc(-eight, eight)
+    assert kind_of(disc__loss=disc, disc__logit_gap=-16.0) == 'diverged', name
+    assert kind_of(disc__logit_gap=-16.0) == 'healthy'
+  for name in ('fgan_reverse_kl_alternative', 'fgan_squared_hellinger_alternative'):
+    (disc, _), (gen, _) = LOSSES[name].disc(eight, -eight), LOSSES[name].gen(eight, -eight)
+    assert gen > health.MAX_LOSS, name
+    assert kind_of(disc__loss=disc, gen__loss=gen, disc__logit_gap=16.0) == 'healthy', name
+
+
+@pytest.mark.parametrize('loss', ['fgan_kl', 'fgan_kl_alternative', 'fgan_reverse_kl_alternative',
+                                  'fgan_squared_hellinger'])
+def test_an_f_gan_that_explodes_has_diverged(loss):
+  """In a real run, long before its logits are large."""
+  config = toy.get_config(f'ring,loss={loss}')
+  apply_overrides(config, SMALL | both(lr=0.05) | {'train.num_steps': 25})
+  rows = next(run(config, [0]))
+  assert judge(rows).kind == 'diverged'
+  assert max(abs(row['disc/logit_gap']) for row in rows) < 100.0
 
 
 def test_saturated_needs_both():
@@ -348,7 +373,7 @@ def test_a_failing_run_stops_after_its_patience_and_can_go_on(tmp_path, capsys):
   evidence = rows[-1]
   assert evidence['health/value'] < evidence['health/threshold']
   assert f'Verdict at step {evidence["step"]}: generator stalled (gen/update_norm = ' in capsys.readouterr().out
-  page = (tmp_path / 'report.html').read_text()
+  page = re.sub('</?code>', '', (tmp_path / 'report.html').read_text())
   assert 'generator stalled' in page
   assert 'gen/update_norm' in page
   assert html.escape(ADVICE['generator stalled']).replace('&#x27;', "'") in page.replace('&#39;', "'")

@@ -78,6 +78,16 @@ def test_page_says_the_last_verdict(tmp_path, verdict, words):
     assert wanted in text, wanted
 
 
+def test_flags_in_advice_are_code_and_end_before_the_full_stop(tmp_path):
+  make_run(tmp_path)
+  metrics = MetricsFile(tmp_path)
+  metrics.write(100, Verdict('oscillating', 100, 'disc/accuracy', 0.1, 0.3).row())
+  metrics.close()
+  source = render(tmp_path)
+  for flag in ('--config.penalty.r1=1', '--config.update.rule=extragradient'):
+    assert f'<code>{flag}</code>' in source
+
+
 def render(workdir, **kwargs):
   path = page.write_page(workdir, **kwargs)
   assert path == workdir / 'report.html'
