@@ -18,6 +18,7 @@ MIN_ROWS = 8           # Fewer rows are no evidence: a median of them says littl
 MIN_SWINGS = 32        # Swings take more: the last half of no fewer than this. Many runs swing at first.
 MIN_EVALS = 4          # Nor are fewer evaluations, of which the last LAST_EVALS are looked at:
 LAST_EVALS = 3         # one may catch a bad moment. A run without so much evidence is not called healthy.
+MIN_POOR = 8           # Evaluations before poor samples are a failure: on the ring, some runs have good ones this late.
 
 # Diverged. An update as large as this share of all weights overwrites what was learnt; common are 0.001 to 0.01.
 MAX_UPDATE = 0.5
@@ -29,8 +30,9 @@ MAX_LOSS, MAX_SCALE = 1e3, 100.0
 # Saturated. Near 1 alone is common and harmless, where the generator still has gradients (DCGAN on MNIST: 0.99); they
 # vanish where they are under this share of what they were at first or typically: no absolute scale fits all networks.
 HIGH_ACCURACY, VANISHED = 0.95, 0.05
-# Samples that almost all miss the modes, and go on missing them, say that what is left of the gradients is no help. The
-# few good ones come and go; only a rise from evaluation to evaluation that chance gives this rarely is a way out.
+# Low quality. Almost all samples miss the modes. Under a discriminator that is always right this says that what is left
+# of its gradients does not help; otherwise it is a failure of its own, whatever the modes that the few others hit. The
+# few good samples come and go: the run is on its way only if their share rises so steadily that chance rarely does it.
 MISSED, CHANCE = 0.1, 0.05
 # Stalled. The opponent's updates are the scale: 0.2 to 5 of them is common, 0.05 occurs with two time scales.
 EASY_ACCURACY, STANDSTILL = 0.9, 0.01
@@ -45,13 +47,13 @@ SPELL, BACK = 3, 0.5
 # peaks that come and go do once in 8! = 40,320 times. (Of swings that stay, one of 190 had a single pair out of order.)
 PEAKS = 8
 # Collapsed. Half of the data's variety: exp(-KL) is the share of modes that are evenly used, whatever their precision.
-# A run whose last evaluations are this much above all those before is young, not collapsed.
+# A run whose last evaluations are this much above all those before has not collapsed, but is not healthy yet either.
 MIN_VARIETY, GAINING = 0.5, 1.15
 
 ADVICE = {
     'healthy': 'Nothing to do; look at the samples all the same.',
-    'too early': 'Let it run on, or log and evaluate more often (--config.train.log_every, eval_every): to call '
-                 f'a run healthy takes {MIN_ROWS} rows and {MIN_EVALS} evaluations.',
+    'too early': 'Let it run on, or log and evaluate more often (--config.train.log_every, eval_every): a healthy run '
+                 f'has {MIN_ROWS} rows, {MIN_EVALS} evaluations, and samples that are no longer poor or alike.',
     'diverged': 'Lower the learning rates (try a tenth), or add --config.penalty.r1=1 (without batch norm in the '
                 'discriminator).',
     'discriminator saturated': 'Use --config.loss.name=nonsaturating, fewer discriminator updates or a smaller '
@@ -60,6 +62,8 @@ ADVICE = {
                      'a larger generator.',
     'generator stalled': "Raise the generator's learning rate or --config.update.gen_steps, or weaken the "
                          'discriminator.',
+    'low quality': 'Train longer, lower both learning rates, or loosen what holds the discriminator back (a small '
+                   '--config.penalty.clip, a large penalty).',
     'oscillating': 'Lower the momentum (b1) and the learning rates, add --config.penalty.r1=1, or use '
                    '--config.update.rule=extragradient.',
 }
@@ -152,7 +156,7 @@ def judge(rows: Rows) -> Verdict:
   for check in CHECKS:
     if verdict := check(rows, step):
       found.setdefault(verdict.kind, verdict)
-  first, *also = found.values() or [_too_early(rows, step) or Verdict('healthy', step)]
+  first, *also = found.values() or [_too_early(rows, step) or _on_its_way(rows, step) or Verdict('healthy', step)]
   return first._replace(also=tuple(also))
 
 
@@ -226,26 +230,35 @@ def _oscillating(rows: Rows, step: int) -> Verdict | None:
 
 
 def _collapsed(rows: Rows, step: int) -> Verdict | None:
-  """Samples have less than half of the data's variety, and it does not grow.
-
-  Of points the shares of modes are exact. Of images a classifier finds them, and it calls most of the blurred ones of
-  a young run by one name: there the distance between samples decides.
-  """
-  is_image = any('eval/diversity' in row or 'eval/classes' in row for row in rows)
-  name, threshold = ('eval/diversity', MIN_VARIETY) if is_image else ('eval/reverse_kl', -math.log(MIN_VARIETY))
-  values = _values(rows, name)
-  variety = values if is_image else np.exp(-np.maximum(values, 0.0))
+  """Samples have less than half of the data's variety, and it does not grow."""
+  name, threshold, values, variety = _variety(rows)
   if _below(variety, MIN_VARIETY) and not _gains(variety):
     return Verdict('mode collapse', step, name, float(values[-1]), threshold)
   return None
 
 
-def _beaten(rows: Rows, step: int) -> Verdict | None:
-  """The discriminator is always right, and the samples do not come near the data."""
+def _variety(rows: Rows) -> tuple[str, float, np.ndarray, np.ndarray]:
+  """The scalar that tells variety, its threshold, its values, and these as shares of the data's variety.
+
+  The shares of modes among points are exact. Among images a classifier finds them, and it calls most of the blurred
+  ones of a young run by one name: there the distance between samples decides.
+  """
+  if any('eval/diversity' in row or 'eval/classes' in row for row in rows):
+    values = _values(rows, 'eval/diversity')
+    return 'eval/diversity', MIN_VARIETY, values, values
+  values = _values(rows, 'eval/reverse_kl')
+  return 'eval/reverse_kl', -math.log(MIN_VARIETY), values, np.exp(-np.maximum(values, 0.0))
+
+
+def _poor(rows: Rows, step: int) -> Verdict | None:
+  """Hardly a sample comes near the data, and their share does not rise: the discriminator's fault if it always wins."""
   accuracy, quality = _recent(rows, 'disc/accuracy'), _values(rows, 'eval/high_quality')
-  if (len(accuracy) and np.median(accuracy) >= HIGH_ACCURACY and _below(quality, MISSED)
-      and not (_gains(quality) and _rises(quality))):
-    return Verdict('discriminator saturated', step, 'eval/high_quality', float(quality[-1]), MISSED)
+  if not _below(quality, MISSED) or (_gains(quality) and _rises(quality)):
+    return None
+  beaten = len(accuracy) > 0 and np.median(accuracy) >= HIGH_ACCURACY
+  if beaten or len(quality) >= MIN_POOR:
+    kind = 'discriminator saturated' if beaten else 'low quality'
+    return Verdict(kind, step, 'eval/high_quality', float(quality[-1]), MISSED)
   return None
 
 
@@ -259,8 +272,19 @@ def _too_early(rows: Rows, step: int) -> Verdict | None:
   return None
 
 
-# The cause before its consequence: whoever stands still or swings has few modes, and misses them, too.
-CHECKS: tuple[Callable[[Rows, int], Verdict | None], ...] = (_saturated, _stalled, _oscillating, _collapsed, _beaten)
+def _on_its_way(rows: Rows, step: int) -> Verdict | None:
+  """Samples that are still too much alike, or too poor, and no failure because they are getting better or are young."""
+  name, threshold, values, variety = _variety(rows)
+  quality = _values(rows, 'eval/high_quality')
+  if _below(variety, MIN_VARIETY):
+    return Verdict('too early', step, name, float(values[-1]), threshold)
+  if _below(quality, MISSED):
+    return Verdict('too early', step, 'eval/high_quality', float(quality[-1]), MISSED)
+  return None
+
+
+# The cause before its consequence: a run that stands still or swings also has few modes, and misses them.
+CHECKS: tuple[Callable[[Rows, int], Verdict | None], ...] = (_saturated, _stalled, _oscillating, _collapsed, _poor)
 
 
 def _values(rows: Rows, name: str) -> np.ndarray:

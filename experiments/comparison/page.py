@@ -77,12 +77,12 @@ def write_page(compared: Compared, command: str) -> str:
       samples=[_samples(result, arms, colors) for result, arms in pictures_of(
           [result for result in results if result.arms], evidence)],
       points=bool(evidence.mixtures),
-      failures=appendix.failures(results),
+      failures=appendix.failures(results, compared.asked),
       published=appendix.published(compared.asked, grouping, results),
       power=appendix.power(results),
       family=max((c.family for result in results for c in result.comparisons.values() if not c.too_few), default=0),
       chosen=any(result.chosen for result in results),
-      success='SUCCESS of the sweep' if compared.asked.own_success else 'finished, without a verdict of failure',
+      success='SUCCESS of the sweep' if compared.asked.own_success else 'finished with the verdict healthy',
       measures=[(m.name, VALUES[m.value], m.direction, meaning(m.metric)) for m in measures],
       by_best=any(m.value == 'best' for m in measures),
       environment=appendix.environment(evidence, compared.rows),
@@ -118,8 +118,8 @@ def _notes(compared: Compared) -> list[str]:
                  'once all of it has ended.')
   early = sum(row['status'] == 'finished' and row['verdict'] == 'too early' for row in compared.rows)
   if early and not compared.asked.own_success:
-    notes.append(f'It is too early for a verdict on {plural(early, "run")}. They count as successes, so success rates '
-                 'say little here.')
+    notes.append(f'It is too early for a verdict on {plural(early, "run")}, so {"it is" if early == 1 else "they are"} '
+                 'no success yet: train longer, or log and evaluate more often.')
   if compared.grouping.replicates:
     notes.append(f'Runs of an arm repeat it with other values of {listed(compared.grouping.replicates)}, drawn at '
                  'random; a “seed” is the number of such a draw, and arms are compared draw by draw.')

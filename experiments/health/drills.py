@@ -57,20 +57,23 @@ class Drill(NamedTuple):
 
 
 TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 5}  # Ten times the learning rate, five times as often.
+LONGER = {'train.num_steps': 4_000, 'train.log_every': 50, 'train.eval_every': 400}   # Some are slow to find the modes.
+LONGER_IMAGES = {'train.num_steps': 800, 'train.log_every': 10, 'train.eval_every': 160}
 MOMENTUM = {'update.rule': 'simultaneous'}  # And momentum: the textbook way to overshoot.
 DRILLS = {
     'ring': Drill('healthy', 'toy', 'ring', {}),
-    'ring, hinge': Drill('healthy', 'toy', 'ring,loss=hinge', {}),
+    'ring, hinge': Drill('healthy', 'toy', 'ring,loss=hinge', LONGER),
     'ring, least squares': Drill('healthy', 'toy', 'ring,loss=least_squares', {}),
     'ring, R1': Drill('healthy', 'toy', 'ring', {'penalty.r1': 0.1}),
-    'ring, WGAN': Drill('healthy', 'toy', 'ring,loss=wasserstein', {}),
-    'digits': Drill('healthy', 'dcgan', 'digits', {}),
+    'ring, WGAN-GP': Drill('healthy', 'toy', 'ring,loss=wasserstein', {'penalty.clip': 0.0, 'penalty.gp': 0.1}),
+    'digits': Drill('healthy', 'dcgan', 'digits', LONGER_IMAGES),
     'learning rate 1': Drill('diverged', 'toy', 'ring', both(lr=1.0)),
     'learning rate 1, SGD': Drill('diverged', 'toy', 'ring', both(lr=1.0, name='sgd')),
     'learning rate 1, digits': Drill('diverged', 'vanilla', 'digits', both(lr=1.0)),
     'too fast D': Drill('discriminator saturated', 'vanilla', 'digits,loss=saturating', TOO_FAST),
     'tiny G on grid': Drill('mode collapse', 'toy', 'grid', {'model.gen.width': 1}),
     'too fast G': Drill('mode collapse', 'vanilla', 'digits', {'optimizer.gen.lr': 2e-3, 'update.gen_steps': 5}),
+    'WGAN, tight clip': Drill('low quality', 'toy', 'ring,loss=wasserstein', {'penalty.clip': 0.01}),  # Hardly a slope.
     'idle G': Drill('generator stalled', 'toy', 'ring', {'optimizer.gen.lr': 1e-7}),
     'WGAN, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | both(b1=0.9, lr=2e-3) | {
         'loss.name': 'wasserstein', 'penalty.clip': 0.1}),

@@ -254,11 +254,11 @@ def test_success_is_what_the_sweep_says(tmp_path):
   assert [result.arms[name].success.value for name in ('saturating', 'nonsaturating')] == [0.0, 1.0]
 
 
-def test_runs_too_short_for_a_verdict_do_not_count_as_failures_and_the_page_says_so(tmp_path):
+def test_runs_too_short_for_a_verdict_are_no_successes_and_the_page_says_so(tmp_path):
   early = make(tmp_path / 'early', two_forms(), lambda run: better_by(2.0)(run)._replace(verdict='too early'))
-  assert compared(early).results[0].arms['saturating'].success.value == 1.0
+  assert compared(early).results[0].arms['saturating'].success.value == 0.0
   write_page(compared(early), 'command')
-  assert 'too early for a verdict on 20 runs' in _page(early).text
+  assert 'too early for a verdict on 20 runs, so they are no success yet' in _page(early).text
   missed = make(tmp_path / 'missed', two_forms(extra="SUCCESS = lambda row: row['modes.last'] >= 5"),
                 lambda run: better_by(2.0)(run)._replace(verdict='too early'))
   write_page(compared(missed), 'command')
