@@ -18,7 +18,7 @@ from gan.environment import describe
 from gan.paths import open_path, write
 from gan.population import compiled
 from gan.population.program import program_key
-from gan.workdir import CONFIG, check_writable
+from gan.workdir import CONFIG, check_path, check_writable
 
 FILE = 'plan.json'
 SHARE = 0.6           # Of the free memory that a plan may count on: an estimate, and other programs live too.
@@ -126,11 +126,13 @@ def free_bytes(device: jax.Device) -> int:
 
 
 def check_home(workdir: str) -> None:
-  """Refuses to make a sweep of a directory that is something else.
+  """Refuses to make a sweep of a directory that is something else, or whose checkpoints would be lost.
 
   Raises:
     SweepError: if an ordinary run lives there.
+    WorkdirError: if Orbax cannot use its path.
   """
+  check_path(workdir)
   if (open_path(workdir) / CONFIG).exists():
     raise SweepError(f'{workdir} holds an ordinary run ({CONFIG}), whose report.html that of the sweep would '
                      'replace; name another --workdir')

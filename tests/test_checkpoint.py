@@ -109,3 +109,50 @@ def test_a_file_in_the_way(tmp_path):
 
 def test_no_checkpoint_is_no_error(tmp_path):
   assert Checkpoints(tmp_path).restore_latest(make_state(), warn=pytest.fail) is None
+
+
+def test_the_first_checkpoint_is_read_back(tmp_path, monkeypatch):
+  """On a disk that keeps half of what is written: the first save says so, not a resume after hours of training."""
+  checkpoints = Checkpoints(tmp_path)
+  wait = checkpoints._manager.wait_until_finished
+
+  def wait_and_lose():
+    wait()
+    if (tmp_path / 'checkpoints' / '1').exists():
+      damage_by_truncation(tmp_path / 'checkpoints' / '1')
+
+  monkeypatch.setattr(checkpoints._manager, 'wait_until_finished', wait_and_lose)
+  with pytest.raises(CheckpointError, match=r'first checkpoint was saved and cannot be read back: .*checkpoints/1 is '
+                                            r'damaged .*name a directory on another disk with --workdir'):
+    checkpoints.save(1, make_state())
+
+
+def test_only_the_first_checkpoint_of_a_process_is_read_back(tmp_path, monkeypatch):
+  checkpoints = Checkpoints(tmp_path)
+  read, restore = [], checkpoints.restore
+  monkeypatch.setattr(checkpoints, 'restore', lambda step, like: (read.append(step), restore(step, like))[1])
+  for step in (1, 2, 3):
+    checkpoints.save(step, make_state(step))
+  checkpoints.close()
+  assert read == [1]
+
+
+@pytest.mark.parametrize('kind', ['replicated', 'split', 'pmap'])
+def test_reading_back_leaves_the_state_to_be_donated(tmp_path, kind):
+  """Wherever it lies. A step that donates the state comes right after the save."""
+  devices = jax.devices()[:2]
+  mesh = jax.sharding.Mesh(np.array(devices), ('data',))
+  x = np.arange(12.0, dtype=np.float32).reshape(6, 2)
+  if kind == 'pmap':
+    double = jax.pmap(lambda _, state: {'x': 2 * state['x']}, axis_name='data', in_axes=(0, None), out_axes=None,
+                      devices=devices, donate_argnums=1)
+    state = double(np.arange(2), {'x': x / 2})
+  else:
+    spec = jax.sharding.PartitionSpec(*(['data'] if kind == 'split' else []))
+    state = {'x': jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))}
+    double = jax.jit(lambda _, state: {'x': 2 * state['x']}, donate_argnums=1)
+  checkpoints = Checkpoints(tmp_path)
+  checkpoints.save(1, state)
+  np.testing.assert_array_equal(double(np.arange(2), state)['x'], 2 * x)
+  checkpoints.close()
+  np.testing.assert_array_equal(Checkpoints(tmp_path, read_only=True).restore(1, {'x': jnp.zeros((6, 2))})['x'], x)

@@ -32,9 +32,11 @@ def extract(root: str, run: str, out: Path) -> int:
     The step of its checkpoint.
 
   Raises:
-    WorkdirError: if `out` is in use.
+    WorkdirError: if `out` is in use, or cannot be used.
     CheckpointError: if the population has no checkpoint yet.
   """
+  workdir.check_path(out, '--out')
+  workdir.check_writable(out, '--out')
   store = Store(root)
   ids, configs = store.members()
   member = ids.index(run)
@@ -44,7 +46,6 @@ def extract(root: str, run: str, out: Path) -> int:
   state = _restore(store, configs, info)
   config = configs[member]
   one = member_state(state, member)
-  workdir.check_writable(out)
   if (out / workdir.CONFIG).exists():
     raise workdir.WorkdirError(f'{out} holds a run already; name another --out')
   for name, content in ((workdir.DATA, info._asdict()), (workdir.ENVIRONMENT, environment),

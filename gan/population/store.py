@@ -98,7 +98,8 @@ class Store:
 
   def _parts(self) -> list[tuple[int, Any]]:
     folder = self.root / 'metrics'
-    return sorted((int(part.stem), part) for part in folder.glob('*.jsonl')) if folder.exists() else []
+    return sorted((int(part.stem), part) for part in folder.iterdir()
+                  if part.suffix == '.jsonl') if folder.exists() else []
 
 
 def member_rows(rows: Sequence[Row], member: int) -> list[dict[str, float | str]]:
