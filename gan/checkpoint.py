@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -54,10 +55,15 @@ class Checkpoints:
     """Steps that can be restored, oldest first."""
     return sorted(self._manager.all_steps()) if self._root.is_dir() else []
 
-  def save(self, step: int, state: PyTree) -> None:
+  def save(self, step: int, state: PyTree, note: dict[str, Any] | None = None) -> None:
     """Saves in the background; the buffers of `state` may be donated as soon as this returns.
 
     The first time this waits for the end, and reads back what was saved.
+
+    Args:
+      step: at which the state is; its own `step` has to be the same.
+      state: a `GanState`, or the `PopulationState` of many.
+      note: what else `note` is to return; JSON.
 
     Raises:
       CheckpointError: if this one, or the one before, cannot be written, or the first one cannot be read back.
@@ -65,7 +71,7 @@ class Checkpoints:
     with self._writing():
       self._manager.check_for_errors()
       if step not in self._manager.all_steps():
-        record = ocp.args.JsonSave({'sha256': _digest(state)})
+        record = ocp.args.JsonSave({'sha256': _digest(state)} | ({'note': note} if note else {}))
         self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=record))
         if not self._read_back:
           self._manager.wait_until_finished()
@@ -88,7 +94,8 @@ class Checkpoints:
     """The state at `step`, placed as `like` (arrays or shapes with shardings) says.
 
     Raises:
-      CheckpointError: if it cannot be read, or is not the state that was saved: Orbax itself accepts flipped bits.
+      CheckpointError: if it cannot be read, is not the state that was saved (Orbax itself accepts flipped bits), or is
+        that of another step, because somebody copied or renamed its directory.
     """
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     wanted = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore())
@@ -101,7 +108,13 @@ class Checkpoints:
       raise CheckpointError(f'{name} is damaged ({_first_line(error)})') from None
     if _digest(restored.state) != restored.record['sha256']:
       raise CheckpointError(f'{name} is damaged (its contents are not those that were saved)')
+    if (own := _step_of(restored.state)) != step:
+      raise CheckpointError(f'{name} is damaged (its state is of step {own}; was the directory copied or renamed?)')
     return restored.state
+
+  def note(self, step: int) -> dict[str, Any] | None:
+    """What was noted with the checkpoint of `step`, which can be restored; None if nothing was."""
+    return self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record.get('note')
 
   def restore_latest(self, like: PyTree, warn: Callable[[str], None]) -> tuple[int, PyTree] | None:
     """The newest checkpoint that can be read; damaged ones are named, and set aside.
@@ -173,6 +186,10 @@ def _digest(state: PyTree) -> str:
       leaf = jax.random.key_data(leaf)
     digest.update(np.ascontiguousarray(leaf))
   return digest.hexdigest()
+
+
+def _step_of(state: PyTree) -> int:
+  return int(getattr(state, 'members', state).step)  # All members of a population are at the same step.
 
 
 def _first_line(error: Exception) -> str:

@@ -3,8 +3,6 @@
 import os
 
 import hypothesis.strategies as st
-import jax.numpy as jnp
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -15,6 +13,7 @@ from gan.checkpoint import CheckpointError, Checkpoints
 from gan.paths import safe_name, unreadable_part, unwritable_part
 from gan.population.members import extract
 from gan.workdir import WorkdirError
+from tests.test_checkpoint import assert_same, make_state
 
 FINE = ['x[', 'x]', '[]', 'a*b', 'a?b', '*', '{x}', '{a,b}', '%', '%20', '=', '"q"', "it's", 'a b', ' a', 'a:', 's3:',
         'ünï', '日本', 'a\nb', 'a\tb', '#', '$HOME', '~', '*[]]', '.a']
@@ -23,13 +22,12 @@ PIECES = st.text(st.sampled_from('ab1[]!-*?\\{}%=:"\' ü\n.~$&g s'), min_size=1,
 
 
 def round_trip(root):
-  """Whether a checkpoint in `root` comes back; CheckpointError where it is refused."""
-  state = {'w': jnp.arange(3.0)}
+  """Saves a checkpoint in `root`, and reads it."""
+  state = make_state(1)
   checkpoints = Checkpoints(root)
   checkpoints.save(1, state)
   checkpoints.close()
-  found = Checkpoints(root, read_only=True).restore(1, state)
-  np.testing.assert_array_equal(found['w'], state['w'])
+  assert_same(Checkpoints(root, read_only=True).restore(1, state), state)
 
 
 @pytest.mark.parametrize('name', FINE)
@@ -69,7 +67,7 @@ def test_a_run_that_was_moved_to_such_a_directory_is_read(tmp_path):
       with pytest.raises(CheckpointError, match=r'cannot be read, because of .*; rename that directory'):
         Checkpoints(moved, read_only=True)
     else:
-      np.testing.assert_array_equal(Checkpoints(moved, read_only=True).restore(1, {'w': jnp.zeros(3)})['w'], [0, 1, 2])
+      assert_same(Checkpoints(moved, read_only=True).restore(1, make_state()), make_state(1))
     os.rename(moved, tmp_path / 'run')
   assert [name for name in LOST if unreadable_part(name)] == ['a\\b', 'a\\', '\\[', '**', 'a**b', 'gs:', 'a\udcffb']
 
