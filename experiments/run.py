@@ -59,6 +59,7 @@ def main(argv: list[str]) -> int:
   command = ['-m', 'experiments.run', *sys.argv[1:]]
   with contextlib.nullcontext() if '://' in workdir else held(Path(workdir)):
     save_plan(plan, workdir)
+    results.rows_of(plan, workdir)  # What was lost is said before hours of training, not after them.
     if EXECUTOR.value == 'local':
       code = executors.run_local(plan, workdir, command, DEVICES.value)
     else:

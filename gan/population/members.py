@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from gan import build, page, workdir
+from gan import build, ledger, page, workdir
 from gan.build import DataInfo
 from gan.checkpoint import CheckpointError, Checkpoints
 from gan.config import flatten
@@ -52,18 +52,18 @@ def extract(root: str, run: str, out: Path) -> int:
                         (workdir.CONFIG, flatten(config))):
     write(out / name, (json.dumps(content, indent=2) + '\n').encode())
   metrics = MetricsFile(out)
-  for row in member_rows(store.rows(), member):
+  rows = [row for row in member_rows(store.rows(), member) if row['step'] <= int(one.step)]
+  for row in rows:
     metrics.write(row['step'], {name: value for name, value in row.items() if name != 'step'})
   metrics.close()
   checkpoints = Checkpoints(out)
-  checkpoints.save(int(one.step), one)
+  checkpoints.save(int(one.step), one, ledger.note((row['step'] for row in rows), ()))
   checkpoints.close()
 
   built = build.build(config, info.sample_shape, jax.local_devices()[:1])
   # Of images a picture needs no data; they may be absent here.
   data = toy.MIXTURES[config.data.name]() if config.data.name in toy.MIXTURES else None
   sample = make_sampler(make_stream(built.game, config.model.z_dim, config.model.z))
-  rows = member_rows(store.rows(), member)
   save_png(frame_path(out, int(one.step)), make_draw_frame(config, data, sample)(one, int(one.step), rows))
   page.write_page(out)
   return int(one.step)
