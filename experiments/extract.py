@@ -13,7 +13,6 @@ from gan import cli
 from gan.config import nearest
 from gan.population.members import extract
 from gan.population.store import Store
-from gan.workdir import check_writable
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep.', required=True)
 RUN = flags.DEFINE_string('run', None, 'Id of the run, a column of results.csv.', required=True)
@@ -36,7 +35,6 @@ def main(argv: list[str]) -> int:
                     f'python -m experiments.run --sweep={plan.sweep} --workdir={WORKDIR.value}')
   if load_plan(OUT.value):
     return cli.fail(f'--out={OUT.value} holds a sweep, whose report.html that of the run would replace; name another')
-  check_writable(Path(OUT.value), '--out')
   step = extract(root, RUN.value, Path(OUT.value))
   print(f'{OUT.value}: run {RUN.value} at step {step}. Alone, it would be trained by\n'
         + plan.runs[RUN.value]['command'])

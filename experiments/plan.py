@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +20,10 @@ from gan.environment import describe
 from gan.paths import open_path, write
 from gan.population import compiled
 from gan.population.program import program_key
-from gan.workdir import CONFIG, check_writable
+from gan.workdir import CONFIG, check_path, check_writable
 
 FILE = 'plan.json'
+_NAME = re.compile(r'[A-Za-z0-9_-]+')   # Of a group: its directory lies in the sweep's, and nowhere else.
 SHARE = 0.6           # Of the free memory that a plan may count on: an estimate, and other programs live too.
 CPU_FALLBACK = 8 * 2**30
 
@@ -126,11 +129,13 @@ def free_bytes(device: jax.Device) -> int:
 
 
 def check_home(workdir: str) -> None:
-  """Refuses to make a sweep of a directory that is something else.
+  """Refuses to make a sweep of a directory that is something else, or whose checkpoints would be lost.
 
   Raises:
     SweepError: if an ordinary run lives there.
+    WorkdirError: if Orbax cannot use its path.
   """
+  check_path(workdir)
   if (open_path(workdir) / CONFIG).exists():
     raise SweepError(f'{workdir} holds an ordinary run ({CONFIG}), whose report.html that of the sweep would '
                      'replace; name another --workdir')
@@ -153,16 +158,36 @@ def load_plan(workdir: str) -> Plan | None:
   """The plan of a directory; None if there is none.
 
   Raises:
-    SweepError: if it cannot be read.
+    SweepError: if it cannot be read, a run is not in exactly one group, or a group's name is not plain.
   """
   path = open_path(workdir) / FILE
   if not path.exists():
     return None
   try:
     content = json.loads(path.read_text())
-    return Plan(content['sweep'], content['runs'], [Group(**group) for group in content['groups']])
-  except (ValueError, KeyError, TypeError) as error:
+    plan = Plan(content['sweep'], content['runs'], [Group(**group) for group in content['groups']])
+    problem = _problem(plan)
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise SweepError(f'{path} cannot be read ({error}); is {workdir} the directory of a sweep?') from None
+  if problem:
+    raise SweepError(f'{path}: {problem}; put the plan back as experiments.run wrote it')
+  return plan
+
+
+def _problem(plan: Plan) -> str | None:
+  """What is wrong with a plan that somebody has edited, or None: it decides where things are written."""
+  if unnamed := [group.name for group in plan.groups if not _NAME.fullmatch(group.name)]:
+    return f'the group name {unnamed[0]!r} must be of letters, digits, - and _, because it is that of a directory'
+  if twice := [name for name, count in Counter(group.name for group in plan.groups).items() if count > 1]:
+    return f'{twice[0]!r} is the name of several groups'
+  if bad := [run for run, what in plan.runs.items() if not what.keys() >= {'file', 'overrides', 'config', 'command'}]:
+    return f'run {bad[0]} must have file, overrides, config and command'
+  places = Counter(run for group in plan.groups for run in group.ids)
+  if unknown := [run for run in places if run not in plan.runs]:
+    return f'{len(unknown)} of the runs in its groups are unknown, {unknown[0]} first'
+  if wrong := [run for run in plan.runs if places[run] != 1]:
+    return f'each run must be in one group, and {len(wrong)} of {len(plan.runs)} are not, {wrong[0]} first'
+  return None
 
 
 def check_same(plan: Plan, sweep: Sweep, workdir: str) -> None:

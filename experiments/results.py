@@ -20,19 +20,51 @@ from gan.scoring.records import TAIL, distance_to_target
 FILE = 'results'
 # Of the clock: all other columns are the same however often a sweep was interrupted.
 CLOCK = ('device_seconds',)
+_OVER = ('finished', 'diverged', 'stopped')
 _ENVIRONMENT = ('git_commit', 'platform', 'device_kind', 'python', 'version.jax', 'version.flax', 'version.optax')
 
 
 def write_table(plan: Plan, workdir: str) -> str:
-  """Writes results.parquet and results.csv of whatever is finished or under way; returns the path of the first."""
-  table = pa.Table.from_pylist(rows_of(plan, workdir))
+  """Writes results.parquet and results.csv of whatever is finished or under way; returns the path of the first.
+
+  Raises:
+    SweepError: if the table that is there holds more.
+    MetricsError: if files of a population are missing or damaged. The table that is there is kept in either case.
+  """
+  root, rows = open_path(workdir), rows_of(plan, workdir)
+  _check_not_less(plan, workdir, rows)
+  table = pa.Table.from_pylist(rows)
   parquet, text = pa.BufferOutputStream(), io.BytesIO()
   pa.parquet.write_table(table, parquet)
   pa.csv.write_csv(table, text)
-  root = open_path(workdir)
   write(root / f'{FILE}.parquet', parquet.getvalue().to_pybytes())
   write(root / f'{FILE}.csv', text.getvalue())
   return str(root / f'{FILE}.parquet')
+
+
+def _check_not_less(plan: Plan, workdir: str, rows: list[dict[str, Any]]) -> None:
+  path = open_path(workdir) / f'{FILE}.parquet'
+  try:
+    kept = read_table(workdir) if path.exists() else []
+  except SweepError:
+    return  # It holds nothing that anybody can read.
+  now = {row['run']: row for row in rows}
+  gone = {'status': 'not in the plan', 'steps': 0, 'population': None}
+  lost = [(row, new) for row in kept if _is_less(new := now.get(row['run'], gone), row)]
+  if lost:
+    row, new = lost[0]
+    raise SweepError(f'{path} is kept, because less is there now of {len(lost)} of its {len(kept)} runs: {row["run"]} '
+                     f'was {row["status"]} at step {row["steps"]}, and is {new["status"]} at {new["steps"]}. Put the '
+                     f'files of {population_dir(workdir, row["population"])} back, or train these runs again with '
+                     f'python -m experiments.run --sweep={plan.sweep} --workdir={workdir}; to have a table without '
+                     'them, delete this one.')
+
+
+def _is_less(new: dict[str, Any], old: dict[str, Any]) -> bool:
+  """Whether a run had more in the old table. One under way may have gone back to an earlier checkpoint."""
+  if old['status'] in _OVER:
+    return new['status'] not in _OVER or new['steps'] < old['steps']
+  return old['status'] == 'running' and new['status'] not in ('running', *_OVER)
 
 
 def read_table(workdir: str) -> list[dict[str, Any]]:
@@ -56,11 +88,18 @@ def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:
   beside the verdict, `evidence` is that of all. A score has the columns `<score>.last`,
   `.best` and `.tail_mean`, the mean over the evaluations in the last quarter of its steps; they are None where there is
   none, and for a run that diverged, whose scores of better days say nothing of what it ended as.
+
+  Raises:
+    MetricsError: if a file of a population that has begun is missing or damaged.
+    SweepError: if a population is not that of the plan.
   """
   fields = dict.fromkeys(field for run in plan.runs.values() for field in run['overrides'])
   found: dict[str, dict[str, Any]] = {}
   for group in plan.groups:
     store = Store(population_dir(workdir, group.name))
+    if store.exists() and store.ids() != group.ids:
+      raise SweepError(f'{store.root} holds another population than the plan says; put plan.json and members.json back '
+                       'as they were, or name another --workdir')
     env = store.read(ENVIRONMENT) if store.exists() else {}
     over = is_finished(population_dir(workdir, group.name))
     rows = store.rows() if store.exists() else []

@@ -20,6 +20,7 @@ from experiments import executors, results
 from experiments.plan import Plan, check_home, check_same, load_plan, make_plan, save_plan
 from experiments.sweep import load_sweep
 from gan import cli, environment
+from gan.paths import safe_name
 from gan.workdir import held
 
 SWEEP = flags.DEFINE_string('sweep', None, 'Python file with CONFIG and sweep(), file.py[:argument].', required=True)
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
   if EXECUTOR.value == 'local':
     executors.use_cores(environment.num_cores())
   sweep = load_sweep(SWEEP.value)
-  workdir = WORKDIR.value or str(Path('runs') / sweep.name)
+  workdir = WORKDIR.value or str(Path('runs') / safe_name(sweep.name))
   check_home(workdir)
   plan = load_plan(workdir)
   if plan:
@@ -58,6 +59,7 @@ def main(argv: list[str]) -> int:
   command = ['-m', 'experiments.run', *sys.argv[1:]]
   with contextlib.nullcontext() if '://' in workdir else held(Path(workdir)):
     save_plan(plan, workdir)
+    results.rows_of(plan, workdir)  # What was lost is said before hours of training, not after them.
     if EXECUTOR.value == 'local':
       code = executors.run_local(plan, workdir, command, DEVICES.value)
     else:

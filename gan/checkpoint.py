@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from gan.parallel import is_writer
-from gan.paths import open_path
+from gan.paths import open_path, unreadable_part, unwritable_part
 from gan.state import PyTree
 
 
@@ -20,7 +21,10 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoints:
-  """The checkpoints of one run directory."""
+  """The checkpoints of one run directory.
+
+  The first one that is saved is also read back, so that a path, disk or bucket that keeps nothing is noticed at once.
+  """
 
   def __init__(self, workdir: str | os.PathLike, keep: int = 3, *, read_only: bool = False):
     """Opens `<workdir>/checkpoints`.
@@ -31,13 +35,17 @@ class Checkpoints:
       read_only: whether nothing is ever written or set aside.
 
     Raises:
-      CheckpointError: if a file is in the way.
+      CheckpointError: if a file is in the way, or Orbax cannot use a directory of this name.
     """
+    if part := (unreadable_part if read_only else unwritable_part)(workdir):
+      raise CheckpointError(f'checkpoints in {open_path(workdir)} {"cannot" if read_only else "could not"} be read, '
+                            f'because of {part} in its path; rename that directory')
     self._root, self._read_only = open_path(workdir) / 'checkpoints', read_only
     if self._root.exists() and not self._root.is_dir():
       raise CheckpointError(f'{self._root} is a file, where checkpoints should lie; move it away')
     self._options = ocp.CheckpointManagerOptions(max_to_keep=None if read_only else keep, read_only=read_only,
                                                  create=not read_only, enable_async_checkpointing=not read_only)
+    self._read_back = read_only   # Whether a checkpoint of this process was read back.
     self._manager = self._open()
 
   def _open(self) -> ocp.CheckpointManager:
@@ -47,23 +55,47 @@ class Checkpoints:
     """Steps that can be restored, oldest first."""
     return sorted(self._manager.all_steps()) if self._root.is_dir() else []
 
-  def save(self, step: int, state: PyTree) -> None:
+  def save(self, step: int, state: PyTree, note: dict[str, Any] | None = None) -> None:
     """Saves in the background; the buffers of `state` may be donated as soon as this returns.
 
+    The first time this waits for the end, and reads back what was saved.
+
+    Args:
+      step: at which the state is; its own `step` has to be the same.
+      state: a `GanState`, or the `PopulationState` of many.
+      note: what else `note` is to return; JSON.
+
     Raises:
-      CheckpointError: if this one, or the one before, cannot be written.
+      CheckpointError: if this one, or the one before, cannot be written, or the first one cannot be read back.
     """
     with self._writing():
       self._manager.check_for_errors()
       if step not in self._manager.all_steps():
-        record = ocp.args.JsonSave({'sha256': _digest(state)})
+        record = ocp.args.JsonSave({'sha256': _digest(state)} | ({'note': note} if note else {}))
         self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=record))
+        if not self._read_back:
+          self._manager.wait_until_finished()
+          self._check_first(step, state)
+          self._read_back = True
+
+  def _check_first(self, step: int, state: PyTree) -> None:
+    """Reads a checkpoint as a resume will: on one device of a single host, or by all hosts together."""
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    like = state if jax.process_count() > 1 else jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), state)
+    try:
+      self.restore(step, like)
+    except CheckpointError as error:
+      raise CheckpointError(f'the first checkpoint was saved and cannot be read back: {error}. Training stopped, '
+                            'because later ones would be lost too; name a directory on another disk with '
+                            '--workdir=<path>, or put this one right.') from None
 
   def restore(self, step: int, like: PyTree) -> PyTree:
     """The state at `step`, placed as `like` (arrays or shapes with shardings) says.
 
     Raises:
-      CheckpointError: if it cannot be read, or is not the state that was saved: Orbax itself accepts flipped bits.
+      CheckpointError: if it cannot be read, is not the state that was saved (Orbax itself accepts flipped bits), or is
+        that of another step, because somebody copied or renamed its directory.
     """
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     wanted = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore())
@@ -76,7 +108,13 @@ class Checkpoints:
       raise CheckpointError(f'{name} is damaged ({_first_line(error)})') from None
     if _digest(restored.state) != restored.record['sha256']:
       raise CheckpointError(f'{name} is damaged (its contents are not those that were saved)')
+    if (own := _step_of(restored.state)) != step:
+      raise CheckpointError(f'{name} is damaged (its state is of step {own}; was the directory copied or renamed?)')
     return restored.state
+
+  def note(self, step: int) -> dict[str, Any] | None:
+    """What was noted with the checkpoint of `step`, which can be restored; None if nothing was."""
+    return self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record.get('note')
 
   def restore_latest(self, like: PyTree, warn: Callable[[str], None]) -> tuple[int, PyTree] | None:
     """The newest checkpoint that can be read; damaged ones are named, and set aside.
@@ -136,7 +174,7 @@ class Checkpoints:
   def _writing(self) -> Iterator[None]:
     try:
       yield
-    except OSError as error:
+    except (OSError, ValueError, NotImplementedError) as error:  # TensorStore raises the last two.
       raise CheckpointError(f'a checkpoint cannot be written to {self._root} ({_first_line(error)}). What was saved '
                             'before is kept, and the same command goes on from there.') from None
 
@@ -148,6 +186,10 @@ def _digest(state: PyTree) -> str:
       leaf = jax.random.key_data(leaf)
     digest.update(np.ascontiguousarray(leaf))
   return digest.hexdigest()
+
+
+def _step_of(state: PyTree) -> int:
+  return int(getattr(state, 'members', state).step)  # All members of a population are at the same step.
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 NumPy, Pillow and Matplotlib figures only: no JAX, no pyplot, no state. What the pictures mean is said elsewhere.
 """
 
+import contextlib
 import io
 import math
 import os
@@ -130,16 +131,31 @@ def scatter(samples: np.ndarray, modes: np.ndarray, sigma: float, title: str = '
 
 
 def write_atomic(path: str | os.PathLike, data: bytes) -> Path:
-  """Write a whole file or none of it: a reader, or a kill at any moment, never meets half a file."""
+  """Write a whole file or none of it: a reader, a kill or a power loss at any moment never meets half a file."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
-    temporary.write_bytes(data)
+    with temporary.open('wb') as file:
+      file.write(data)
+      file.flush()
+      os.fsync(file.fileno())  # Else the name may reach the disk before the contents do.
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+  sync(path.parent)
   return path
+
+
+def sync(path: str | os.PathLike) -> None:
+  """Wait until a file, or the names in a folder, are on the disk: a power loss after that takes none of it."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    # Some file systems cannot do this with folders.
+    with contextlib.suppress(OSError) if os.path.isdir(path) else contextlib.nullcontext():
+      os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
 
 
 def save_png(path: str | os.PathLike, array: np.ndarray) -> Path:

@@ -18,6 +18,7 @@ from gan import images
 from gan.health import Verdict
 from gan.scoring import records
 
+FILE = 'metrics.jsonl'
 # Label on the console, name of the scalar, format.
 MAIN_SCALARS = (
     ('D(x)', 'disc/real_prob', '.3f'),
@@ -39,7 +40,7 @@ class MetricsFile:
   """
 
   def __init__(self, workdir: str | os.PathLike):
-    self.path = Path(workdir) / 'metrics.jsonl'
+    self.path = Path(workdir) / FILE
     self._file: TextIO | None = None
 
   def cut(self, step: int) -> None:
@@ -204,6 +205,7 @@ class Report:
     self._workdir, self._enabled, self._tensorboard = Path(workdir), enabled, None
     self._failing = False                    # The last verdict.
     self.rows: list[dict[str, float]] = []   # All that was logged, by this process and earlier ones.
+    self.scored: set[int] = set()            # Steps with scores in evaluation.jsonl.
     if not enabled:
       return
     if tensorboard:  # First, because it may fail: nothing is cut then.
@@ -213,6 +215,7 @@ class Report:
     self.rows = read_metrics(self._metrics.path)
     images.cut_frames(workdir, start_step)
     records.cut(workdir, start_step)
+    self.scored = records.scored_steps(workdir)
     self._progress = Progress(num_steps, start_step)
 
   def scalars(self, step: int, scalars: Mapping[str, float], verdict: Verdict | None = None) -> None:
@@ -241,6 +244,7 @@ class Report:
     """Add lines of `records.lines_of` to evaluation.jsonl."""
     if self._enabled:
       records.add(self._workdir, lines)
+      self.scored |= {line['step'] for line in lines}
 
   def samples(self, step: int, image: np.ndarray) -> None:
     """Save the picture of `step`, uint8 [H, W, 1 or 3], as samples/step_<step>.png."""

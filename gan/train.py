@@ -8,7 +8,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from gan import environment, health, images, page, randomness, workdir
+from gan import environment, health, images, ledger, page, randomness, workdir
 from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, make_probe, open_data
 from gan.checkpoint import Checkpoints
 from gan.dispatch import Clock, Interrupted, next_boundary
@@ -66,6 +66,9 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   state = make_initial_state(built, config.seed)
   restored = checkpoints.restore_latest(state, lambda text: print(f'Warning: {text}', flush=True))
   step, state = restored or (0, state)
+  noted = checkpoints.note(step) if step else None
+  for warning in ledger.lost(run_dir, step, noted) if is_writer() else ():
+    print(f'Warning: {warning}', flush=True)
   if step >= num_steps:
     print(f'{run_dir} is finished: step {step} of {num_steps}. See {run_dir / "report.html"}; '
           'to go on, raise --config.train.num_steps.')
@@ -92,6 +95,12 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
 
   def is_logged(step: int) -> bool:
     return step in (1, num_steps) or step % settings.log_every == 0
+
+  def save() -> None:
+    """Saves a checkpoint. What was logged up to its step is on the disk before it says so."""
+    if is_writer():
+      ledger.sync(run_dir)
+    checkpoints.save(step, state, ledger.note((row['step'] for row in report.rows), report.scored))
 
   def has_failed() -> bool:
     return settings.on_failure == 'stop' and health.failures_in_a_row(report.rows) > settings.patience
@@ -148,11 +157,11 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
         if due['sample']:
           report.samples(step, draw_frame(state, step, report.rows))
         if due['save']:
-          checkpoints.save(step, state)
+          save()
       if pending:
         finish(pending, {})
       if step < num_steps:
-        checkpoints.save(step, state)
+        save()
         checkpoints.close()
         if on_any_host(failed):
           raise FailedError(f'step {step}: stopped by its verdict, as --config.train.on_failure=stop asks. The state '
@@ -176,7 +185,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
 
 
 def _is_newer(page: Path, than: Path) -> bool:
-  return page.exists() and page.stat().st_mtime_ns >= than.stat().st_mtime_ns
+  return page.exists() and not (than.exists() and page.stat().st_mtime_ns < than.stat().st_mtime_ns)
 
 
 def _write_page(run_dir: Path) -> None:

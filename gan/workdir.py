@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from gan import environment
 from gan.build import DataInfo
 from gan.images import write_atomic
 from gan.parallel import is_writer
+from gan.paths import open_path, safe_name, unwritable_part
 
 CONFIG, ENVIRONMENT, DATA = 'config.json', 'environment.json', 'data.json'
 SWEEP, LOCK = 'plan.json', '.lock'   # What experiments.run writes first; what a process holds while it trains here.
@@ -35,7 +37,7 @@ def default_workdir(config_file: str, arg: str, overrides: dict[str, Any]) -> Pa
   """runs/<config file>[-<argument>][-<field>=<value> for each override that changes the mathematics]."""
   changes = [f'{field}={value}' for field, value in configs.mathematical_overrides(overrides).items()]
   name = '-'.join(part for part in (Path(config_file).stem, arg, *changes) if part)
-  return Path('runs') / name.replace('/', '_')
+  return Path('runs') / safe_name(name)
 
 
 @contextlib.contextmanager
@@ -43,8 +45,9 @@ def held(workdir: Path) -> Iterator[None]:
   """Keeps other processes of this machine from training here too: two would mix their records.
 
   Raises:
-    WorkdirError: if one does already, or the directory cannot be written.
+    WorkdirError: if one does already, or the directory cannot be used.
   """
+  check_path(workdir)
   check_writable(workdir)
   if not is_writer():
     yield
@@ -120,6 +123,21 @@ def check_writable(directory: Path, flag: str = '--workdir') -> None:
       pass
   except OSError as error:
     raise WorkdirError(f'cannot write to {directory} ({error.strerror}); name another with {flag}=<path>') from None
+
+
+def check_path(directory: str | os.PathLike, flag: str = '--workdir') -> None:
+  """Refuses, before anything is trained, a directory whose checkpoints would be lost.
+
+  Args:
+    directory: of a run or a sweep, local or in a bucket; it need not exist.
+    flag: by which a person names another.
+
+  Raises:
+    WorkdirError: if Orbax cannot use its path.
+  """
+  if part := unwritable_part(directory):
+    raise WorkdirError(f'checkpoints in {open_path(directory)} could not be read again, because of {part} in its path; '
+                       f'name another with {flag}=<path>')
 
 
 def load_config(workdir: Path) -> ml_collections.ConfigDict:

@@ -33,6 +33,7 @@ OURS = {
     'gan.population.store': ('gan.config', 'gan.paths', 'gan.report'),
     'gan.population.pictures': ('gan.images', 'gan.data.toy'),
     'gan.population.run': ('gan',), 'gan.population.members': ('gan',),
+    'gan.ledger': ('gan.images', 'gan.report', 'gan.scoring.records'),
     'gan.report': ('gan.images', 'gan.health', 'gan.scoring.records'),
     'gan.page': ('gan.images', 'gan.report', 'gan.health', 'gan.scoring.records', 'gan.scoring.meanings'),
     'gan.sampling': ('gan.step', 'gan.games', 'gan.parallel', 'gan.state'),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from gan import build, page, workdir
+from gan import build, ledger, page, workdir
 from gan.build import DataInfo
 from gan.checkpoint import CheckpointError, Checkpoints
 from gan.config import flatten
@@ -32,9 +32,11 @@ def extract(root: str, run: str, out: Path) -> int:
     The step of its checkpoint.
 
   Raises:
-    WorkdirError: if `out` is in use.
+    WorkdirError: if `out` is in use, or cannot be used.
     CheckpointError: if the population has no checkpoint yet.
   """
+  workdir.check_path(out, '--out')
+  workdir.check_writable(out, '--out')
   store = Store(root)
   ids, configs = store.members()
   member = ids.index(run)
@@ -44,25 +46,24 @@ def extract(root: str, run: str, out: Path) -> int:
   state = _restore(store, configs, info)
   config = configs[member]
   one = member_state(state, member)
-  workdir.check_writable(out)
   if (out / workdir.CONFIG).exists():
     raise workdir.WorkdirError(f'{out} holds a run already; name another --out')
   for name, content in ((workdir.DATA, info._asdict()), (workdir.ENVIRONMENT, environment),
                         (workdir.CONFIG, flatten(config))):
     write(out / name, (json.dumps(content, indent=2) + '\n').encode())
   metrics = MetricsFile(out)
-  for row in member_rows(store.rows(), member):
+  rows = [row for row in member_rows(store.rows(), member) if row['step'] <= int(one.step)]
+  for row in rows:
     metrics.write(row['step'], {name: value for name, value in row.items() if name != 'step'})
   metrics.close()
   checkpoints = Checkpoints(out)
-  checkpoints.save(int(one.step), one)
+  checkpoints.save(int(one.step), one, ledger.note((row['step'] for row in rows), ()))
   checkpoints.close()
 
   built = build.build(config, info.sample_shape, jax.local_devices()[:1])
   # Of images a picture needs no data; they may be absent here.
   data = toy.MIXTURES[config.data.name]() if config.data.name in toy.MIXTURES else None
   sample = make_sampler(make_stream(built.game, config.model.z_dim, config.model.z))
-  rows = member_rows(store.rows(), member)
   save_png(frame_path(out, int(one.step)), make_draw_frame(config, data, sample)(one, int(one.step), rows))
   page.write_page(out)
   return int(one.step)

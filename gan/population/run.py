@@ -63,7 +63,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   env = environment.describe(argv)
   if not store.exists():
     store.claim(ids, configs, info._asdict(), env)
-  checkpoints = Checkpoints(store.root, keep=1)
+  checkpoints = Checkpoints(store.root, keep=2)  # One may turn out to be damaged.
   batches = make_pipeline(config, data, population.built.parallel, None)
   restored = None
   if checkpoints.steps():  # Only then is it worth the while to trace what a state looks like.
@@ -122,8 +122,8 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
 
 
 def is_finished(root: str) -> bool:
-  """Whether the population in a directory has nothing left to do: its last samples are written last."""
-  return (Store(root).root / SAMPLES).exists()
+  """Whether the population in a directory has nothing left to do."""
+  return Store(root).is_finished()
 
 
 class _Log:

@@ -97,6 +97,11 @@ def cut(workdir: Path, step: int) -> None:
     _write(workdir, kept)
 
 
+def scored_steps(workdir: Path) -> set[int]:
+  """Steps at which training has written a score."""
+  return {line['step'] for line in read(workdir) if line['during_training']}
+
+
 class RecordsError(ValueError):
   """An evaluation.jsonl that cannot be read; the message says where and what to do."""
 

@@ -93,7 +93,11 @@ def _population(store, runs, configs, live, steps, num_rows, half_way):
         row[f'health/{key}_2'] = [value if bad and life.also else None for bad, life in zip(failed, lives, strict=True)]
       row['health/verdict_2'] = [life.also if bad else None for bad, life in zip(failed, lives, strict=True)]
     rows.append(row)
-  store.write_rows(rows[-1]['step'], rows)
+  for first in range(0, len(rows), 2):  # A part for each checkpoint, of which training keeps two.
+    part = rows[first:first + 2]
+    store.write_rows(part[-1]['step'], part)
+    if first >= len(rows) - 4:
+      (store.root / 'checkpoints' / str(part[-1]['step'])).mkdir(parents=True)
   if not half_way:
     buffer = io.BytesIO()
     if is_image:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 
 import jax
@@ -9,9 +10,10 @@ import pytest
 
 from experiments.sweep import make_run
 from gan import train
+from gan.population.members import extract
 from gan.population.run import is_finished, run
 from gan.population.store import Store, member_rows
-from gan.report import read_metrics
+from gan.report import MetricsError, read_metrics
 
 EVERY = {'train.num_steps': 4, 'train.log_every': 1, 'train.eval_every': 1, 'train.save_every': 4,
          'train.sample_every': 4, 'train.steps_per_call': 3}
@@ -49,6 +51,29 @@ def test_a_member_logs_what_the_run_alone_logs(tmp_path, file, base, members, en
     assert own[-1]['eval/scale'] == math.inf
     assert own[-1]['health/verdict'] == 'diverged'
     assert rows[-1]['alive'] == [False, True]
+
+
+def test_a_population_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(tmp_path):
+  root, said = tmp_path / 'together', []
+  settings = RARELY | {'train.log_every': 1}
+  runs, _ = together(root, 'configs/dirac.py', [settings])
+  logged = [row['step'] for row in Store(root).rows()]
+  assert sorted(path.name for path in (root / 'checkpoints').iterdir()) == ['12', '8']
+  shutil.rmtree(root / 'checkpoints' / '12' / 'state')
+  assert extract(str(root), runs[0].id, tmp_path / 'one') == 8  # With the rows of that checkpoint, not later ones.
+  assert [row['step'] for row in read_metrics(tmp_path / 'one' / 'metrics.jsonl')] == logged[:8]
+  (root / 'samples.npz').unlink()
+  together(root, 'configs/dirac.py', [settings], said.append)
+  assert 'checkpoints/12 is damaged' in said[0]
+  assert 'Resuming 1 members at step 8 of 12' in said[1]
+  assert [row['step'] for row in Store(root).rows()] == logged == list(range(1, 13))
+
+  (root / 'metrics' / '00000004.jsonl').unlink()
+  with pytest.raises(MetricsError, match=r'00000004.jsonl is missing, and with it what was logged up to step 4'):
+    together(root, 'configs/dirac.py', [settings])
+  (root / 'members.json').unlink()  # It is not made again from what is asked for now.
+  with pytest.raises(MetricsError, match=r'members.json cannot be read'):
+    together(root, 'configs/dirac.py', [settings])
 
 
 def test_a_signal_at_the_very_end_is_heard(tmp_path):

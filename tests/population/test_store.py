@@ -1,6 +1,7 @@
 """What is logged of a population: round trip, parts that a resume drops, and the rows of one member."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -70,3 +71,22 @@ def test_rows_of_a_member_end_where_it_stopped():
   assert own[1][1] == {'step': 12, 'loss': math.inf, 'health/verdict': 'diverged', 'time/elapsed_sec': 20.0}
   assert own[2][1]['health/verdict'] == 'diverged'
   assert member_rows([], 0) == []
+
+
+def test_a_population_has_begun_once_something_of_it_is_there(tmp_path):
+  """Not only once it has its list of members: that may be what was lost. What is written before it does not count."""
+  assert not Store(tmp_path).exists()
+  (tmp_path / 'checkpoints').mkdir()
+  (tmp_path / DATA).write_text('{}')
+  assert not Store(tmp_path).exists()
+  for made in (SAMPLES, MEMBERS, 'metrics/00000010.jsonl', 'checkpoints/10/state'):
+    (tmp_path / 'other' / made).parent.mkdir(parents=True)
+    (tmp_path / 'other' / made).write_text('')
+    assert Store(tmp_path / 'other').exists()
+    shutil.rmtree(tmp_path / 'other')
+
+
+def test_parts_are_found_in_a_directory_with_brackets(tmp_path):
+  store = Store(tmp_path / 'run[1]')
+  store.write_rows(10, [row(10, [10])])
+  assert [found['step'] for found in store.rows()] == [10]
