@@ -102,8 +102,10 @@ def base_config() -> ml_collections.ConfigDict:
   config.penalty.target = 1.0              # Of the norm, in gp and dragan.
   config.penalty.one_sided = False         # gp and dragan spare norms below the target.
   config.penalty.zero_gp = 0.0             # lambda in lambda E|grad D|^2, between real and fake.
-  config.penalty.lecam = 0.0               # Logits to the other side's running mean,
-  config.penalty.lecam_decay = 0.99        # which decays by this in each discriminator update.
+  config.penalty.lecam = 0.0               # Logits to the other side's running mean, which is corrected for its start
+  config.penalty.lecam_decay = 0.99        # and decays by this in each discriminator update;
+  config.penalty.lecam_form = 'published'  # published: gaps of the right sign only, as in the authors' code; or paper;
+  config.penalty.lecam_start = 0           # steps without the penalty, in which the means are those of the last batch.
   config.penalty.cr_real = 0.0             # CR: logits of real samples and of their flipped and shifted copies;
   config.penalty.cr_fake = 0.0             # bCR: of generated ones too.
   config.penalty.zcr_disc = 0.0            # zCR: logits at nearby latents together,

@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 Score = Callable[[Array], Array]
 PyTree = Any
 
+LECAM_FORMS = ('published', 'paper')
 TINY = 1e-12  # Inside roots: the gradient of a root at zero is NaN.
 
 
@@ -91,16 +92,28 @@ def consistency(values: Array, transformed: Array) -> Array:
   return jnp.mean(jnp.square(values - transformed))
 
 
-def lecam(real_logits: Array, fake_logits: Array, real_average: Array, fake_average: Array) -> Array:
-  """E (D(x) - mean D(G(z)))^2 + E (D(G(z)) - mean D(x))^2 with running means (Tseng et al. 2021, arXiv:2104.03310).
+def lecam(real_logits: Array, fake_logits: Array, real_average: ArrayLike, fake_average: ArrayLike,
+          form: str = 'published') -> Array:
+  """Pulls logits to the running mean of the other side's (Tseng et al. 2021, arXiv:2104.03310).
+
+  The paper's equation is E (D(x) - mean D(G(z)))^2 + E (mean D(x) - D(G(z)))^2. The authors' two programs (for BigGAN
+  and for StyleGAN2) and StudioGAN have another one, with max(0, .) inside both squares: a real sample that D judges
+  below the mean of generated ones, or a generated sample above the mean of real ones, is not pulled any further.
+
+  All three count the present batch in the means. The authors' program for StyleGAN2 corrects the means for their start,
+  as we do, and has the penalty from the first step on; the other two average, and penalise, after 1,000 steps only.
 
   Args:
     real_logits: [B].
     fake_logits: [B].
     real_average: [] running mean of real logits.
     fake_average: [] running mean of logits of generated samples.
+    form: of LECAM_FORMS.
   """
-  return jnp.mean(jnp.square(real_logits - fake_average)) + jnp.mean(jnp.square(fake_logits - real_average))
+  gaps = real_logits - fake_average, real_average - fake_logits
+  if form == 'published':
+    gaps = jax.nn.relu(gaps[0]), jax.nn.relu(gaps[1])
+  return jnp.mean(jnp.square(gaps[0])) + jnp.mean(jnp.square(gaps[1]))
 
 
 def orthogonal(params: PyTree) -> Array:
