@@ -139,8 +139,8 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
   fields += [f'loss.{setting}' for setting in sorted(settings)]
   fields += [f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ALWAYS]
   optional = [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
-  optional += ['augment.ada_images', 'augment.noise_steps', 'penalty.lecam_start', 'loss.label_flip',
-               *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
+  optional += ['augment.ada_images', 'augment.ada_interval', 'augment.noise_steps', 'penalty.lecam_start',
+               'loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
   fields += [field for field in optional if flat[field]]
   chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
   return {field: np.float32(flat[field]) for field in fields} | chosen

@@ -119,7 +119,8 @@ def base_config() -> ml_collections.ConfigDict:
   config.augment.policy = 'none'           # What D sees of real and fake: none, ada, or DiffAugment's
                                            # color, translation, cutout joined by +.
   config.augment.ada_target = 0.6          # ada: E[sign(D(real))] that its probability steers to,
-  config.augment.ada_images = 500_000      # and images until it has gone from 0 to 1.
+  config.augment.ada_interval = 4          # discriminator updates between two moves, by the mean sign over all of them,
+  config.augment.ada_images = 500_000      # and real images until it has gone from 0 to 1.
   config.augment.noise = 0.0               # Instance noise: std, in units of the data,
   config.augment.noise_steps = 0           # falling linearly to 0 over so many steps; 0: constant.
 

@@ -74,8 +74,8 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_size', 'train.num_steps',
              'train.disc_steps', 'train.steps_per_call', 'train.log_every', 'train.save_every', 'train.eval_every',
              'train.sample_every', 'train.keep', 'train.num_samples', 'loss.margin', 'loss.alpha_disc',
-             'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'update.gen_steps',
-             'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
+             'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'augment.ada_interval',
+             'update.gen_steps', 'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
 _NOT_NEGATIVE = ('seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'train.patience',
                  'augment.noise', 'augment.noise_steps', 'penalty.lecam_start', 'update.consensus', 'update.adjustment',
@@ -243,7 +243,7 @@ def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     group, name = field.split('.')
     if points and config[group][name] not in (0.0, 'none'):
       yield f'{field}={config[group][name]} transforms images; data.name={config.data.name} has none'
-  for setting in ('ada_target', 'ada_images'):
+  for setting in ('ada_target', 'ada_images', 'ada_interval'):
     if policy != 'ada' and config.augment[setting] != defaults[setting]:
       yield f'augment.{setting}={config.augment[setting]} does nothing without augment.policy=ada'
   if config.augment.noise_steps and not config.augment.noise:

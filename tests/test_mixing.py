@@ -28,7 +28,7 @@ CASES = {
                                          'model.disc.pack': 2},
     # Eight images a step: the probability has gone to 2/3 before the last of three steps.
     'ada': IMAGES | {'loss.name': 'hinge', 'augment.policy': 'ada', 'augment.ada_images': 24,
-                     'augment.ada_target': -0.999},
+                     'augment.ada_target': -0.999, 'augment.ada_interval': 2},
     'all that is drawn': IMAGES | {
         'penalty.r1': 0.1, 'penalty.r2': 0.2, 'penalty.difference_std': 0.1, 'penalty.gp': 0.1, 'penalty.dragan': 0.1,
         'penalty.zero_gp': 0.1, 'penalty.cr_real': 0.3, 'penalty.cr_fake': 0.3, 'penalty.zcr_disc': 0.3,
@@ -93,4 +93,7 @@ def test_two_devices_equal_one(case):
                                                           for player in (before, after)), strict=True) if a.ndim != 1]
     assert min(moved) > 1e-4
   if case == 'ada':
-    assert expected[1].stats['ada']['probability'] == 1.0
+    ada = expected[1].stats['ada']
+    assert ada['probability'] == pytest.approx(2 / 3)
+    assert ada['updates'] == 1
+    assert ada['signs'] != 0

@@ -121,24 +121,59 @@ def test_lecam_may_start_later():
 
 @pytest.mark.parametrize(('target', 'direction'), [(-0.9, 1), (0.99, -1), (None, None)])
 def test_ada_moves_its_probability(target, direction):
-  """By B / images, up where the mean sign of real logits is above the target."""
+  """By the images since the last move / ada_images, up where the mean sign of real logits is above the target."""
   rules = Rules(joint=True, view=View(adaptive=True))
-  state = with_stats(initial(rules), ada={'probability': jnp.float32(0.25)})
-  hparams = {'augment.ada_images': 60.0} | ({} if target is None else {'augment.ada_target': target})
+  before = {'probability': jnp.float32(0.25), 'signs': jnp.float32(0.0), 'updates': jnp.int32(2)}
+  state = with_stats(initial(rules), ada=before)
+  hparams = {'augment.ada_images': 90.0, 'augment.ada_interval': 3.0}
+  hparams |= {} if target is None else {'augment.ada_target': target}
   _, stats, scalars = disc_loss(hparams, rules, state)
   if direction is None:  # A target of 0 is not among the numbers of a run.
     uniforms = jax.random.uniform(jax.random.split(key_of('view'))[0], (B, augment.ADA_UNIFORMS))
     direction = np.sign(np.mean(np.sign(judge(augment.ada_augment(IMAGES, uniforms, 0.25)))))
-  assert stats['ada']['probability'] == pytest.approx(0.25 + direction * B / 60, abs=1e-6)
+  assert stats['ada'] == pytest.approx({'probability': 0.25 + direction * 3 * B / 90, 'signs': 0, 'updates': 0},
+                                       abs=1e-6)
   assert scalars['disc/augment_probability'] == stats['ada']['probability']
+
+
+def test_adas_probability_follows_the_mean_sign_of_several_batches():
+  """Between two moves it stays; a move counts all batches since the last one, whatever the sign of each."""
+  hparams = {'augment.ada_images': 100.0, 'augment.ada_interval': 4.0, 'augment.ada_target': 0.5}
+  stats, found = memory.initial(lecam=False, adaptive=True), []
+  # Three batches of eight are above the target, the mean of the first four is not; that of the second four is.
+  for real in (6, 7, 6, 2, 8, 8, 5, 6, 6, 7, 6):
+    probs = jnp.asarray(np.where(np.arange(8) < real, 0.9, 0.1))
+    stats = memory.remember(stats, probs, probs, probs, 8, jnp.int32(0), hparams)
+    found.append(float(stats['ada']['probability']))
+  assert found == pytest.approx([0.0] * 7 + [0.32] * 4)
+  assert (float(stats['ada']['signs']), int(stats['ada']['updates'])) == (pytest.approx(0.5 + 0.75 + 0.5), 3)
+
+
+# Share of the full speed in its steady rise, at batch 64: P(mean of 256 signs > 0.6) - P(< 0.6), by the binomial.
+@pytest.mark.parametrize(('overfitting', 'speed'), [(0.62, 0.361), (0.65, 0.728), (0.70, 0.973)])
+def test_adas_probability_rises_as_in_the_published_code(overfitting, speed):
+  """Of four batches of 64, not of each: that would be 0.11, 0.35 and 0.69 of the full speed."""
+  num, batch, images = 8_000, 64, 1e7
+  hparams = {'augment.ada_images': images, 'augment.ada_target': 0.6, 'augment.ada_interval': 4.0}
+
+  def update(stats, key):
+    real_prob = jax.random.bernoulli(key, 0.5 + overfitting / 2, (batch,)).astype(jnp.float32)
+    return memory.remember(stats, real_prob, real_prob, real_prob, batch, jnp.int32(0), hparams), None
+
+  before = memory.initial(lecam=False, adaptive=True)
+  stats, _ = jax.jit(lambda keys: jax.lax.scan(update, before, keys))(jax.random.split(jax.random.key(0), num))
+  error = np.sqrt((1 - speed**2) / (num / 4))  # Of the mean of as many signs as there were moves.
+  assert float(stats['ada']['probability']) * images / (num * batch) == pytest.approx(speed, abs=4 * error)
 
 
 def test_only_the_discriminators_update_changes_what_it_keeps():
   """LeCam's means, ADA's probability and the singular vectors of a step are those of its first player's turn."""
   rules = Rules(joint=True, view=View(adaptive=True), spectral_norm=True, lecam='published')
   state, game = initial(rules), game_of(rules)
-  hparams = HPARAMS | {'augment.ada_images': 60.0, 'augment.ada_target': 0.99, 'penalty.lecam': 0.1}
-  state = with_stats(state, ada={'probability': jnp.float32(0.5)})
+  hparams = HPARAMS | {'augment.ada_images': 60.0, 'augment.ada_target': 0.99, 'augment.ada_interval': 2.0,
+                       'penalty.lecam': 0.1}
+  before = {'probability': jnp.float32(0.5), 'signs': jnp.float32(0.25), 'updates': jnp.int32(1)}
+  state = with_stats(state, ada=before)
   step = jax.jit(make_train_step(game, Txs(make_optimizer('sgd'), make_optimizer('sgd')), batch_size=B, z_dim=Z_DIM,
                                  z='normal', deal=lambda batch, state, update: turn_of(state)))
   after, _ = step(state, {'images': IMAGES[None]}, hparams)
@@ -150,7 +185,7 @@ def test_only_the_discriminators_update_changes_what_it_keeps():
   assert sorted(jax.tree.leaves(changed))[1] > 1e-3
   _, (gen_stats, _) = game.gen_loss(state.gen.params, state, turn_of(state), hparams)
   assert gen_stats == after.gen.stats == {}
-  assert float(after.disc.stats['ada']['probability']) == pytest.approx(0.4)
+  assert float(after.disc.stats['ada']['probability']) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize('linear', [True, False])

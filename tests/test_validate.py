@@ -82,6 +82,7 @@ def test_forms_that_no_paper_defines(name):
     ({'augment__noise_steps': 5}, 'augment.noise_steps=5 does nothing without augment.noise'),
     ({'augment__ada_target': 0.5}, 'augment.ada_target=0.5 does nothing without augment.policy=ada'),
     ({'augment__ada_images': 5}, 'augment.ada_images=5 does nothing without augment.policy=ada'),
+    ({'augment__ada_interval': 1}, 'augment.ada_interval=1 does nothing without augment.policy=ada'),
     (POINTS | {'augment__policy': 'ada'}, 'augment.policy=ada transforms images; data.name=ring has none'),
     (POINTS | {'penalty__cr_real': 1.0}, 'penalty.cr_real=1.0 transforms images; data.name=ring has none'),
     (POINTS | {'penalty__cr_fake': 1.0}, 'penalty.cr_fake=1.0 transforms images; data.name=ring has none'),

@@ -1,6 +1,6 @@
 """What the discriminator remembers between its updates, in its stats beside those of its network.
 
-Running means of its logits, for LeCam's penalty, and the probability of adaptive augmentation. As a part of the stats
+Running means of its logits, for LeCam's penalty, and the controller of adaptive augmentation. As a part of the stats
 they are saved, resumed and kept from the generator's update like all others.
 """
 
@@ -18,7 +18,8 @@ NAMES = (LECAM, ADA)
 def initial(lecam: bool, adaptive: bool) -> dict[str, PyTree]:
   """What is remembered before the first step, by name; {} if nothing is."""
   means = {LECAM: {name: jnp.zeros(()) for name in ('real', 'fake', 'weight')}} if lecam else {}
-  return means | ({ADA: {'probability': jnp.zeros(())}} if adaptive else {})
+  controller = {'probability': jnp.zeros(()), 'signs': jnp.zeros(()), 'updates': jnp.zeros((), jnp.int32)}
+  return means | ({ADA: controller} if adaptive else {})
 
 
 def probability(stats: PyTree) -> Array | None:
@@ -45,10 +46,7 @@ def remember(stats: PyTree, real_logits: Array, fake_logits: Array, real_prob: A
     decay = jnp.where(step < hparams.get('penalty.lecam_start', 0), 0.0, hparams.get('penalty.lecam_decay', 0.0))
     updated[LECAM] = running_means(stats[LECAM], jnp.mean(real_logits), jnp.mean(fake_logits), decay)
   if ADA in stats:
-    overfitting = jnp.mean(jnp.sign(real_prob - 0.5))
-    updated[ADA] = {'probability': augment.ada_step(
-        stats[ADA]['probability'], overfitting, hparams.get('augment.ada_target', 0.0), num_samples,
-        hparams['augment.ada_images'])}
+    updated[ADA] = controlled(stats[ADA], jnp.mean(jnp.sign(real_prob - 0.5)), num_samples, hparams)
   return {**stats, **jax.lax.stop_gradient(updated)}
 
 
@@ -69,3 +67,24 @@ def running_means(means: dict[str, Array], real: Array, fake: Array, decay: Arra
   share = (1.0 - decay) / weight
   return {'real': means['real'] + share * (real - means['real']),
           'fake': means['fake'] + share * (fake - means['fake']), 'weight': weight}
+
+
+def controlled(ada: dict[str, Array], sign: Array, num_samples: int, hparams: dict[str, Array]) -> dict[str, Array]:
+  """Moves the probability of adaptive augmentation after every `augment.ada_interval`-th update of the discriminator.
+
+  As in the authors' code for StyleGAN2, which updates each player once a step, by the mean sign over all real samples
+  since the last move. Where a step has several updates of the discriminator, each of them counts: what p and
+  `augment.ada_images` depend on is how many real images the discriminator has seen.
+
+  Args:
+    ada: 'probability', 'signs' (the sum of the mean signs since the last move) and 'updates' (how many they are).
+    sign: [] mean sign of this update's logits on real samples.
+    num_samples: real samples of an update.
+    hparams: numbers of the run.
+  """
+  signs, updates = ada['signs'] + sign, ada['updates'] + 1
+  moved = augment.ada_step(ada['probability'], signs / updates, hparams.get('augment.ada_target', 0.0),
+                           updates * num_samples, hparams['augment.ada_images'])
+  due = updates >= hparams['augment.ada_interval']
+  return {'probability': jnp.where(due, moved, ada['probability']), 'signs': jnp.where(due, 0.0, signs),
+          'updates': jnp.where(due, 0, updates)}
