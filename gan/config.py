@@ -94,7 +94,8 @@ def base_config() -> ml_collections.ConfigDict:
   # Weights on the discriminator's loss; 0: not part of the program. See gan/penalties.py for each and its paper.
   config.penalty.r1 = 0.0                  # gamma in gamma/2 E|grad D|^2 at real samples,
   config.penalty.r2 = 0.0                  # and at generated ones.
-  config.penalty.every = 1                 # R1 and R2 are added in every k-th step only, k times as heavy (not logged).
+  config.penalty.every = 1                 # R1 and R2 come after every k-th discriminator update only, k times as heavy
+                                           # (not logged).
   config.penalty.difference_std = 0.0      # R1 and R2 by finite differences under noise of this std; 0: exact.
   config.penalty.gp = 0.0                  # WGAN-GP: lambda in lambda E(|grad D| - target)^2, between real and fake.
   config.penalty.dragan = 0.0              # The same around real samples.

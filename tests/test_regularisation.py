@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gan import augment, randomness
-from gan.games import Turn
+from gan.games import Game, Turn
 from gan.games.generation import Nets, Rules, make_game
 from gan.losses import LOSSES
 from gan.optimizers import make_optimizer
-from gan.rules import Moves, Txs
+from gan.rules import Moves, Txs, alternating
 from gan.state import create_state
 from gan.step import make_train_step
 
@@ -207,6 +207,32 @@ def test_lazy_penalty_comes_in_every_kth_step():
     light, heavy = (step(state, {'images': IMAGES[None]}, HPARAMS | {'penalty.r1': weight})[0].disc.params
                     for weight in (0.0, 5.0))
     assert jax.tree.all(jax.tree.map(np.array_equal, light, heavy)) == (number % 4 != 0)
+
+
+@pytest.mark.parametrize('first', ['disc', 'gen'])
+@pytest.mark.parametrize(('disc_steps', 'every', 'expected'), [
+    (1, 4, [1, 0, 0, 0, 1, 0, 0, 0, 1]), (3, 4, [1, 1, 1, 0, 1, 1, 1, 0, 1]), (5, 2, [3, 2, 3, 2, 3, 2, 3, 2, 3]),
+    (2, 5, [1, 0, 1, 0, 0, 1, 0, 1, 0])])
+def test_lazy_penalty_is_spread_out_over_the_updates_of_the_discriminator(disc_steps, every, expected, first):
+  """Each k-th of all, however many a step has. Here the penalty alone moves the discriminator, by 1 each time."""
+  def still(params, state, turn, hparams):
+    return 0.0 * params, ({}, {})
+
+  def move(params, state, turn, hparams):
+    return -params, ({}, {})
+
+  numbers = {'lr': (every + 1) / every, 'b1': 0.0, 'b2': 0.0, 'eps': 1e-8}
+  hparams = {f'optimizer.{player}.{name}': value for player in ('gen', 'disc') for name, value in numbers.items()}
+  game = Game(None, still, still, None, None, lazy_penalty=move, lazy_every=every)
+  txs = Txs(make_optimizer('sgd'), make_optimizer('sgd'))
+  moves = Moves(game, txs, hparams, lambda state, update: None, lambda tree: tree)
+  step = jax.jit(lambda state: alternating(state, moves, first=first, disc_steps=disc_steps)[0])
+  tx, zero = make_optimizer('sgd')(numbers, 0), (jnp.zeros(()), {})
+  state, found = create_state(jax.random.key(0), zero, zero, (tx, tx)), [0.0]
+  for number in range(len(expected)):
+    state = step(state.replace(step=jnp.int32(number)))
+    found.append(float(state.disc.params))
+  np.testing.assert_allclose(np.diff(found), expected, atol=1e-5)
 
 
 def test_lazy_regularisation_rescales_the_numbers_of_the_optimizer():

@@ -38,7 +38,7 @@ class Rules(NamedTuple):
     spectral_norm: whether the discriminator's kernels are divided by their largest singular values.
     lecam: key of penalties.LECAM_FORMS, if running means of the logits are kept for the penalty of that name.
     one_sided: whether gradient penalties with a target spare slopes below it.
-    lazy_every: steps between two additions of R1 and R2; 1 adds them always.
+    lazy_every: discriminator updates between two additions of R1 and R2; 1 adds them always.
   """
 
   joint: bool = False
@@ -217,7 +217,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     return (disc, gen), ({'gen': gen_stats, 'disc': disc_stats}, scalars | gen_scalars)
 
   def lazy_penalty(disc_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
-    """R1 and R2 of `lazy_every` steps at once."""
+    """R1 and R2 of `lazy_every` updates at once."""
     fakes = jax.lax.stop_gradient(apply(nets.gen, state.gen.params, state.gen.stats, turn.z, train=True)[0])
     scored, judge, _ = score_both(disc_params, fakes, state, turn, hparams, rules.joint, exact_slopes(hparams))
     value, scalars = regularisation.total(regularisation.slope_terms(scored, judge, turn, hparams, draw_global))
