@@ -99,7 +99,7 @@ def base_config() -> ml_collections.ConfigDict:
   config.penalty.difference_std = 0.0      # R1 and R2 by finite differences under noise of this std; 0: exact.
   config.penalty.gp = 0.0                  # WGAN-GP: lambda in lambda E(|grad D| - target)^2, between real and fake.
   config.penalty.dragan = 0.0              # The same around real samples.
-  config.penalty.dragan_std = 0.5          # Of the noise that makes the surroundings, in units of the data.
+  config.penalty.dragan_std = 0.5          # How far: noise up to this, in units of the batch's standard deviation.
   config.penalty.target = 1.0              # Of the norm, in gp and dragan.
   config.penalty.one_sided = False         # gp and dragan spare norms below the target.
   config.penalty.zero_gp = 0.0             # lambda in lambda E|grad D|^2, between real and fake.

@@ -72,8 +72,7 @@ def gradient_penalty(score: Score, samples: Array, target: ArrayLike = 1.0, one_
 
   Args:
     score: samples [B, ...] -> logits [B].
-    samples: where the slope is taken: `interpolate`d samples, or real ones with noise (DRAGAN, Kodali et al. 2017,
-      arXiv:1705.07215).
+    samples: where the slope is taken: `interpolate`d samples, or the surroundings of real ones (DRAGAN, `surround`).
     target: [] wanted norm.
     one_sided: whether only norms above the target are penalised.
   """
@@ -85,6 +84,23 @@ def interpolate(reals: Array, fakes: Array, uniforms: Array) -> Array:
   """Points on the lines between pairs: u x + (1 - u) G(z), with one u of `uniforms` [B] for each pair."""
   u = uniforms.reshape(-1, *[1] * (reals.ndim - 1)).astype(reals.dtype)
   return u * reals + (1.0 - u) * fakes
+
+
+def surround(reals: Array, std: ArrayLike, far: Array, noise: Array) -> Array:
+  """Points near real samples, for DRAGAN (Kodali et al. 2017, arXiv:1705.07215): x + u std n.
+
+  As in the authors' code: n is uniform and never negative, u chooses a point on the line from x to x + std n, and `std`
+  is half of the data's standard deviation. So an entry moves by 1/8 of that on average, with a standard deviation of
+  0.11 of it. The paper's text has normal noise, of a size that it leaves open.
+
+  Args:
+    reals: [B, ...].
+    std: [] in units of the samples.
+    far: u [B] in [0, 1), one for each sample.
+    noise: n [B, ...] in [0, 1), one for each entry.
+  """
+  u = far.reshape(-1, *[1] * (reals.ndim - 1)).astype(reals.dtype)
+  return reals + u * std * noise
 
 
 def consistency(values: Array, transformed: Array) -> Array:

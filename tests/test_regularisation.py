@@ -11,6 +11,7 @@ import pytest
 from gan import augment, randomness
 from gan.games import Game, Turn
 from gan.games.generation import Nets, Rules, make_game
+from gan.games.regularisation import standard_deviation
 from gan.losses import LOSSES
 from gan.optimizers import make_optimizer
 from gan.rules import Moves, Txs, alternating
@@ -93,6 +94,12 @@ def between():
   return u * IMAGES + (1 - u) * generate(Z)
 
 
+def around():
+  far, noise = jax.random.split(sub_keys('penalty', 2)[1])
+  far = np.asarray(jax.random.uniform(far, (B,))).reshape(-1, 1, 1, 1)
+  return IMAGES + far * 0.8 * IMAGES.std() * np.asarray(jax.random.uniform(noise, IMAGES.shape))
+
+
 def nearby():
   return Z + 0.2 * jax.random.normal(jax.random.fold_in(key_of('consistency'), 2), Z.shape)
 
@@ -120,8 +127,7 @@ DISC_TERMS = {
     'r2 by differences': ({'difference_std': 0.1}, 0.5, lambda: differences(generate(Z), 1)),
     'gp': ({'target': 1.0}, 1.0, lambda: mean_square(norms(between()) - 1)),
     'gp without target': ({}, 1.0, lambda: mean_square(norms(between()))),
-    'dragan': ({'target': 0.5, 'dragan_std': 0.3}, 1.0, lambda: mean_square(norms(IMAGES + 0.3 * np.asarray(
-        jax.random.normal(sub_keys('penalty', 2)[1], (B * 16,))).reshape(IMAGES.shape)) - 0.5)),
+    'dragan': ({'target': 0.5, 'dragan_std': 0.8}, 1.0, lambda: mean_square(norms(around()) - 0.5)),
     'zero_gp': ({}, 1.0, lambda: mean_square(norms(between()))),
     'cr_real': ({}, 1.0, lambda: mean_square(judge(IMAGES), judge(transformed(IMAGES, 0)))),
     'cr_fake': ({}, 1.0, lambda: mean_square(judge(generate(Z)), judge(transformed(generate(Z), 1)))),
@@ -142,6 +148,15 @@ def test_terms_of_the_discriminator(case):
   assert scalars[f'penalty/{name}'] == pytest.approx(penalty, rel=1e-4)
   assert value - plain == pytest.approx(factor * WEIGHT * penalty, rel=1e-3)
   assert scalars['disc/loss'] == plain  # The objective alone is what is logged under this name.
+
+
+def test_noise_of_dragan_is_scaled_by_all_devices_samples():
+  """Of samples whose halves differ: neither half has the standard deviation of the whole."""
+  halves = np.stack([IMAGES[:3] + 4, 0.1 * IMAGES[3:]])
+  on_each = jax.vmap(lambda half: standard_deviation(half, lambda x: jax.lax.all_gather(x, 'data', tiled=True)),
+                     axis_name='data')(halves)
+  np.testing.assert_allclose(on_each, [halves.std()] * 2, rtol=1e-5)
+  np.testing.assert_allclose(standard_deviation(halves[0], lambda x: x), halves[0].std(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(('name', 'sign', 'expected'), [

@@ -150,7 +150,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
         'disc/accuracy': 0.5 + 0.25 * (jnp.mean(jnp.sign(real_prob - 0.5)) - jnp.mean(jnp.sign(fake_prob - 0.5))),
         'disc/logit_gap': jnp.mean(real_logits) - jnp.mean(fake_logits)}
 
-    terms = regularisation.interpolated_terms(scored, judge, turn, hparams, rules.one_sided, draw_global)
+    terms = regularisation.interpolated_terms(scored, judge, turn, hparams, rules.one_sided, draw_global, gather)
     terms |= regularisation.consistency_terms(scored, judge, turn, hparams, draw_global)
     if not lazy:
       terms |= regularisation.slope_terms(scored, judge, turn, hparams, draw_global)
