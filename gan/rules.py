@@ -243,7 +243,9 @@ def lookahead(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps:
   """Alternating; every `lookahead_steps` steps both players go back towards where they were (LA-minimax).
 
   Chavdarova et al. 2021 (arXiv:2006.14567): slow + alpha (fast - slow) for both at once, alpha being
-  hparams['update.lookahead']. The slow weights are `state.memory['slow']`.
+  hparams['update.lookahead']. The slow weights are `state.memory['slow']`. They begin as the initial parameters, as in
+  the paper's algorithm; in the authors' code for images they begin as the fast ones of step `lookahead_steps`, so that
+  its first return moves nothing.
   """
   state, scalars = alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps)
   slow, fast = state.memory['slow'], params_of(state)
