@@ -176,7 +176,7 @@ def base_config() -> ml_collections.ConfigDict:
   config.update.lookahead = 0.5            # and the share of the way to the fast ones that is kept.
 
   config.parallel = ml_collections.ConfigDict()
-  config.parallel.strategy = 'jit'         # jit or pmap: equal to rounding.
+  config.parallel.strategy = 'jit'         # jit or pmap: equal to rounding (gan/parallel.py).
   return config
 
 
