@@ -118,7 +118,8 @@ def _rules(config: ml_collections.ConfigDict, nets: generation.Nets, sample_shap
   shown = jax.ShapeDtypeStruct((2, *sample_shape[:-1], disc.pack * sample_shape[-1]), 'float32')
   collections = jax.eval_shape(functools.partial(nets.disc.init, train=True), jax.random.key(0), shown)
   joint = 'batch_stats' not in collections and disc.minibatch in (None, 'none')
-  return generation.Rules(joint, view, disc.spectral_norm, penalty.lecam > 0, penalty.one_sided, penalty.every)
+  return generation.Rules(joint, view, disc.spectral_norm,
+                          penalty.lecam_form if penalty.lecam else None, penalty.one_sided, penalty.every)
 
 
 def _optimizer(settings: ml_collections.ConfigDict, optimistic: bool) -> optimizers.TxBuilder:
@@ -138,8 +139,8 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
   fields += [f'loss.{setting}' for setting in sorted(settings)]
   fields += [f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ALWAYS]
   optional = [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
-  optional += ['augment.ada_images', 'augment.noise_steps', 'loss.label_flip',
-               *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
+  optional += ['augment.ada_images', 'augment.ada_interval', 'augment.noise_steps', 'penalty.lecam_start',
+               'loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
   fields += [field for field in optional if flat[field]]
   chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
   return {field: np.float32(flat[field]) for field in fields} | chosen

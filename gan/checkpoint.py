@@ -105,6 +105,8 @@ class Checkpoints:
     except MemoryError:
       raise
     except Exception as error:  # Orbax and TensorStore raise many kinds.
+      if differences := self._differences(step, like):
+        raise CheckpointError(f'{name} was written by another version of the code: {differences}') from None
       raise CheckpointError(f'{name} is damaged ({_first_line(error)})') from None
     if _digest(restored.state) != restored.record['sha256']:
       raise CheckpointError(f'{name} is damaged (its contents are not those that were saved)')
@@ -115,6 +117,18 @@ class Checkpoints:
   def note(self, step: int) -> dict[str, Any] | None:
     """What was noted with the checkpoint of `step`, which can be restored; None if nothing was."""
     return self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record.get('note')
+
+  def _differences(self, step: int, like: PyTree) -> str:
+    """Says which parts of `like` a saved state lacks or has besides; '' if none, or if that cannot be read."""
+    try:
+      with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata(self._root / str(step) / 'state').item_metadata
+      here, there = ({'.'.join(map(str, path)) for path in ocp.tree.to_flat_dict(tree)}
+                     for tree in (like, metadata.tree))
+    except Exception:  # As many kinds.
+      return ''
+    found = (('lacks', here - there), ('has', there - here))
+    return ' and '.join(f'its state {verb} {", ".join(sorted(names)[:4])}' for verb, names in found if names)
 
   def restore_latest(self, like: PyTree, warn: Callable[[str], None]) -> tuple[int, PyTree] | None:
     """The newest checkpoint that can be read; damaged ones are named, and set aside.

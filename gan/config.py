@@ -94,16 +94,19 @@ def base_config() -> ml_collections.ConfigDict:
   # Weights on the discriminator's loss; 0: not part of the program. See gan/penalties.py for each and its paper.
   config.penalty.r1 = 0.0                  # gamma in gamma/2 E|grad D|^2 at real samples,
   config.penalty.r2 = 0.0                  # and at generated ones.
-  config.penalty.every = 1                 # R1 and R2 are added in every k-th step only, k times as heavy (not logged).
+  config.penalty.every = 1                 # R1 and R2 come after every k-th discriminator update only, k times as heavy
+                                           # (not logged).
   config.penalty.difference_std = 0.0      # R1 and R2 by finite differences under noise of this std; 0: exact.
   config.penalty.gp = 0.0                  # WGAN-GP: lambda in lambda E(|grad D| - target)^2, between real and fake.
   config.penalty.dragan = 0.0              # The same around real samples.
-  config.penalty.dragan_std = 0.5          # Of the noise that makes the surroundings, in units of the data.
+  config.penalty.dragan_std = 0.5          # How far: noise up to this, in units of the batch's standard deviation.
   config.penalty.target = 1.0              # Of the norm, in gp and dragan.
   config.penalty.one_sided = False         # gp and dragan spare norms below the target.
   config.penalty.zero_gp = 0.0             # lambda in lambda E|grad D|^2, between real and fake.
-  config.penalty.lecam = 0.0               # Logits to the other side's running mean,
-  config.penalty.lecam_decay = 0.99        # which decays by this in each discriminator update.
+  config.penalty.lecam = 0.0               # Logits to the other side's running mean, which is corrected for its start
+  config.penalty.lecam_decay = 0.99        # and decays by this in each discriminator update;
+  config.penalty.lecam_form = 'published'  # published: gaps of the right sign only, as in the authors' code; or paper;
+  config.penalty.lecam_start = 0           # steps without the penalty, in which the means are those of the last batch.
   config.penalty.cr_real = 0.0             # CR: logits of real samples and of their flipped and shifted copies;
   config.penalty.cr_fake = 0.0             # bCR: of generated ones too.
   config.penalty.zcr_disc = 0.0            # zCR: logits at nearby latents together,
@@ -117,7 +120,8 @@ def base_config() -> ml_collections.ConfigDict:
   config.augment.policy = 'none'           # What D sees of real and fake: none, ada, or DiffAugment's
                                            # color, translation, cutout joined by +.
   config.augment.ada_target = 0.6          # ada: E[sign(D(real))] that its probability steers to,
-  config.augment.ada_images = 500_000      # and images until it has gone from 0 to 1.
+  config.augment.ada_interval = 4          # discriminator updates between two moves, by the mean sign over all of them,
+  config.augment.ada_images = 500_000      # and real images until it has gone from 0 to 1.
   config.augment.noise = 0.0               # Instance noise: std, in units of the data,
   config.augment.noise_steps = 0           # falling linearly to 0 over so many steps; 0: constant.
 
@@ -172,7 +176,7 @@ def base_config() -> ml_collections.ConfigDict:
   config.update.lookahead = 0.5            # and the share of the way to the fast ones that is kept.
 
   config.parallel = ml_collections.ConfigDict()
-  config.parallel.strategy = 'jit'         # jit or pmap: equal to rounding.
+  config.parallel.strategy = 'jit'         # jit or pmap: equal to rounding (gan/parallel.py).
   return config
 
 

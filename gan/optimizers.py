@@ -40,7 +40,8 @@ def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0,
     warmup_steps: steps over which the factor first rises from 0 to 1, on top of the schedule.
     decay_steps: length of the schedule, in steps, whatever `disc_steps` and `update.gen_steps` are.
     optimistic: whether each direction is corrected by the one before, 2 d_t - d_{t-1} (Daskalakis et al. 2018,
-      arXiv:1711.00141).
+      arXiv:1711.00141). The first step is d_1, as if the one before it had been the same; in the code of Gidel et al.
+      2019 (arXiv:1802.10551) it is 2 d_1, as if it had been 0.
 
   Raises:
     ValueError: if a name is unknown; lists the known ones.

@@ -4,6 +4,12 @@ The step is written for one device and global arrays. `jit` keeps it so: the com
 batch norm and latents span the global batch. `pmap` runs the same step on each device's part: every random draw is
 the global one, of which `shard` takes a slice, and gradients go through `mean`. The two agree to rounding, on any
 number of devices.
+
+Adam and RMSProp are an exception where a gradient is zero but for rounding: they divide it by its own size, so that
+each step moves the parameter by up to the learning rate in a direction that the rounding chose. Such parameters differ
+between strategies, numbers of devices and machines by several learning rates. Nothing depends on them to first order,
+or their gradient would not be zero: a bias in front of batch norm, or the last one under a relativistic objective,
+which sees differences of logits only.
 """
 
 import functools

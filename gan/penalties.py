@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 Score = Callable[[Array], Array]
 PyTree = Any
 
+LECAM_FORMS = ('published', 'paper')
 TINY = 1e-12  # Inside roots: the gradient of a root at zero is NaN.
 
 
@@ -71,8 +72,7 @@ def gradient_penalty(score: Score, samples: Array, target: ArrayLike = 1.0, one_
 
   Args:
     score: samples [B, ...] -> logits [B].
-    samples: where the slope is taken: `interpolate`d samples, or real ones with noise (DRAGAN, Kodali et al. 2017,
-      arXiv:1705.07215).
+    samples: where the slope is taken: `interpolate`d samples, or the surroundings of real ones (DRAGAN, `surround`).
     target: [] wanted norm.
     one_sided: whether only norms above the target are penalised.
   """
@@ -86,21 +86,50 @@ def interpolate(reals: Array, fakes: Array, uniforms: Array) -> Array:
   return u * reals + (1.0 - u) * fakes
 
 
+def surround(reals: Array, std: ArrayLike, far: Array, noise: Array) -> Array:
+  """Points near real samples, for DRAGAN (Kodali et al. 2017, arXiv:1705.07215): x + u std n.
+
+  As in the authors' code: n is uniform and never negative, u chooses a point on the line from x to x + std n, and `std`
+  is half of the data's standard deviation. So an entry moves by 1/8 of that on average, with a standard deviation of
+  0.11 of it. The paper's text has normal noise, of a size that it leaves open.
+
+  Args:
+    reals: [B, ...].
+    std: [] in units of the samples.
+    far: u [B] in [0, 1), one for each sample.
+    noise: n [B, ...] in [0, 1), one for each entry.
+  """
+  u = far.reshape(-1, *[1] * (reals.ndim - 1)).astype(reals.dtype)
+  return reals + u * std * noise
+
+
 def consistency(values: Array, transformed: Array) -> Array:
   """E (a - b)^2 between what a network says of samples and of their transforms (CR, Zhang et al. 2020, 1910.12027)."""
   return jnp.mean(jnp.square(values - transformed))
 
 
-def lecam(real_logits: Array, fake_logits: Array, real_average: Array, fake_average: Array) -> Array:
-  """E (D(x) - mean D(G(z)))^2 + E (D(G(z)) - mean D(x))^2 with running means (Tseng et al. 2021, arXiv:2104.03310).
+def lecam(real_logits: Array, fake_logits: Array, real_average: ArrayLike, fake_average: ArrayLike,
+          form: str = 'published') -> Array:
+  """Pulls logits to the running mean of the other side's (Tseng et al. 2021, arXiv:2104.03310).
+
+  The paper's equation is E (D(x) - mean D(G(z)))^2 + E (mean D(x) - D(G(z)))^2. The authors' two programs (for BigGAN
+  and for StyleGAN2) and StudioGAN have another one, with max(0, .) inside both squares: a real sample that D judges
+  below the mean of generated ones, or a generated sample above the mean of real ones, is not pulled any further.
+
+  All three count the present batch in the means. The authors' program for StyleGAN2 corrects the means for their start,
+  as we do, and has the penalty from the first step on; the other two average, and penalise, after 1,000 steps only.
 
   Args:
     real_logits: [B].
     fake_logits: [B].
     real_average: [] running mean of real logits.
     fake_average: [] running mean of logits of generated samples.
+    form: of LECAM_FORMS.
   """
-  return jnp.mean(jnp.square(real_logits - fake_average)) + jnp.mean(jnp.square(fake_logits - real_average))
+  gaps = real_logits - fake_average, real_average - fake_logits
+  if form == 'published':
+    gaps = jax.nn.relu(gaps[0]), jax.nn.relu(gaps[1])
+  return jnp.mean(jnp.square(gaps[0])) + jnp.mean(jnp.square(gaps[1]))
 
 
 def orthogonal(params: PyTree) -> Array:

@@ -71,7 +71,7 @@ class Moves:
   def optimizer(self, state: GanState, name: str, **extra: Any) -> optax.GradientTransformation:
     """The optimizer of one player at this step."""
     numbers = optimizer_numbers(self.hparams, name) | extra
-    if name == 'disc' and self.game.lazy_every > 1:  # k + 1 updates in k steps (Karras et al. 2020, 1912.04958, B).
+    if name == 'disc' and self.game.lazy_every > 1:  # k + 1 updates for k (Karras et al. 2020, 1912.04958, B).
       share = self.game.lazy_every / (self.game.lazy_every + 1.0)
       numbers |= {'lr': numbers['lr'] * share, 'b1': numbers['b1'] ** share, 'b2': numbers['b2'] ** share}
     return getattr(self.txs, name)(numbers, state.step)
@@ -118,14 +118,15 @@ def clip_weights(params: PyTree, bound: Array) -> PyTree:
   return jax.tree.map(lambda p: jnp.clip(p, -bound, bound), params)
 
 
-def _disc_turn(state: GanState, moves: Moves, update: int) -> Result:
+def _disc_turn(state: GanState, moves: Moves, update: int, disc_steps: int) -> Result:
   grads, stats, scalars = moves.gradient(state, 'disc', moves.game.disc_loss, update)
   state, norms = moves.descend(state, 'disc', grads, stats)
   if moves.game.lazy_penalty is not None:
     def regularise(state: GanState) -> GanState:
       grads, stats, _ = moves.gradient(state, 'disc', moves.game.lazy_penalty, update)
       return moves.descend(state, 'disc', grads, stats)[0]
-    state = jax.lax.cond(state.step % moves.game.lazy_every == 0, regularise, lambda state: state, state)
+    count = state.step * disc_steps + update  # Updates of the discriminator before this one, all of them regular.
+    state = jax.lax.cond(count % moves.game.lazy_every == 0, regularise, lambda state: state, state)
   return state, scalars | norms
 
 
@@ -147,7 +148,7 @@ def alternating(state: GanState, moves: Moves, *, first: str = 'disc', disc_step
     gen_steps: updates of the generator, each with latents of its own.
     gen_loss: the generator's loss, if it is not the game's.
   """
-  turns = {'disc': [functools.partial(_disc_turn, update=i) for i in range(disc_steps)],
+  turns = {'disc': [functools.partial(_disc_turn, update=i, disc_steps=disc_steps) for i in range(disc_steps)],
            'gen': [functools.partial(_gen_turn, update=disc_steps + i, loss=gen_loss) for i in range(gen_steps)]}
   scalars = {}
   for name in (first, 'gen' if first == 'disc' else 'disc'):
@@ -242,7 +243,9 @@ def lookahead(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps:
   """Alternating; every `lookahead_steps` steps both players go back towards where they were (LA-minimax).
 
   Chavdarova et al. 2021 (arXiv:2006.14567): slow + alpha (fast - slow) for both at once, alpha being
-  hparams['update.lookahead']. The slow weights are `state.memory['slow']`.
+  hparams['update.lookahead']. The slow weights are `state.memory['slow']`. They begin as the initial parameters, as in
+  the paper's algorithm; in the authors' code for images they begin as the fast ones of step `lookahead_steps`, so that
+  its first return moves nothing.
   """
   state, scalars = alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps)
   slow, fast = state.memory['slow'], params_of(state)

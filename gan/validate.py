@@ -18,6 +18,7 @@ from gan.models import MODELS
 from gan.models.minibatch import MINIBATCH
 from gan.optimizers import OPTIMIZERS, SCHEDULES
 from gan.parallel import STRATEGIES
+from gan.penalties import LECAM_FORMS
 from gan.rules import RULES, rule_settings
 from gan.scoring.plan import check_points, make_plan
 
@@ -51,6 +52,7 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
             'optimizer.gen.name': OPTIMIZERS, 'optimizer.disc.name': OPTIMIZERS,
             'optimizer.gen.schedule': SCHEDULES, 'optimizer.disc.schedule': SCHEDULES,
             'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform'), 'update.first': ('disc', 'gen'),
+            'penalty.lecam_form': LECAM_FORMS,
             'model.disc.minibatch': (*MINIBATCH, None), 'train.on_failure': ('continue', 'stop'),
             'eval.data_split': ('train', 'test'), 'eval.resizing': tuple(RESIZINGS)}
   flat = flatten(config)
@@ -72,11 +74,11 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_size', 'train.num_steps',
              'train.disc_steps', 'train.steps_per_call', 'train.log_every', 'train.save_every', 'train.eval_every',
              'train.sample_every', 'train.keep', 'train.num_samples', 'loss.margin', 'loss.alpha_disc',
-             'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'update.gen_steps',
-             'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
+             'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'augment.ada_interval',
+             'update.gen_steps', 'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
 _NOT_NEGATIVE = ('seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'train.patience',
-                 'augment.noise', 'augment.noise_steps', 'update.consensus', 'update.adjustment',
+                 'augment.noise', 'augment.noise_steps', 'penalty.lecam_start', 'update.consensus', 'update.adjustment',
                  *(f'penalty.{field}' for field, value in _DEFAULTS.penalty.items() if isinstance(value, float)),
                  *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
                    for field in ('decay_steps', 'warmup_steps', 'weight_decay')))
@@ -214,7 +216,8 @@ def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
           'model.disc.minibatch=stddev a logit depends on all of them, so it is another penalty than R1; ' \
           'use penalty.difference_std=0, or leave stddev out'
   users = {'every': ('r1', 'r2'), 'difference_std': ('r1', 'r2'), 'dragan_std': ('dragan',), 'target': ('gp', 'dragan'),
-           'one_sided': ('gp', 'dragan'), 'lecam_decay': ('lecam',), 'zcr_std': ('zcr_disc', 'zcr_gen')}
+           'one_sided': ('gp', 'dragan'), 'zcr_std': ('zcr_disc', 'zcr_gen'),
+           **dict.fromkeys(('lecam_decay', 'lecam_form', 'lecam_start'), ('lecam',))}
   for setting, names in users.items():
     used = any(penalty[name] for name in names)
     if penalty[setting] != defaults[setting] and not used:
@@ -240,7 +243,7 @@ def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     group, name = field.split('.')
     if points and config[group][name] not in (0.0, 'none'):
       yield f'{field}={config[group][name]} transforms images; data.name={config.data.name} has none'
-  for setting in ('ada_target', 'ada_images'):
+  for setting in ('ada_target', 'ada_images', 'ada_interval'):
     if policy != 'ada' and config.augment[setting] != defaults[setting]:
       yield f'augment.{setting}={config.augment[setting]} does nothing without augment.policy=ada'
   if config.augment.noise_steps and not config.augment.noise:

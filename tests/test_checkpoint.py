@@ -47,6 +47,19 @@ def test_newest_are_kept(tmp_path):
   assert sorted(int(path.name) for path in root.iterdir()) == [3, 4, 5]
 
 
+def test_a_state_of_another_version_is_told_from_a_damaged_one(tmp_path):
+  """It lacks what this version remembers, such as the weight of a running mean: nothing is said of damage."""
+  root, state = saved(tmp_path), make_state()
+  stats = {'batch_stats': state.gen.stats['batch_stats'] | {'weight': jnp.zeros(())}}
+  warnings = []
+  with pytest.raises(CheckpointError, match='none of the checkpoints in'):
+    Checkpoints(tmp_path).restore_latest(state.replace(gen=state.gen.replace(stats=stats)), warnings.append)
+  assert warnings == [f'checkpoint {root / str(step)} was written by another version of the code: '
+                      'its state lacks gen.stats.batch_stats.weight' for step in (30, 20, 10)]
+  with pytest.raises(CheckpointError, match=r'its state has gen\.stats\.batch_stats\.mean$'):
+    Checkpoints(tmp_path).restore(30, state.replace(gen=state.gen.replace(stats={})))
+
+
 def damage_by_truncation(step_dir):
   largest = max((path for path in step_dir.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
   largest.write_bytes(largest.read_bytes()[:largest.stat().st_size // 2])

@@ -125,7 +125,7 @@ ANY_SIGN = {'loss.a', 'loss.b', 'loss.c', 'model.gen.start', 'model.disc.start'}
 ZERO_IS_FINE = ANY_SIGN | {
     'seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'loss.label_smoothing', 'loss.label_flip',
     'train.ema_decay', 'train.patience', 'augment.noise', 'augment.noise_steps', 'augment.ada_target',
-    'update.consensus', 'update.adjustment', *(field for field, value in NUMBERS.items()
+    'penalty.lecam_start', 'update.consensus', 'update.adjustment', *(field for field, value in NUMBERS.items()
                            if field.startswith('penalty.') and isinstance(value, float)),
     *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
       for field in ('b1', 'b2', 'decay_steps', 'warmup_steps', 'weight_decay'))}

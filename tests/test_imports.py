@@ -52,8 +52,8 @@ OURS = {
                             'gan.environment'),
     # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
     'gan.config': (),
-    'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.rules',
-                     'gan.augment', 'gan.data.toy', 'gan.features.resizing', 'gan.scoring.plan'),
+    'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.penalties',
+                     'gan.rules', 'gan.augment', 'gan.data.toy', 'gan.features.resizing', 'gan.scoring.plan'),
 }
 # Mathematics: these packages only, beside the standard library.
 NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspect', 'collections', 'typing', 'types',

@@ -62,8 +62,12 @@ CASES = {
         lambda t: np.mean((critic(t, REALS + STD * NOISE) - critic(t, REALS)) ** 2) / STD**2),
     'consistency': (lambda t: penalties.consistency(critic(t, REALS), critic(t, FAKES)),
                     lambda t: sum((a - b) ** 2 for a, b in zip(critic(t, REALS), critic(t, FAKES), strict=True)) / B),
-    'lecam': (lambda t: penalties.lecam(critic(t, REALS), critic(t, FAKES), 0.4, -0.9),
-              lambda t: np.mean((critic(t, REALS) + 0.9) ** 2) + np.mean((critic(t, FAKES) - 0.4) ** 2)),
+    'lecam, paper': (lambda t: penalties.lecam(critic(t, REALS), critic(t, FAKES), 0.4, -0.9, 'paper'),
+                     lambda t: np.mean((critic(t, REALS) + 0.9) ** 2) + np.mean((critic(t, FAKES) - 0.4) ** 2)),
+    # Some logits on either side of these means: each term has samples that count and samples that do not.
+    'lecam, published': (lambda t: penalties.lecam(critic(t, REALS), critic(t, FAKES), 0.4, 0.1),
+                         lambda t: (np.mean(np.maximum(critic(t, REALS) - 0.1, 0) ** 2)
+                                    + np.mean(np.maximum(0.4 - critic(t, FAKES), 0) ** 2))),
     'orthogonal': (lambda t: penalties.orthogonal({'kernel': unpack(t)[0], 'bias': unpack(t)[1]}),
                    lambda t: orthogonal_by_hand(unpack(t)[0])),
 }

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from gan import augment, randomness
-from gan.games import Turn
+from gan.games import Game, Turn
 from gan.games.generation import Nets, Rules, make_game
+from gan.games.regularisation import standard_deviation
 from gan.losses import LOSSES
 from gan.optimizers import make_optimizer
-from gan.rules import Moves, Txs
+from gan.rules import Moves, Txs, alternating
 from gan.state import create_state
 from gan.step import make_train_step
 
@@ -93,6 +94,12 @@ def between():
   return u * IMAGES + (1 - u) * generate(Z)
 
 
+def around():
+  far, noise = jax.random.split(sub_keys('penalty', 2)[1])
+  far = np.asarray(jax.random.uniform(far, (B,))).reshape(-1, 1, 1, 1)
+  return IMAGES + far * 0.8 * IMAGES.std() * np.asarray(jax.random.uniform(noise, IMAGES.shape))
+
+
 def nearby():
   return Z + 0.2 * jax.random.normal(jax.random.fold_in(key_of('consistency'), 2), Z.shape)
 
@@ -120,8 +127,7 @@ DISC_TERMS = {
     'r2 by differences': ({'difference_std': 0.1}, 0.5, lambda: differences(generate(Z), 1)),
     'gp': ({'target': 1.0}, 1.0, lambda: mean_square(norms(between()) - 1)),
     'gp without target': ({}, 1.0, lambda: mean_square(norms(between()))),
-    'dragan': ({'target': 0.5, 'dragan_std': 0.3}, 1.0, lambda: mean_square(norms(IMAGES + 0.3 * np.asarray(
-        jax.random.normal(sub_keys('penalty', 2)[1], (B * 16,))).reshape(IMAGES.shape)) - 0.5)),
+    'dragan': ({'target': 0.5, 'dragan_std': 0.8}, 1.0, lambda: mean_square(norms(around()) - 0.5)),
     'zero_gp': ({}, 1.0, lambda: mean_square(norms(between()))),
     'cr_real': ({}, 1.0, lambda: mean_square(judge(IMAGES), judge(transformed(IMAGES, 0)))),
     'cr_fake': ({}, 1.0, lambda: mean_square(judge(generate(Z)), judge(transformed(generate(Z), 1)))),
@@ -142,6 +148,15 @@ def test_terms_of_the_discriminator(case):
   assert scalars[f'penalty/{name}'] == pytest.approx(penalty, rel=1e-4)
   assert value - plain == pytest.approx(factor * WEIGHT * penalty, rel=1e-3)
   assert scalars['disc/loss'] == plain  # The objective alone is what is logged under this name.
+
+
+def test_noise_of_dragan_is_scaled_by_all_devices_samples():
+  """Of samples whose halves differ: neither half has the standard deviation of the whole."""
+  halves = np.stack([IMAGES[:3] + 4, 0.1 * IMAGES[3:]])
+  on_each = jax.vmap(lambda half: standard_deviation(half, lambda x: jax.lax.all_gather(x, 'data', tiled=True)),
+                     axis_name='data')(halves)
+  np.testing.assert_allclose(on_each, [halves.std()] * 2, rtol=1e-5)
+  np.testing.assert_allclose(standard_deviation(halves[0], lambda x: x), halves[0].std(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(('name', 'sign', 'expected'), [
@@ -207,6 +222,32 @@ def test_lazy_penalty_comes_in_every_kth_step():
     light, heavy = (step(state, {'images': IMAGES[None]}, HPARAMS | {'penalty.r1': weight})[0].disc.params
                     for weight in (0.0, 5.0))
     assert jax.tree.all(jax.tree.map(np.array_equal, light, heavy)) == (number % 4 != 0)
+
+
+@pytest.mark.parametrize('first', ['disc', 'gen'])
+@pytest.mark.parametrize(('disc_steps', 'every', 'expected'), [
+    (1, 4, [1, 0, 0, 0, 1, 0, 0, 0, 1]), (3, 4, [1, 1, 1, 0, 1, 1, 1, 0, 1]), (5, 2, [3, 2, 3, 2, 3, 2, 3, 2, 3]),
+    (2, 5, [1, 0, 1, 0, 0, 1, 0, 1, 0])])
+def test_lazy_penalty_is_spread_out_over_the_updates_of_the_discriminator(disc_steps, every, expected, first):
+  """Each k-th of all, however many a step has. Here the penalty alone moves the discriminator, by 1 each time."""
+  def still(params, state, turn, hparams):
+    return 0.0 * params, ({}, {})
+
+  def move(params, state, turn, hparams):
+    return -params, ({}, {})
+
+  numbers = {'lr': (every + 1) / every, 'b1': 0.0, 'b2': 0.0, 'eps': 1e-8}
+  hparams = {f'optimizer.{player}.{name}': value for player in ('gen', 'disc') for name, value in numbers.items()}
+  game = Game(None, still, still, None, None, lazy_penalty=move, lazy_every=every)
+  txs = Txs(make_optimizer('sgd'), make_optimizer('sgd'))
+  moves = Moves(game, txs, hparams, lambda state, update: None, lambda tree: tree)
+  step = jax.jit(lambda state: alternating(state, moves, first=first, disc_steps=disc_steps)[0])
+  tx, zero = make_optimizer('sgd')(numbers, 0), (jnp.zeros(()), {})
+  state, found = create_state(jax.random.key(0), zero, zero, (tx, tx)), [0.0]
+  for number in range(len(expected)):
+    state = step(state.replace(step=jnp.int32(number)))
+    found.append(float(state.disc.params))
+  np.testing.assert_allclose(np.diff(found), expected, atol=1e-5)
 
 
 def test_lazy_regularisation_rescales_the_numbers_of_the_optimizer():

@@ -2,21 +2,26 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan import augment
-from gan.games.generation import Rules
+from gan.games import memory
+from gan.games.generation import Nets, Rules, make_game
 from gan.games.view import View, packed
+from gan.losses import LOSSES
 from gan.models import spectral
 from gan.optimizers import make_optimizer
 from gan.rules import Txs
+from gan.state import create_state
 from gan.step import make_train_step
 from tests.test_regularisation import (
   HPARAMS,
   IMAGES,
+  NUMBERS,
   SHAPE,
   WEIGHT,
   Z_DIM,
@@ -36,40 +41,139 @@ def with_stats(state, **stats):
   return state.replace(disc=state.disc.replace(stats={**state.disc.stats, **stats}))
 
 
-def test_lecam_and_its_means():
-  """The penalty sees the means as they were; then they move by 1 - decay towards those of the batch."""
-  rules = Rules(joint=True, lecam=True)
-  state = with_stats(initial(rules), lecam={'real': jnp.float32(0.3), 'fake': jnp.float32(-0.2)})
+@pytest.mark.parametrize('form', ['published', 'paper'])
+def test_lecam_and_its_means(form):
+  """The means move first, by their share 1 - decay of a weight that tends to 1; the penalty sees them moved."""
+  rules = Rules(joint=True, lecam=form)
+  before = {'real': jnp.float32(0.3), 'fake': jnp.float32(-0.2), 'weight': jnp.float32(0.5)}
+  state = with_stats(initial(rules), lecam=before)
   value, stats, _ = disc_loss({'penalty.lecam': WEIGHT, 'penalty.lecam_decay': 0.9}, rules, state)
   real, fake = np.asarray(judge(IMAGES)), np.asarray(judge(generate(Z)))
-  penalty = np.mean((real + 0.2) ** 2) + np.mean((fake - 0.3) ** 2)
-  assert value - disc_loss({})[0] == pytest.approx(WEIGHT * penalty, rel=1e-3)
-  assert stats['lecam']['real'] == pytest.approx(0.9 * 0.3 + 0.1 * real.mean(), abs=1e-6)
-  assert stats['lecam']['fake'] == pytest.approx(-0.9 * 0.2 + 0.1 * fake.mean(), abs=1e-6)
+  weight = 0.9 * 0.5 + 0.1
+  means = {'real': (0.9 * 0.5 * 0.3 + 0.1 * real.mean()) / weight,
+           'fake': (-0.9 * 0.5 * 0.2 + 0.1 * fake.mean()) / weight, 'weight': weight}
+  assert stats['lecam'] == pytest.approx(means, abs=1e-6)
+  gaps = real - means['fake'], means['real'] - fake
+  assert min(gap.min() for gap in gaps) < 0 < max(gap.max() for gap in gaps)
+  gaps = [np.maximum(gap, 0) if form == 'published' else gap for gap in gaps]
+  assert value - disc_loss({})[0] == pytest.approx(WEIGHT * sum(np.mean(gap ** 2) for gap in gaps), rel=1e-3)
   _, stats, _ = disc_loss({'penalty.lecam': WEIGHT}, rules, state)  # A decay of 0 is not among the numbers of a run.
   assert stats['lecam']['real'] == pytest.approx(real.mean(), abs=1e-6)
 
 
+class ConstantGen(nn.Module):
+  @nn.compact
+  def __call__(self, z, *, train):
+    return jnp.full((z.shape[0], *SHAPE), -1.0) + 0.0 * self.param('unused', nn.initializers.ones, (1, 1, 1, 1))
+
+
+class TwiceTheMean(nn.Module):
+  @nn.compact
+  def __call__(self, x, *, train):
+    return 2.0 * jnp.mean(x, axis=(1, 2, 3)) + 0.0 * self.param('unused', nn.initializers.ones, (1,))
+
+
+@pytest.mark.parametrize(('form', 'decay'), [('published', 0.99), ('paper', 0.99), ('published', 0.9999)])
+def test_lecams_means_of_constant_logits_are_these_logits(form, decay):
+  """From the first update on: D(x) = 2 and D(G(z)) = -2 have means 2 and -2, and a penalty of 16 + 16."""
+  game = make_game(Nets(ConstantGen(), TwiceTheMean()), LOSSES['hinge'], Z_DIM, SHAPE, Rules(joint=True, lecam=form))
+  gen, disc = game.init(jax.random.key(0))
+  tx = make_optimizer('sgd')(NUMBERS, 0)
+  state = create_state(jax.random.key(0), gen, disc, (tx, tx))
+  hparams = {'penalty.lecam': 1.0, 'penalty.lecam_decay': decay}
+
+  @jax.jit
+  def update(state):
+    turn = turn_of(state)._replace(batch={'images': jnp.ones((B, *SHAPE))})
+    _, (stats, scalars) = game.disc_loss(state.disc.params, state, turn, hparams)
+    return with_stats(state, **stats), scalars['penalty/lecam']
+
+  for number in range(101):
+    state, penalty = update(state)
+    means = state.disc.stats['lecam']
+    assert (number, float(means['real']), float(means['fake']), float(penalty)) == (number, 2.0, -2.0, 32.0)
+  assert means['weight'] == pytest.approx(1 - decay**101, rel=1e-3)
+
+
+def test_lecams_means_are_those_of_all_batches():
+  """The i-th last of t batches counts decay^i, and all together 1."""
+  rng, stats, decay = np.random.default_rng(0), memory.initial(lecam=True, adaptive=False), 0.9
+  real, fake = rng.normal(size=(2, 30))
+  hparams = {'penalty.lecam': 1.0, 'penalty.lecam_decay': decay}
+  for t in range(30):
+    stats = memory.remember(stats, jnp.full(2, real[t]), jnp.full(2, fake[t]), jnp.ones(2), 2, jnp.int32(t), hparams)
+    weights = decay ** np.arange(t, -1.0, -1.0)
+    assert stats['lecam']['real'] == pytest.approx(np.average(real[:t + 1], weights=weights), abs=1e-5)
+    assert stats['lecam']['fake'] == pytest.approx(np.average(fake[:t + 1], weights=weights), abs=1e-5)
+
+
+def test_lecam_may_start_later():
+  """Before its start there is no penalty, and the means are those of the last batch alone."""
+  rules = Rules(joint=True, lecam='published')
+  hparams = {'penalty.lecam': WEIGHT, 'penalty.lecam_decay': 0.9, 'penalty.lecam_start': 7.0}
+  state = with_stats(initial(rules), lecam={name: jnp.float32(1.0) for name in ('real', 'fake', 'weight')})
+  for step, started in ((0, False), (6, False), (7, True), (8, True)):
+    value, stats, _ = disc_loss(hparams, rules, state.replace(step=jnp.int32(step)))
+    plain, _, _ = disc_loss({}, state=initial().replace(step=jnp.int32(step)))
+    assert (value - plain > 1e-3) == started
+    assert (abs(stats['lecam']['real'] - np.mean(judge(IMAGES))) < 1e-6) == (not started)
+
+
 @pytest.mark.parametrize(('target', 'direction'), [(-0.9, 1), (0.99, -1), (None, None)])
 def test_ada_moves_its_probability(target, direction):
-  """By B / images, up where the mean sign of real logits is above the target."""
+  """By the images since the last move / ada_images, up where the mean sign of real logits is above the target."""
   rules = Rules(joint=True, view=View(adaptive=True))
-  state = with_stats(initial(rules), ada={'probability': jnp.float32(0.25)})
-  hparams = {'augment.ada_images': 60.0} | ({} if target is None else {'augment.ada_target': target})
+  before = {'probability': jnp.float32(0.25), 'signs': jnp.float32(0.0), 'updates': jnp.int32(2)}
+  state = with_stats(initial(rules), ada=before)
+  hparams = {'augment.ada_images': 90.0, 'augment.ada_interval': 3.0}
+  hparams |= {} if target is None else {'augment.ada_target': target}
   _, stats, scalars = disc_loss(hparams, rules, state)
   if direction is None:  # A target of 0 is not among the numbers of a run.
     uniforms = jax.random.uniform(jax.random.split(key_of('view'))[0], (B, augment.ADA_UNIFORMS))
     direction = np.sign(np.mean(np.sign(judge(augment.ada_augment(IMAGES, uniforms, 0.25)))))
-  assert stats['ada']['probability'] == pytest.approx(0.25 + direction * B / 60, abs=1e-6)
+  assert stats['ada'] == pytest.approx({'probability': 0.25 + direction * 3 * B / 90, 'signs': 0, 'updates': 0},
+                                       abs=1e-6)
   assert scalars['disc/augment_probability'] == stats['ada']['probability']
+
+
+def test_adas_probability_follows_the_mean_sign_of_several_batches():
+  """Between two moves it stays; a move counts all batches since the last one, whatever the sign of each."""
+  hparams = {'augment.ada_images': 100.0, 'augment.ada_interval': 4.0, 'augment.ada_target': 0.5}
+  stats, found = memory.initial(lecam=False, adaptive=True), []
+  # Three batches of eight are above the target, the mean of the first four is not; that of the second four is.
+  for real in (6, 7, 6, 2, 8, 8, 5, 6, 6, 7, 6):
+    probs = jnp.asarray(np.where(np.arange(8) < real, 0.9, 0.1))
+    stats = memory.remember(stats, probs, probs, probs, 8, jnp.int32(0), hparams)
+    found.append(float(stats['ada']['probability']))
+  assert found == pytest.approx([0.0] * 7 + [0.32] * 4)
+  assert (float(stats['ada']['signs']), int(stats['ada']['updates'])) == (pytest.approx(0.5 + 0.75 + 0.5), 3)
+
+
+# Share of the full speed in its steady rise, at batch 64: P(mean of 256 signs > 0.6) - P(< 0.6), by the binomial.
+@pytest.mark.parametrize(('overfitting', 'speed'), [(0.62, 0.361), (0.65, 0.728), (0.70, 0.973)])
+def test_adas_probability_rises_as_in_the_published_code(overfitting, speed):
+  """Of four batches of 64, not of each: that would be 0.11, 0.35 and 0.69 of the full speed."""
+  num, batch, images = 8_000, 64, 1e7
+  hparams = {'augment.ada_images': images, 'augment.ada_target': 0.6, 'augment.ada_interval': 4.0}
+
+  def update(stats, key):
+    real_prob = jax.random.bernoulli(key, 0.5 + overfitting / 2, (batch,)).astype(jnp.float32)
+    return memory.remember(stats, real_prob, real_prob, real_prob, batch, jnp.int32(0), hparams), None
+
+  before = memory.initial(lecam=False, adaptive=True)
+  stats, _ = jax.jit(lambda keys: jax.lax.scan(update, before, keys))(jax.random.split(jax.random.key(0), num))
+  error = np.sqrt((1 - speed**2) / (num / 4))  # Of the mean of as many signs as there were moves.
+  assert float(stats['ada']['probability']) * images / (num * batch) == pytest.approx(speed, abs=4 * error)
 
 
 def test_only_the_discriminators_update_changes_what_it_keeps():
   """LeCam's means, ADA's probability and the singular vectors of a step are those of its first player's turn."""
-  rules = Rules(joint=True, view=View(adaptive=True), spectral_norm=True, lecam=True)
+  rules = Rules(joint=True, view=View(adaptive=True), spectral_norm=True, lecam='published')
   state, game = initial(rules), game_of(rules)
-  hparams = HPARAMS | {'augment.ada_images': 60.0, 'augment.ada_target': 0.99, 'penalty.lecam': 0.1}
-  state = with_stats(state, ada={'probability': jnp.float32(0.5)})
+  hparams = HPARAMS | {'augment.ada_images': 60.0, 'augment.ada_target': 0.99, 'augment.ada_interval': 2.0,
+                       'penalty.lecam': 0.1}
+  before = {'probability': jnp.float32(0.5), 'signs': jnp.float32(0.25), 'updates': jnp.int32(1)}
+  state = with_stats(state, ada=before)
   step = jax.jit(make_train_step(game, Txs(make_optimizer('sgd'), make_optimizer('sgd')), batch_size=B, z_dim=Z_DIM,
                                  z='normal', deal=lambda batch, state, update: turn_of(state)))
   after, _ = step(state, {'images': IMAGES[None]}, hparams)
@@ -81,7 +185,7 @@ def test_only_the_discriminators_update_changes_what_it_keeps():
   assert sorted(jax.tree.leaves(changed))[1] > 1e-3
   _, (gen_stats, _) = game.gen_loss(state.gen.params, state, turn_of(state), hparams)
   assert gen_stats == after.gen.stats == {}
-  assert float(after.disc.stats['ada']['probability']) == pytest.approx(0.4)
+  assert float(after.disc.stats['ada']['probability']) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize('linear', [True, False])

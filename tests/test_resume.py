@@ -15,7 +15,7 @@ from tests.xla_flags import QUICK
 STEPS = 144
 SETTINGS = ('--config=configs/dcgan.py:runlocal', f'--config.train.num_steps={STEPS}', '--config.train.save_every=12',
             '--config.train.log_every=7', '--config.train.eval_every=48', '--config.train.sample_every=72',
-            '--config.train.disc_steps=2', '--config.data.flip=True')
+            '--config.train.disc_steps=2', '--config.data.flip=True', '--config.penalty.lecam=0.3')
 
 
 def last_step(workdir) -> int:

@@ -44,8 +44,9 @@ class Game(NamedTuple):
     losses: ({'gen', 'disc'} params, state, turn, hparams) -> ((disc, gen) scalars, ({'gen', 'disc'} stats, scalars)):
       both losses from one forward pass, nobody frozen, for rules that follow the vector field of the game.
     lazy_penalty: (disc_params, state, turn, hparams) -> (scalar, (disc_stats, scalars)): what `disc_loss`, but not
-      `losses`, leaves out because it is added in every `lazy_every`-th step only; None where nothing is.
-    lazy_every: its period in steps.
+      `losses`, leaves out because it is added after every `lazy_every`-th update of the discriminator only; None
+      where nothing is.
+    lazy_every: its period in updates of the discriminator.
     slopes: (state, turn, hparams) -> scalars: how steep the discriminator is where it is used; None where samples are
       not judged one by one.
     sample: ({'params', 'stats'}, z [B, Z]) -> samples [B, ...] of the generator as it is used after training.

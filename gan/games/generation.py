@@ -36,15 +36,15 @@ class Rules(NamedTuple):
       are separate batches, as in DCGAN (Radford et al. 2015).
     view: augmentation and packing.
     spectral_norm: whether the discriminator's kernels are divided by their largest singular values.
-    lecam: whether running means of the logits are kept, for the penalty of that name.
+    lecam: key of penalties.LECAM_FORMS, if running means of the logits are kept for the penalty of that name.
     one_sided: whether gradient penalties with a target spare slopes below it.
-    lazy_every: steps between two additions of R1 and R2; 1 adds them always.
+    lazy_every: discriminator updates between two additions of R1 and R2; 1 adds them always.
   """
 
   joint: bool = False
   view: View = View()
   spectral_norm: bool = False
-  lecam: bool = False
+  lecam: str | None = None
   one_sided: bool = False
   lazy_every: int = 1
 
@@ -87,7 +87,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     params = disc.pop('params')
     if rules.spectral_norm:  # 2: the split above has the keys 0 and 1.
       disc[SPECTRAL] = spectral.init_vectors(jax.random.fold_in(rng, 2), params)
-    return (gen.pop('params'), gen), (params, disc | memory.initial(rules.lecam, rules.view.adaptive))
+    return (gen.pop('params'), gen), (params, disc | memory.initial(rules.lecam is not None, rules.view.adaptive))
 
   def bind(hparams: dict[str, Array]) -> LossPair:
     return loss.bind({name: hparams[f'loss.{name}'] for name in loss.settings if f'loss.{name}' in hparams})
@@ -150,7 +150,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
         'disc/accuracy': 0.5 + 0.25 * (jnp.mean(jnp.sign(real_prob - 0.5)) - jnp.mean(jnp.sign(fake_prob - 0.5))),
         'disc/logit_gap': jnp.mean(real_logits) - jnp.mean(fake_logits)}
 
-    terms = regularisation.interpolated_terms(scored, judge, turn, hparams, rules.one_sided, draw_global)
+    terms = regularisation.interpolated_terms(scored, judge, turn, hparams, rules.one_sided, draw_global, gather)
     terms |= regularisation.consistency_terms(scored, judge, turn, hparams, draw_global)
     if not lazy:
       terms |= regularisation.slope_terms(scored, judge, turn, hparams, draw_global)
@@ -160,11 +160,12 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
       terms['zcr_disc'] = hparams['penalty.zcr_disc'], penalties.consistency(scored.fake_logits, judge.fake(others))
     if 'penalty.orthogonal' in hparams:
       terms['orthogonal'] = hparams['penalty.orthogonal'], penalties.orthogonal(disc_params)
-    if 'penalty.lecam' in hparams:
-      means = stats[memory.LECAM]
-      terms['lecam'] = hparams['penalty.lecam'], penalties.lecam(real_logits, fake_logits, means['real'], means['fake'])
     num_samples = real_logits.shape[0] * rules.view.pack
-    stats = memory.remember(stats, real_logits, fake_logits, real_prob, num_samples, hparams)
+    stats = memory.remember(stats, real_logits, fake_logits, real_prob, num_samples, state.step, hparams)
+    if 'penalty.lecam' in hparams:
+      means, started = stats[memory.LECAM], state.step >= hparams.get('penalty.lecam_start', 0)
+      terms['lecam'] = started * hparams['penalty.lecam'], penalties.lecam(
+          real_logits, fake_logits, means['real'], means['fake'], rules.lecam)
     if rules.view.adaptive:
       scalars['disc/augment_probability'] = memory.probability(stats)
     penalty, penalty_scalars = regularisation.total(terms)
@@ -216,7 +217,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     return (disc, gen), ({'gen': gen_stats, 'disc': disc_stats}, scalars | gen_scalars)
 
   def lazy_penalty(disc_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
-    """R1 and R2 of `lazy_every` steps at once."""
+    """R1 and R2 of `lazy_every` updates at once."""
     fakes = jax.lax.stop_gradient(apply(nets.gen, state.gen.params, state.gen.stats, turn.z, train=True)[0])
     scored, judge, _ = score_both(disc_params, fakes, state, turn, hparams, rules.joint, exact_slopes(hparams))
     value, scalars = regularisation.total(regularisation.slope_terms(scored, judge, turn, hparams, draw_global))

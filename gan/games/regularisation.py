@@ -71,7 +71,7 @@ def slope_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParams, draw
 
 
 def interpolated_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParams, one_sided: bool,
-                       draw_global: Callable) -> Terms:
+                       draw_global: Callable, gather: Callable) -> Terms:
   """WGAN-GP, DRAGAN and the zero-centred penalty between real and generated samples, of what the network is shown."""
   if not any(f'penalty.{name}' in hparams for name in ('gp', 'dragan', 'zero_gp')):
     return {}
@@ -83,11 +83,22 @@ def interpolated_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParam
   if 'penalty.gp' in hparams:
     terms['gp'] = hparams['penalty.gp'], penalties.gradient_penalty(judge.seen, between, target, one_sided)
   if 'penalty.dragan' in hparams:
-    around = real + hparams['penalty.dragan_std'] * draw_global(normal, keys[1], real.shape)
+    far_key, noise_key = jax.random.split(keys[1])
+    far = draw_global(jax.random.uniform, far_key, real.shape[:1])
+    noise = draw_global(jax.random.uniform, noise_key, real.shape)
+    std = hparams['penalty.dragan_std'] * standard_deviation(real, gather)
+    around = penalties.surround(real, std, far, noise)
     terms['dragan'] = hparams['penalty.dragan'], penalties.gradient_penalty(judge.seen, around, target, one_sided)
   if 'penalty.zero_gp' in hparams:
     terms['zero_gp'] = hparams['penalty.zero_gp'], penalties.zero_centred(judge.seen, between)
   return terms
+
+
+def standard_deviation(samples: Array, gather: Callable) -> Array:
+  """Standard deviation [] of all entries of all devices' `samples` [B, ...]."""
+  def mean(entries: Array) -> Array:
+    return jnp.mean(gather(jnp.mean(entries.reshape(entries.shape[0], -1), axis=1)))
+  return jnp.sqrt(mean(jnp.square(samples - mean(samples))))
 
 
 def consistency_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParams, draw_global: Callable) -> Terms:

@@ -35,13 +35,24 @@ def frechet_distance(one: Moments, other: Moments, other_root: np.ndarray | None
 
 
 def jackknife_error(replicates: np.ndarray) -> float:
-  """Standard error of an estimate, from its values with one of k equal blocks left out each time (Tukey 1958)."""
+  """Standard error of an estimate, from its values with one of k equal blocks left out each time (Tukey 1958).
+
+  On average not too small (Efron & Stein 1981, Annals of Statistics 9). It is too large for an estimate that is
+  quadratic in the samples' deviations, as a distance between sets that are alike is: the variance is then about twice
+  the true one. Correcting that would take the values with each pair of blocks left out, 45 more of them.
+
+  Args:
+    replicates: [k] values, one for each block that is left out.
+  """
   k = len(replicates)
   return float(np.sqrt((k - 1) / k * np.sum(np.square(replicates - replicates.mean()))))
 
 
 def distance_with_error(blocks: Sequence[Moments], other: Moments, other_root: np.ndarray) -> tuple[float, float]:
   """Frechet distance of all blocks together to `other`, and its standard error: what other samples would change.
+
+  Where both distributions are the same, the error is 1.4 to 1.6 times the true one (normal features of 8 to 64
+  dimensions, 1,000 or 2,000 samples, repeated 200 to 600 times); with means one standard deviation apart it is right.
 
   Args:
     blocks: moments of equal parts of the samples; of one alone the error is nan.
@@ -59,7 +70,8 @@ def distance_at_infinity(blocks: Sequence[Moments], other: Moments, other_root: 
   """The distance that infinitely many samples would have, and its standard error (Chong & Forsyth 2020, 1911.07023).
 
   The bias of the distance falls as 1 / N, so its intercept in 1 / N is free of it. As in the paper a line is fitted;
-  unlike there each size uses all samples, as the mean over disjoint parts of that size.
+  unlike there each size uses all samples, as the mean over disjoint parts of that size. Where both distributions are
+  the same, the error is 1.6 to 1.7 times the true one.
 
   Args:
     blocks: moments of NUM_BLOCKS equal parts of the samples.

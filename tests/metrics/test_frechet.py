@@ -99,6 +99,15 @@ def test_jackknife_error_is_the_spread_over_repetitions():
   assert values.mean() > 8 * 0.25  # The bias upwards that finitely many samples have.
 
 
+def test_jackknife_error_is_too_large_where_both_sets_are_alike():
+  """The statistic is then quadratic in the deviations, and the jackknife's variance twice the true one, or more."""
+  truth = Moments(2, np.zeros(8), np.eye(8))
+  for distance, bounds, times in ((distance_with_error, (1.25, 1.6), 200), (distance_at_infinity, (1.3, 2.0), 60)):
+    found = [distance(sample_blocks(seed, 500, 8, 0.0), truth, np.eye(8)) for seed in range(times)]
+    values, errors = np.array(found).T
+    assert bounds[0] < np.sqrt(np.mean(np.square(errors))) / values.std() < bounds[1]
+
+
 def test_one_block_has_a_distance_and_no_error():
   [block] = [moments_of(np.array([[0.0], [2.0]]))]
   value, error = distance_with_error([block], Moments(2, np.zeros(1), np.zeros((1, 1))), np.zeros((1, 1)))

@@ -100,7 +100,7 @@ def test_images_with_batch_norm_and_flips_on_two_devices():
 
 
 def test_members_may_share_their_batch_between_devices():
-  members = configs(SMALL, SGD, {'penalty.r1': 0.1, 'augment.noise': 0.1}, members=MEMBERS[1::2])
+  members = configs(SMALL, SGD, {'penalty.r1': 0.1, 'augment.noise': 0.1, 'penalty.lecam': 0.3}, members=MEMBERS[1::2])
   _, state = train_together(members, 10, devices=2, per_member=2)
   for i, config in enumerate(members):
     alone, _, _ = train_alone(config, 10)

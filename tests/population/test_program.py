@@ -18,7 +18,8 @@ def key(**overrides):
     ({}, {'optimizer__gen__lr': 1.0}), ({}, {'optimizer__disc__b1': 0.9}), ({}, {'train__ema_decay': 0.5}),
     ({'penalty__r1': 0.1}, {'penalty__r1': 10.0}), ({'augment__noise': 0.1}, {'augment__noise': 0.2}),
     ({}, {'loss__label_smoothing': 0.1}), ({'loss__label_flip': 0.1}, {'loss__label_flip': 0.2}),
-    ({'optimizer__gen__weight_decay': 0.1}, {'optimizer__gen__weight_decay': 0.2})])
+    ({'optimizer__gen__weight_decay': 0.1}, {'optimizer__gen__weight_decay': 0.2}),
+    ({'penalty__lecam': 0.1, 'penalty__lecam_start': 5}, {'penalty__lecam': 0.3, 'penalty__lecam_start': 9})])
 def test_numbers_may_differ(one, other):
   assert key(**one) == key(**other)
 
@@ -28,7 +29,8 @@ def test_numbers_may_differ(one, other):
     ({}, {'model__gen__width': 32}), ({}, {'update__rule': 'extragradient'}), ({}, {'train__disc_steps': 5}),
     ({}, {'data__name': 'ring'}), ({}, {'optimizer__gen__name': 'sgd'}), ({}, {'loss__label_flip': 0.1}),
     ({}, {'train__num_steps': 7}), ({}, {'optimizer__gen__weight_decay': 0.1}), ({}, {'model__disc__pack': 2}),
-    ({}, {'optimizer__gen__warmup_steps': 10}), ({}, {'eval__num_samples': 10}), ({}, {'augment__policy': 'ada'})])
+    ({}, {'optimizer__gen__warmup_steps': 10}), ({}, {'eval__num_samples': 10}), ({}, {'augment__policy': 'ada'}),
+    ({'penalty__lecam': 0.1}, {'penalty__lecam': 0.1, 'penalty__lecam_form': 'paper'})])
 def test_shapes_and_programs_may_not(one, other):
   assert key(**one) != key(**other)
 
