@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import math
 import os
 import shutil
 import time
@@ -102,12 +103,15 @@ def _train(source: ImageSource, test: ImageSource | None, folder: Path, progress
   start = time.perf_counter()
   trained = training.train(source, test, f'classifier of {source.name}' if progress else '')
   seconds = time.perf_counter() - start
-  print(f'The classifier of {source.name} is right on {trained.accuracy:.1%} of {trained.num_test} '
-        f'{"held-out" if trained.held_out else "test"} images ({seconds:.0f} s).', flush=True)
+  kind = 'held-out' if trained.held_out else 'test'
+  found = (f'is right on {trained.accuracy:.1%} of {trained.num_test} {kind} images' if trained.num_test else
+           'is not tested: no class has two images')
+  print(f'The classifier of {source.name} {found} ({seconds:.0f} s).', flush=True)
   weights = _to_bytes(trained.weights)
   record = {
       'data': source.name, 'fingerprint': source.exact_fingerprint(), 'image_shape': list(source.shape),
-      'class_names': list(source.class_names), 'accuracy': trained.accuracy, 'num_test': trained.num_test,
+      'class_names': list(source.class_names), 'num_test': trained.num_test,
+      'accuracy': trained.accuracy if trained.num_test else None,  # JSON has no nan.
       'held_out': trained.held_out, 'accuracy_floor': ACCURACY_FLOORS.get(source.name),
       'weights_sha256': hashlib.sha256(weights).hexdigest(), 'seconds': round(seconds, 1),
       'version': training.VERSION, 'device': jax.devices()[0].device_kind, 'cpu_cores': os.cpu_count(),
@@ -134,7 +138,8 @@ def _load(folder: Path) -> ClassifierFeatures:
     weights = traverse_util.unflatten_dict(dict(arrays), sep='/')
   names = tuple(record['class_names'])
   features = classifier.make_features(weights, digest[:16])
-  return ClassifierFeatures(features, record['accuracy'], record['num_test'], np.array(record['confusion'], np.int64),
+  accuracy = math.nan if record['accuracy'] is None else record['accuracy']
+  return ClassifierFeatures(features, accuracy, record['num_test'], np.array(record['confusion'], np.int64),
                             np.array(record['shares']), names)
 
 

@@ -8,6 +8,7 @@ from gan.metrics import require_finite
 
 NUM_SPLITS = 10
 MIN_SHARE = 0.1   # Of the share that a class has in the data, to count as covered.
+ENOUGH_TESTS = 20   # Test images of a class from which its rates of confusion are taken as counted.
 
 
 def class_score(logits: np.ndarray) -> tuple[float, float]:
@@ -30,6 +31,24 @@ def class_score(logits: np.ndarray) -> tuple[float, float]:
   return float(np.mean(scores)), float(np.std(scores))
 
 
+def confusion_rates(confusion: np.ndarray) -> np.ndarray:
+  """Rates [K, K] at which each true class (row) is taken for each class, from counts on test images [K, K].
+
+  A class of one test image seems to be found always or never. Rows of fewer than ENOUGH_TESTS images are therefore
+  filled up to that number with images of average rates: right as often as over all classes (by Laplace's rule, with one
+  right and one wrong image more), wrong equally often for each other class. With no image of a class only these are
+  left; from ENOUGH_TESTS on, what was counted alone.
+  """
+  classes = len(confusion)
+  right = (np.trace(confusion) + 1) / (confusion.sum() + 2)
+  average = np.full((classes, classes), (1 - right) / max(classes - 1, 1))
+  np.fill_diagonal(average, right)
+  average /= average.sum(axis=1, keepdims=True)  # 1 already, unless there is but one class.
+  tests = confusion.sum(axis=1, keepdims=True)
+  missing = np.maximum(ENOUGH_TESTS - tests, 0)
+  return (confusion + missing * average) / (tests + missing)
+
+
 def class_shares(predicted: np.ndarray, confusion: np.ndarray) -> np.ndarray:
   """Shares of the true classes [K] behind predictions, corrected for what the classifier mistakes.
 
@@ -40,8 +59,7 @@ def class_shares(predicted: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     predicted: shares of the predicted classes [K].
     confusion: [K, K], counts on test images; rows are true classes.
   """
-  rates = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-  shares, _ = nnls(rates.T, predicted)
+  shares, _ = nnls(confusion_rates(confusion).T, predicted)
   return shares / max(shares.sum(), np.finfo(float).tiny)
 
 

@@ -14,6 +14,7 @@ from gan.data import get_source, toy
 from gan.data.source import DataError, ImageSource
 from gan.features.table import get_network
 from gan.metrics import NonFiniteSamplesError
+from gan.metrics.class_score import ENOUGH_TESTS
 from gan.metrics.diversity import mean_distance
 from gan.metrics.frechet import NUM_BLOCKS, jackknife_error
 from gan.metrics.mixture import line_scores, mixture_scores
@@ -149,6 +150,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
   feasible = functools.partial(_feasible, usual=not split_names(settings.metrics), reals=reals,
                                nearest_k=settings.nearest_k)
   plan = feasible(plan, num=settings.num_samples)
+  # Evenly spaced, so that of a set sorted by class each class has its share.
   chosen = np.linspace(0, reals.num_examples - 1, min(NUM_IMAGES, reals.num_examples)).astype(int)
   real_images = np.random.default_rng(0).permutation(reals.read(chosen)[0])  # In the data, neighbours may be alike.
   if mean_distance(real_images) == 0:
@@ -202,6 +204,9 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
         if count <= collected.dim:
           warn_once(f'{count} {what} have a covariance of lower rank than their {collected.dim} features: the Frechet '
                     f'distance is far off; it needs at least {collected.dim + 1}')
+    if 'classes' in plan.outputs and (fewest := setting.confusion.sum(axis=1).min()) < ENOUGH_TESTS:
+      warn_once(f'the classifier of {data.name} was tested on {fewest} images of one class: below {ENOUGH_TESTS} its '
+                'rates of confusion are partly those of the average class, and `classes` is an estimate')
     metrics = feasible(plan, num=collected.count).metrics
     found = [score for name in metrics for score in METRICS[name].compute(collected, setting)]
     return [score._replace(metric=plan.called(score.metric)) for score in found if score.metric in plan.outputs]

@@ -103,7 +103,8 @@ def _copying(collected: Collected, setting: Setting) -> Iterable[Score]:
 
 def _classes(collected: Collected, setting: Setting) -> Iterable[Score]:
   found = class_score.class_coverage(collected.logits, setting.shares, setting.confusion)
-  return [Score(name, value) for name, value in found.items()]
+  tested = {} if setting.confusion is None else {'fewest_tests_of_a_class': int(setting.confusion.sum(axis=1).min())}
+  return [Score(name, value, details=tested if name == 'classes' else {}) for name, value in found.items()]
 
 
 def _ms_ssim(collected: Collected, setting: Setting) -> Iterable[Score]:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import types
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import log_softmax
 
@@ -18,6 +20,7 @@ from gan.data import digits, folder, get_source, stacked_mnist
 from gan.data.source import DataError, ImageSource
 from gan.features import cached, classifier, training
 from gan.features.cached import cache_key, get_classifier
+from gan.metrics.class_score import confusion_rates
 from tests.xla_flags import optimised
 
 
@@ -81,6 +84,8 @@ def test_learns_the_digits(trained, test_set):
   np.testing.assert_array_equal(trained.confusion.sum(axis=1), np.bincount(labels))
   np.testing.assert_array_equal(trained.confusion.sum(axis=0), np.bincount(predicted, minlength=10))
   assert np.trace(trained.confusion) == np.sum(predicted == labels)
+  counted = trained.confusion / trained.confusion.sum(axis=1, keepdims=True)
+  np.testing.assert_array_equal(confusion_rates(trained.confusion), counted)  # 29 or 30 of each class are enough.
   _, train_labels = open_digits('train').read(range(digits.NUM_TRAIN))
   np.testing.assert_allclose(trained.shares, np.bincount(train_labels) / 1500)
   assert trained.class_names == tuple('0123456789')
@@ -225,7 +230,7 @@ def test_data_that_do_not_fit_are_refused(tmp_path, changes, message):
 
 
 @pytest.mark.usefixtures('briefly')
-def test_folder_holds_every_tenth_image_out(tmp_path, capsys):
+def test_folder_holds_a_tenth_of_each_class_out(tmp_path, capsys):
   images, labels = open_digits('train').read(range(203))
   for i, (image, label) in enumerate(zip(images, labels, strict=True)):
     path = tmp_path / 'images' / f'class{label}' / f'{i:03d}.png'
@@ -234,26 +239,70 @@ def test_folder_holds_every_tenth_image_out(tmp_path, capsys):
 
   found = get_classifier(lambda split: folder.load(str(tmp_path / 'images'), 16, split), tmp_path / 'cache',
                          progress=False)
-  assert found.num_test == 21
-  np.testing.assert_array_equal(found.confusion.sum(axis=1), np.bincount(np.sort(labels)[::10], minlength=10))
+  held_out = np.ceil(np.bincount(labels) / 10)
+  np.testing.assert_array_equal(found.confusion.sum(axis=1), held_out)
+  assert found.num_test == held_out.sum()
   np.testing.assert_allclose(found.shares, np.bincount(labels) / 203)
-  assert 'of 21 held-out images' in capsys.readouterr().out
+  assert f'of {found.num_test} held-out images' in capsys.readouterr().out
+
+
+@hypothesis.settings(derandomize=True, max_examples=50, deadline=None)
+@hypothesis.given(sizes=st.lists(st.integers(0, 45), min_size=1, max_size=12), order=st.integers(0, 2))
+def test_each_class_is_held_out_in_its_share(sizes, order):
+  """Whether the set is sorted by class, has the classes in turns or is mixed."""
+  labels = np.repeat(np.arange(len(sizes)), sizes)
+  turns = np.argsort(np.concatenate([np.arange(size) for size in sizes]), kind='stable')
+  labels = labels[[np.arange(len(labels)), turns, np.random.default_rng(0).permutation(len(labels))][order]]
+  is_test = training._held_out(labels)
+  for label, size in enumerate(sizes):
+    assert is_test[labels == label].sum() == (0 if size < 2 else -(-size // 10))
+  np.testing.assert_array_equal(is_test, training._held_out(labels))
 
 
 @pytest.mark.usefixtures('shortly')
 @pytest.mark.parametrize('held_out', [True, False])
 def test_held_out_images_are_not_learnt(held_out):
-  """Every tenth image has a bright corner and the wrong class: all wrong if they were held out, else all right."""
+  """A tenth of the images have a bright corner and the wrong class: all wrong if they were held out, else all right."""
   rng = np.random.default_rng(0)
   labels = rng.integers(0, 2, 100)
-  images = rng.integers(0, 60, (100, 16, 16, 1), np.uint8) + (150 * labels[:, None, None, None]).astype(np.uint8)
-  images[::10, 1:6, 1:6] = 255 - images[::10, 1:6, 1:6]
-  labels[::10] = 1 - labels[::10]
+  marked = training._held_out(labels)
+  bright = np.where(marked, 1 - labels, labels)
+  images = rng.integers(0, 60, (100, 16, 16, 1), np.uint8) + (150 * bright[:, None, None, None]).astype(np.uint8)
+  images[marked, 1:6, 1:6] = 255 - images[marked, 1:6, 1:6]
   source = in_memory('marked', images, labels)
-  test = None if held_out else in_memory('marked', images[::10], labels[::10])
+  test = None if held_out else in_memory('marked', images[marked], labels[marked])
   trained = training.train(source, test)
-  assert (trained.held_out, trained.num_test) == (held_out, 10)
+  assert (trained.held_out, trained.num_test) == (held_out, marked.sum())
   assert trained.accuracy == (0.0 if held_out else 1.0)
+
+
+@pytest.mark.usefixtures('briefly')
+def test_classes_of_one_image_are_learnt_and_not_tested(tmp_path, capsys):
+  images, labels = open_digits('train').read(range(10))
+  source = in_memory('few', images, labels, 10)
+  only = dataclasses.replace(source, records=digits.ArrayRecords(*source.read([*range(10), 0])))
+
+  def one_split(sources):
+    def open_source(split):
+      if split == 'test':
+        raise DataError('there is none')
+      return sources
+    return open_source
+
+  for some, tested in ((only, 1), (source, 0)):
+    for _ in range(2):  # Trained, and from the cache.
+      found = get_classifier(one_split(some), tmp_path, progress=False)
+      assert (found.num_test, np.isnan(found.accuracy)) == (tested, not tested)
+  assert 'is not tested: no class has two images' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('briefly')
+def test_of_too_many_images_some_of_each_class_are_read(monkeypatch):
+  """Classes come in turns, so that every tenth image is of one class."""
+  labels = np.arange(991) % 10
+  monkeypatch.setattr(training, 'MAX_IMAGES', 100)
+  trained = training.train(in_memory('turns', np.zeros((991, 8, 8, 1), np.uint8), labels, 10), None)
+  assert trained.shares.min() > 0.02
 
 
 @pytest.mark.usefixtures('briefly')
@@ -264,9 +313,8 @@ def test_unknown_classes_are_left_out(monkeypatch):
   trained = training.train(some, some)
   assert (trained.num_test, trained.held_out, trained.shares.tolist()) == (50, False, [0.5, 0.5])
   trained = training.train(some, none)
-  assert (trained.num_test, trained.held_out) == (5, True)
+  assert (trained.num_test, trained.held_out) == (6, True)
   monkeypatch.setattr(training, 'MAX_IMAGES', 34)
-  assert training.train(in_memory('many', images, labels % 2), some).shares.tolist() == [0.5, 0.5]
   assert training.train(some, in_memory('many', images, labels % 2)).num_test == 34
 
 
