@@ -48,8 +48,9 @@ OURS = {
     'gan.scoring.plan': ('gan.scoring.table', 'gan.config', 'gan.metrics', 'gan.data.toy'),
     'gan.scoring.evaluator': ('gan.scoring', 'gan.features', 'gan.metrics', 'gan.data', 'gan.parallel', 'gan.config',
                               'gan.cache'),
-    'gan.scoring.samples': ('gan.scoring.collect', 'gan.data', 'gan.sampling', 'gan.restore', 'gan.randomness',
-                            'gan.environment'),
+    'gan.scoring.ranges': ('gan.data',),
+    'gan.scoring.samples': ('gan.scoring.collect', 'gan.scoring.ranges', 'gan.data', 'gan.sampling', 'gan.restore',
+                            'gan.randomness', 'gan.environment'),
     # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
     'gan.config': (),
     'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.rules',
