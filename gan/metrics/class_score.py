@@ -7,6 +7,7 @@ from scipy.special import entr, log_softmax, rel_entr
 from gan.metrics import require_finite
 
 NUM_SPLITS = 10
+MIN_PART, MIN_PER_UNIT = 10, 2   # Samples of a part, at all and for each unit of the score, for a standard error.
 MIN_SHARE = 0.1   # Of the share that a class has in the data, to count as covered.
 ENOUGH_TESTS = 20   # Test images of a class from which its rates of confusion are taken as counted.
 
@@ -15,6 +16,7 @@ def class_score(logits: np.ndarray) -> tuple[float, float]:
   """exp(E KL(p(y|x) || p(y))) over NUM_SPLITS parts of the samples (IS, Salimans et al. 2016, arXiv:1606.03498).
 
   From 1 (nothing is told apart) to the number of classes (each sample surely of one class, all classes equally often).
+  A part of n samples scores n at most, and less than many samples would: by some (K - 1) / 2n of the score.
 
   Args:
     logits: [N, K], in random order.
@@ -29,6 +31,21 @@ def class_score(logits: np.ndarray) -> tuple[float, float]:
     p = np.exp(log_p)
     scores.append(np.exp(np.mean(np.sum(p * log_p, axis=1)) + np.sum(entr(p.mean(axis=0)))))
   return float(np.mean(scores)), float(np.std(scores))
+
+
+def standard_error(value: float, spread: float, count: int) -> float:
+  """Standard error of `class_score`, as a mean over disjoint parts; nan where the parts are too small for one.
+
+  Parts of one sample score 1 whatever is in them, and parts that score nearly as many as they have samples cannot
+  differ. So each part must have MIN_PART samples, and MIN_PER_UNIT for each unit of the score.
+
+  Args:
+    value: mean over the parts.
+    spread: standard deviation over the parts.
+    count: samples altogether.
+  """
+  enough = count // NUM_SPLITS >= max(MIN_PART, MIN_PER_UNIT * value)
+  return float(spread / np.sqrt(NUM_SPLITS - 1)) if enough else float('nan')
 
 
 def confusion_rates(confusion: np.ndarray) -> np.ndarray:

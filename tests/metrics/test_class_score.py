@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from gan.metrics import NonFiniteSamplesError
-from gan.metrics.class_score import ENOUGH_TESTS, class_coverage, class_score, class_shares, confusion_rates
+from gan.metrics.class_score import (
+    ENOUGH_TESTS,
+    class_coverage,
+    class_score,
+    class_shares,
+    confusion_rates,
+    standard_error,
+)
 
 
 def sure(classes, num_classes=10):
@@ -92,3 +99,22 @@ def test_a_class_that_the_test_images_lack_is_found(tested):
   assert found['classes'] == 10
   found = class_coverage(sure(np.repeat([0, 3, 8], 7)), np.full(10, 0.1), confusion)
   assert found['classes'] == 3
+
+
+@pytest.mark.parametrize('num', [2, 10, 20, 99])
+def test_parts_too_small_to_differ_give_no_error(num):
+  """Parts of one sample score 1, of two sure ones at most 2: neither says how far off the score is."""
+  for classes in (np.arange(num) % 10, np.zeros(num, int)):
+    value, spread = class_score(sure(classes))
+    assert value <= np.ceil(num / 10)
+    assert np.isnan(standard_error(value, spread, num))
+
+
+def test_error_of_the_class_score_is_the_spread_over_repetitions():
+  rng = np.random.default_rng(4)
+  found = []
+  for _ in range(100):
+    value, spread = class_score(2.0 * rng.standard_normal((300, 5)))
+    found.append((value, standard_error(value, spread, 300)))
+  values, errors = np.array(found).T
+  np.testing.assert_allclose(np.median(errors), values.std(), rtol=0.25)
