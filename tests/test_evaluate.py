@@ -99,7 +99,7 @@ def test_samples_of_another_code_base(image_run, tmp_path):
 
 @pytest.mark.parametrize(('array', 'message'), [
     (np.full((9, 16, 16, 1), np.nan, np.float32), '9 of 9 samples are not finite'),
-    (np.full((9, 16, 16, 1), 200.0, np.float32), 'must be uint8, or floats in [-1, 1]'),
+    (np.full((9, 16, 16, 1), 200.0, np.float32), 'must be uint8 in [0, 255], or floats in [-1, 1]'),
     (np.zeros((9, 8, 8, 1), np.uint8), 'holds an array (9, 8, 8, 1)')])
 def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, message):
   np.savez(tmp_path / 'bad.npz', samples=array)

@@ -58,7 +58,7 @@ class ClassifierFeatures(NamedTuple):
 
   Attributes:
     features: with logits, one for each class.
-    accuracy: share of the test images [] that it is right about.
+    accuracy: share of the test images [] that it is right about; nan where there are none.
     num_test: how many test images there were.
     confusion: counts on the test images [K, K], rows true classes, columns predictions.
     shares: share of each class in the training data [K].

@@ -19,15 +19,15 @@ from gan.features.classifier import IMAGE_SIZES, WIDTH, Classifier, make_feature
 from gan.randomness import purpose_key, root_key
 from gan.state import PyTree
 
-VERSION = 1                # Raise it when a change here or in classifier.py changes the weights.
+VERSION = 2                # Raise it when a change here or in classifier.py changes the weights.
 SEED = 0
 BATCH = 128
 PEAK_LR = 3e-3             # Of Adam; rises for a fifth of the steps, then falls to zero (one cycle of a cosine).
 SMALL, WIDTH_SMALL = 10_000, 16   # Fewer images than that are learnt by a narrower network.
 EPOCHS = 15                # Of small sets. Large ones are looked at less often:
 MIN_SEEN, MAX_SEEN_GREY, MAX_SEEN_COLOUR = 20_000, 180_000, 500_000   # Images, but each at least once.
-MAX_IMAGES = 200_000       # In memory; of more, evenly spaced ones are taken.
-HOLD_OUT = 10              # Where there is no test split, every tenth image is kept for the test.
+MAX_IMAGES = 200_000       # In memory; of more, that many are drawn at random.
+HOLD_OUT = 10              # Where there is no test split, a tenth of each class is kept for the test.
 SHIFT = 16                 # Images are moved by up to a sixteenth of their side.
 READ_AT_ONCE = 2048
 REPORT_EVERY = 10
@@ -41,7 +41,7 @@ class Trained(NamedTuple):
 
   Attributes:
     weights: Flax variables {'params', 'batch_stats'}, NumPy arrays.
-    accuracy: share of the test images [] that it is right about.
+    accuracy: share of the test images [] that it is right about; nan where there are none.
     num_test: how many there were.
     held_out: whether they are training images that it did not learn from, for want of a test split.
     confusion: counts on the test images [K, K], int64; rows true classes, columns predictions.
@@ -61,7 +61,8 @@ def train(source: ImageSource, test: ImageSource | None, title: str = '') -> Tra
 
   Args:
     source: what it learns from.
-    test: what it is tested on; None: every tenth image of `source`, which it then does not learn from.
+    test: what it is tested on; None: a tenth of each class of `source`, at least one image of a class that has two,
+      drawn once and for all. It does not learn from these.
     title: of the progress bar; '' shows none.
 
   Raises:
@@ -74,14 +75,15 @@ def train(source: ImageSource, test: ImageSource | None, title: str = '') -> Tra
   test_images, test_labels = _read(test) if test else (images[:0], labels[:0])
   held_out = not len(test_labels)  # Some published test splits have no labels either.
   if held_out:
-    is_test = np.arange(len(images)) % HOLD_OUT == 0
+    is_test = _held_out(labels)
     test_images, test_labels, images, labels = images[is_test], labels[is_test], images[~is_test], labels[~is_test]
   mirror = source.name.partition('/')[0].partition(':')[0] not in NOT_MIRRORED
   weights = _fit(source.num_classes, images, labels, mirror, title)
   predicted = _predict(weights, test_images)
   confusion = np.zeros((source.num_classes, source.num_classes), np.int64)
   np.add.at(confusion, (test_labels, predicted), 1)
-  return Trained(weights, float(np.mean(predicted == test_labels)), len(test_labels), held_out, confusion, shares)
+  accuracy = float(np.mean(predicted == test_labels)) if len(test_labels) else float('nan')
+  return Trained(weights, accuracy, len(test_labels), held_out, confusion, shares)
 
 
 def check(source: ImageSource) -> None:
@@ -107,9 +109,22 @@ def num_steps(num_images: int, channels: int) -> int:
   return max(num_images, min(max(EPOCHS * num_images, MIN_SEEN), most)) // BATCH
 
 
+def _held_out(labels: np.ndarray) -> np.ndarray:
+  """Which images [N] are kept for the test; within each class, because a set may be sorted by class, or in turns."""
+  rng = np.random.default_rng(SEED)
+  is_test = np.zeros(len(labels), bool)
+  for label in np.unique(labels):
+    members = rng.permutation(np.flatnonzero(labels == label))
+    if len(members) > 1:
+      is_test[members[:-(-len(members) // HOLD_OUT)]] = True
+  return is_test
+
+
 def _read(source: ImageSource) -> tuple[np.ndarray, np.ndarray]:
   n = source.num_examples
-  chosen = np.linspace(0, n - 1, min(n, MAX_IMAGES)).astype(int)
+  chosen = np.arange(n)
+  if n > MAX_IMAGES:  # At random, not evenly spaced: classes may come in turns.
+    chosen = np.sort(np.random.default_rng(SEED).choice(n, MAX_IMAGES, replace=False))
   images, labels = map(np.concatenate, zip(*read_batches(source, chosen, READ_AT_ONCE), strict=True))
   known = labels >= 0  # TFDS marks an unknown class by -1.
   return images[known], labels[known]
@@ -171,6 +186,8 @@ def _augmented(images: np.ndarray, mirror: bool, rng: np.random.Generator) -> np
 
 def _predict(weights: PyTree, images: np.ndarray) -> np.ndarray:
   """Classes [N]."""
+  if not len(images):
+    return np.zeros(0, np.int64)
   features = make_features(weights, '')
   extract = jax.jit(features.extract)
   padded = np.pad(images, ((0, -len(images) % features.batch), (0, 0), (0, 0), (0, 0)))  # One program for all batches.

@@ -13,6 +13,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+from absl import logging
 from tqdm import tqdm
 
 # TensorFlow's graph of 2015-12-05, converted by the authors of torch-fidelity; pytorch-fid publishes the same bytes.
@@ -35,7 +36,7 @@ def find(path: str | None, cache: Path, sha256: str | None = None) -> tuple[Path
   """Find a weight file and make sure that it is the one that is meant.
 
   Args:
-    path: the file; None means the published one, which is downloaded to `cache` unless it is there.
+    path: the file; None means the published one, which is downloaded to `cache` unless it is there, and sound.
     cache: directory of downloaded files; made where it is missing.
     sha256: hash of the file at `path` where it is not the published one: 64 hexadecimal digits.
 
@@ -59,14 +60,18 @@ def find(path: str | None, cache: Path, sha256: str | None = None) -> tuple[Path
     _download(file)
   try:
     found = _hash(file)
+    if path is None and found != expected:
+      logging.warning('%s is damaged (its SHA-256 is %s, not that of the published weights): it is downloaded anew.',
+                      file, found)
+      _download(file)
+      found = _hash(file)
   except OSError as error:
     raise WeightsError(f'{file} cannot be read ({error}); {_WAYS_OUT}') from error
   if found != expected:
     name = 'the published weights have' if expected == SHA256 else 'the file must have'
-    way_out = (f'delete {file}, and it will be downloaded again' if path is None else
-               f'leave --inception_weights away to download {URL}; or, if this file is meant, give '
-               f'--inception_sha256={found}: its scores compare with no published ones')
-    raise WeightsError(f'{file} has SHA-256 {found}; {name} {expected}. Ways out: {way_out}')
+    raise WeightsError(f'{file} has SHA-256 {found}; {name} {expected}. Ways out: leave --inception_weights away to '
+                       f'download {URL}; or, if this file is meant, give --inception_sha256={found}: its scores '
+                       'compare with no published ones')
   return file, found
 
 

@@ -7,13 +7,16 @@ from scipy.special import entr, log_softmax, rel_entr
 from gan.metrics import require_finite
 
 NUM_SPLITS = 10
+MIN_PART, MIN_PER_UNIT = 10, 2   # Samples of a part, at all and for each unit of the score, for a standard error.
 MIN_SHARE = 0.1   # Of the share that a class has in the data, to count as covered.
+ENOUGH_TESTS = 20   # Test images of a class from which its rates of confusion are taken as counted.
 
 
 def class_score(logits: np.ndarray) -> tuple[float, float]:
   """exp(E KL(p(y|x) || p(y))) over NUM_SPLITS parts of the samples (IS, Salimans et al. 2016, arXiv:1606.03498).
 
   From 1 (nothing is told apart) to the number of classes (each sample surely of one class, all classes equally often).
+  A part of n samples scores n at most, and less than many samples would: by some (K - 1) / 2n of the score.
 
   Args:
     logits: [N, K], in random order.
@@ -30,6 +33,39 @@ def class_score(logits: np.ndarray) -> tuple[float, float]:
   return float(np.mean(scores)), float(np.std(scores))
 
 
+def standard_error(value: float, spread: float, count: int) -> float:
+  """Standard error of `class_score`, as a mean over disjoint parts; nan where the parts are too small for one.
+
+  Parts of one sample score 1 whatever is in them, and parts that score nearly as many as they have samples cannot
+  differ. So each part must have MIN_PART samples, and MIN_PER_UNIT for each unit of the score.
+
+  Args:
+    value: mean over the parts.
+    spread: standard deviation over the parts.
+    count: samples altogether.
+  """
+  enough = count // NUM_SPLITS >= max(MIN_PART, MIN_PER_UNIT * value)
+  return float(spread / np.sqrt(NUM_SPLITS - 1)) if enough else float('nan')
+
+
+def confusion_rates(confusion: np.ndarray) -> np.ndarray:
+  """Rates [K, K] at which each true class (row) is taken for each class, from counts on test images [K, K].
+
+  A class of one test image seems to be found always or never. Rows of fewer than ENOUGH_TESTS images are therefore
+  filled up to that number with images of average rates: right as often as over all classes (by Laplace's rule, with one
+  right and one wrong image more), wrong equally often for each other class. With no image of a class only these are
+  left; from ENOUGH_TESTS on, what was counted alone.
+  """
+  classes = len(confusion)
+  right = (np.trace(confusion) + 1) / (confusion.sum() + 2)
+  average = np.full((classes, classes), (1 - right) / max(classes - 1, 1))
+  np.fill_diagonal(average, right)
+  average /= average.sum(axis=1, keepdims=True)  # 1 already, unless there is but one class.
+  tests = confusion.sum(axis=1, keepdims=True)
+  missing = np.maximum(ENOUGH_TESTS - tests, 0)
+  return (confusion + missing * average) / (tests + missing)
+
+
 def class_shares(predicted: np.ndarray, confusion: np.ndarray) -> np.ndarray:
   """Shares of the true classes [K] behind predictions, corrected for what the classifier mistakes.
 
@@ -40,8 +76,7 @@ def class_shares(predicted: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     predicted: shares of the predicted classes [K].
     confusion: [K, K], counts on test images; rows are true classes.
   """
-  rates = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-  shares, _ = nnls(rates.T, predicted)
+  shares, _ = nnls(confusion_rates(confusion).T, predicted)
   return shares / max(shares.sum(), np.finfo(float).tiny)
 
 

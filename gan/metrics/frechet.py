@@ -55,12 +55,12 @@ def distance_with_error(blocks: Sequence[Moments], other: Moments, other_root: n
   dimensions, 1,000 or 2,000 samples, repeated 200 to 600 times); with means one standard deviation apart it is right.
 
   Args:
-    blocks: moments of equal parts of the samples; of one alone the error is nan.
+    blocks: moments of equal parts of the samples; of fewer than NUM_BLOCKS the error is nan, it would be a guess.
     other: moments of the reference, which counts as known.
     other_root: `root(other.covariance)`.
   """
   whole = reduce(merged, blocks)
-  if len(blocks) < 2:
+  if len(blocks) < NUM_BLOCKS:
     return frechet_distance(whole, other, other_root), float('nan')
   left_out = [frechet_distance(without(whole, block), other, other_root) for block in blocks]
   return frechet_distance(whole, other, other_root), jackknife_error(np.array(left_out))

@@ -39,7 +39,7 @@ def over_subsets(one: np.ndarray, other: np.ndarray,
   """Mean and spread of the distance over subsets: the two numbers that are published as KID.
 
   The subsets overlap, so their spread is no error of the mean: it is that of one subset, however many samples there
-  are. See `standard_error`.
+  are. See `standard_error`. Where each subset holds all of one set, the spread says nothing of that set, and is nan.
 
   Args:
     one: features [N, D].
@@ -47,11 +47,12 @@ def over_subsets(one: np.ndarray, other: np.ndarray,
     subsets: pairs of indices, such as `draw_subsets` makes.
   """
   distances = [kernel_distance(one[i], other[j]) for i, j in subsets]
-  return float(np.mean(distances)), float(np.std(distances))
+  whole = any(len(subset) >= len(features) for features, subset in zip((one, other), subsets[0], strict=True))
+  return float(np.mean(distances)), float('nan') if whole else float(np.std(distances))
 
 
 def standard_error(one: np.ndarray, other: np.ndarray) -> float:
-  """Standard error of the distance from disjoint blocks, each an estimate independent of the others.
+  """Standard error of the distance from disjoint blocks, each an estimate independent of the others; nan below 20.
 
   Blocks have SUBSET_SIZE samples, or fewer where there would not be MIN_BLOCKS of them.
 

@@ -8,8 +8,8 @@ from scipy import stats
 from gan.metrics import require_finite
 
 NUM_ANGLES = 64   # Directions of the sliced distance.
-MIXTURE_OUTPUTS = ('modes', 'high_quality', 'reverse_kl', 'total_variation', 'covariance_ratio', 'sliced_wasserstein',
-                   'scale')
+MIXTURE_OUTPUTS = ('modes', 'high_quality', 'reverse_kl', 'high_quality_reverse_kl', 'total_variation',
+                   'covariance_ratio', 'sliced_wasserstein', 'scale')
 LINE_OUTPUTS = ('w1',)
 
 
@@ -23,12 +23,14 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
 
   Returns:
     `modes`: modes that are the nearest one of a sample within 3 sigma; `high_quality`: share of samples within 3 sigma
-    of their nearest mode; `reverse_kl`: KL divergence, in nats, of the shares of all samples by nearest mode from the
-    uniform distribution (all three as PacGAN has them, Lin et al. 2018, arXiv:1712.04086); `total_variation` between
-    the same shares; `covariance_ratio`: variance of the high-quality samples about their mean, over what it should be,
-    averaged over modes that have two of them (1 is right, 0 a mode shrunk to a point or no mode at all);
-    `sliced_wasserstein`: mean over directions of the Wasserstein-1 distance to the truth along them, in units of the
-    data; `scale`: root mean square distance from the centre of the modes, over that of the mixture.
+    of their nearest mode; `high_quality_reverse_kl`: KL divergence, in nats, of the modes' shares of these samples from
+    the uniform distribution; log K, the largest, where there are none. These three are as in the code of PacGAN (Lin et
+    al. 2018, arXiv:1712.04086, github.com/fjxmlzn/PacGAN), which divides by zero where there are none.
+    `reverse_kl`: the same of all samples, each counted for its nearest mode however far that is; `total_variation`
+    between the same shares of all samples; `covariance_ratio`: variance of the high-quality samples about their mean,
+    over what it should be, averaged over modes that have two of them (1 is right, 0 a mode shrunk to a point or no mode
+    at all); `sliced_wasserstein`: mean over directions of the Wasserstein-1 distance to the truth along them, in units
+    of the data; `scale`: root mean square distance from the centre of the modes, over that of the mixture.
 
   Raises:
     NonFiniteSamplesError: if a sample is not finite; says how many.
@@ -38,16 +40,22 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
   distances = np.linalg.norm(samples[:, None] - modes[None], axis=-1)
   nearest = distances.argmin(axis=1)
   close = distances.min(axis=1) <= 3 * sigma
-  shares = np.bincount(nearest, minlength=len(modes)) / len(samples)
-  present = shares[shares > 0]
+  shares, close_shares = (np.bincount(x, minlength=len(modes)) / max(len(x), 1) for x in (nearest, nearest[close]))
   sizes = [np.mean(np.sum((points - modes.mean(axis=0)) ** 2, axis=-1)) for points in (samples, modes)]
   return {'modes': float(len(np.unique(nearest[close]))),
           'high_quality': float(close.mean()),
-          'reverse_kl': float(np.sum(present * np.log(present * len(modes)))),
+          'reverse_kl': _from_uniform(shares),
+          'high_quality_reverse_kl': _from_uniform(close_shares) if close.any() else float(np.log(len(modes))),
           'total_variation': float(0.5 * np.abs(shares - 1 / len(modes)).sum()),
           'covariance_ratio': covariance_ratio(samples[close], nearest[close], sigma),
           'sliced_wasserstein': sliced_wasserstein(samples, modes, sigma),
           'scale': float(np.sqrt(sizes[0] / (sizes[1] + modes.shape[1] * sigma**2)))}
+
+
+def _from_uniform(shares: np.ndarray) -> float:
+  """KL divergence, in nats, of shares [K] from equal ones; log K if all is in one."""
+  present = shares[shares > 0]
+  return float(np.sum(present * np.log(present * len(shares))))
 
 
 def covariance_ratio(samples: np.ndarray, nearest: np.ndarray, sigma: float) -> float:

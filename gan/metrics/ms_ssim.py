@@ -6,6 +6,7 @@ from jax import Array
 
 WINDOW, SIGMA = 11, 1.5
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)   # Of the scales, from the finest.
+MIN_PAIRS = 10                                       # For a standard error: with fewer it would itself be a guess.
 LUMINANCE, CONTRAST = 0.01**2, 0.03**2               # Stabilisers, in squared units of the range.
 
 
@@ -40,6 +41,13 @@ def ms_ssim(one: Array, other: Array) -> Array:
     similarity *= jnp.maximum(at_scale, 0.0) ** weight  # Per channel.
     one, other = _halved(one), _halved(other)
   return jnp.mean(similarity, axis=1)
+
+
+def standard_error(similarities: np.ndarray) -> float:
+  """Standard error of the mean of similarities [P] of disjoint pairs; nan for fewer than MIN_PAIRS."""
+  if len(similarities) < MIN_PAIRS:
+    return float('nan')
+  return float(np.std(similarities, ddof=1) / np.sqrt(len(similarities)))
 
 
 def _compare(one: Array, other: Array) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from scipy.stats import mannwhitneyu
 
 from gan.metrics import require_finite
 
+MIN_PER_NEIGHBOUR = 10   # Samples of a set for each of the k neighbours, for a standard error.
 TILE = 2048   # Rows and columns of the matrix of distances, at a time.
 
 
@@ -97,7 +98,8 @@ def prdc(reals: np.ndarray, fakes: np.ndarray, k: int = 5) -> dict[str, tuple[fl
     k: neighbours.
 
   Returns:
-    Each with its standard error as a mean over samples, the balls being taken as given.
+    Each with its standard error as a mean over samples, the balls being taken as given; nan where a set has fewer than
+    MIN_PER_NEIGHBOUR k samples: then balls hold more than a tenth of their own set, and of k + 1 samples all of it.
 
   Raises:
     ValueError: if there are too few samples.
@@ -121,8 +123,9 @@ def prdc(reals: np.ndarray, fakes: np.ndarray, k: int = 5) -> dict[str, tuple[fl
       counts[row.start:row.stop] += of_rows[:row.stop - row.start]
       in_fake_ball[columns] |= in_rows[:column.stop - column.start]
       holds_fake[columns] |= holding[:column.stop - column.start]
+  enough = min(len(fakes), len(reals)) >= MIN_PER_NEIGHBOUR * k
   per_sample = {'precision': counts > 0, 'recall': in_fake_ball, 'density': counts / k, 'coverage': holds_fake}
-  return {name: (float(np.mean(values)), float(np.std(values) / np.sqrt(len(values))))
+  return {name: (float(np.mean(values)), float(np.std(values) / np.sqrt(len(values))) if enough else float('nan'))
           for name, values in per_sample.items()}
 
 
@@ -138,7 +141,8 @@ def copying(generated: np.ndarray, held_out: np.ndarray) -> tuple[float, float, 
 
   Returns:
     How often a generated sample is nearer than one held out (0.5: neither copies nor strays, 1: copies), the standard
-    error of this share were both alike, and the p-value of the test against more copies.
+    error of this share were both alike, and the p-value of the test against more copies. Both are known for any number
+    of samples.
   """
   n, m = len(generated), len(held_out)
   test = mannwhitneyu(generated, held_out, alternative='less')

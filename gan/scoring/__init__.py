@@ -18,6 +18,7 @@ class Score(NamedTuple):
     standard_error: of the value, were the samples drawn again; nan where it is not known.
     error_method: how it was found, in words; '' if it was not.
     details: what else was computed on the way, by name.
+    warning: why the value is of little worth, a sentence; '' where nothing speaks against it.
   """
 
   metric: str
@@ -25,3 +26,4 @@ class Score(NamedTuple):
   standard_error: float = math.nan
   error_method: str = ''
   details: Mapping[str, Any] = types.MappingProxyType({})
+  warning: str = ''

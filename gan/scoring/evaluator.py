@@ -14,6 +14,7 @@ from gan.data import get_source, toy
 from gan.data.source import DataError, ImageSource
 from gan.features.table import get_network
 from gan.metrics import NonFiniteSamplesError
+from gan.metrics.class_score import ENOUGH_TESTS
 from gan.metrics.diversity import mean_distance
 from gan.metrics.frechet import NUM_BLOCKS, jackknife_error
 from gan.metrics.mixture import line_scores, mixture_scores
@@ -24,7 +25,7 @@ from gan.scoring import Score
 from gan.scoring.collect import NUM_IMAGES, Batches, Collected, Collector, collect, make_extract, to_bytes
 from gan.scoring.plan import Plan, check_points, make_plan, split_names
 from gan.scoring.reference import Reference, get_reference, reference_order
-from gan.scoring.table import METRICS, Setting
+from gan.scoring.table import METRICS, MIN_PER_CLASS, Setting
 
 COUNTS = ('modes',)   # A jackknife says nothing of a count.
 
@@ -70,6 +71,7 @@ def make_evaluator(config: ml_collections.ConfigDict, data: ImageSource | toy.Mi
 def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, with_errors: bool) -> Evaluator:
   wanted = check_points(settings.metrics, settings.features, data)
   dim = data.modes.shape[1]
+  warn_once = _warner()
 
   def compute(samples: np.ndarray) -> dict[str, float]:
     if dim == 1:
@@ -80,7 +82,13 @@ def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, wi
     del num, title
     samples = np.concatenate([np.asarray(part)[:count] for part, count in batches])
     found = compute(samples)
-    errors = _block_errors(compute, samples) if with_errors else {}
+    count, modes = len(samples), len(data.modes)
+    if modes > 1 and count < MIN_PER_CLASS * modes:
+      warn_once(f'{count} samples of {modes} modes: some are missing by chance; it takes {MIN_PER_CLASS * modes} to '
+                'say which are missing indeed')
+    if with_errors and count < 2 * NUM_BLOCKS:
+      warn_once(f'the scores of {count} samples have no standard errors, for which it takes {2 * NUM_BLOCKS}')
+    errors = _block_errors(compute, samples) if with_errors and count >= 2 * NUM_BLOCKS else {}
     method = f'jackknife over {NUM_BLOCKS} blocks of samples'
     return [Score(name, value, errors.get(name, np.nan), method if name in errors else '')
             for name, value in found.items() if name in wanted]
@@ -94,6 +102,14 @@ def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, wi
       'feature_weights': '', 'resizing': 'none'})
 
 
+def _warner() -> Callable[[str], None]:
+  @functools.cache
+  def warn_once(message: str) -> None:
+    print(f'Warning: {message}', flush=True)
+
+  return warn_once
+
+
 def _or_none(score: Callable[[Any], list[Score]], what: Any) -> list[Score] | None:
   try:
     return score(what)
@@ -103,7 +119,7 @@ def _or_none(score: Callable[[Any], list[Score]], what: Any) -> list[Score] | No
 
 def _block_errors(compute: Callable, samples: np.ndarray) -> dict[str, float]:
   blocks = np.array_split(np.arange(len(samples)), NUM_BLOCKS)
-  left_out = [compute(np.delete(samples, block, axis=0)) for block in blocks if len(block)]
+  left_out = [compute(np.delete(samples, block, axis=0)) for block in blocks]
   return {name: jackknife_error(np.array([found[name] for found in left_out]))
           for name in left_out[0] if name not in COUNTS}
 
@@ -149,6 +165,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
   feasible = functools.partial(_feasible, usual=not split_names(settings.metrics), reals=reals,
                                nearest_k=settings.nearest_k)
   plan = feasible(plan, num=settings.num_samples)
+  # Evenly spaced, so that of a set sorted by class each class has its share.
   chosen = np.linspace(0, reals.num_examples - 1, min(NUM_IMAGES, reals.num_examples)).astype(int)
   real_images = np.random.default_rng(0).permutation(reals.read(chosen)[0])  # In the data, neighbours may be alike.
   if mean_distance(real_images) == 0:
@@ -179,9 +196,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
   setting = Setting(reference, settings.data_split, real_images, network and network.shares,
                     network and network.confusion, settings.nearest_k)
 
-  @functools.cache
-  def warn_once(message: str) -> None:
-    print(f'Warning: {message}', flush=True)
+  warn_once = _warner()
 
   def score(batches: Batches, num: int, title: str) -> list[Score]:
     feasible(plan, num=num)  # Of a file, say, in which there are fewer than were asked for.
@@ -202,9 +217,16 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
         if count <= collected.dim:
           warn_once(f'{count} {what} have a covariance of lower rank than their {collected.dim} features: the Frechet '
                     f'distance is far off; it needs at least {collected.dim + 1}')
+    if 'classes' in plan.outputs and (fewest := setting.confusion.sum(axis=1).min()) < ENOUGH_TESTS:
+      warn_once(f'the classifier of {data.name} was tested on {fewest} images of one class: below {ENOUGH_TESTS} its '
+                'rates of confusion are partly those of the average class, and `classes` is an estimate')
     metrics = feasible(plan, num=collected.count).metrics
-    found = [score for name in metrics for score in METRICS[name].compute(collected, setting)]
-    return [score._replace(metric=plan.called(score.metric)) for score in found if score.metric in plan.outputs]
+    found = [score for name in metrics for score in METRICS[name].compute(collected, setting)
+             if score.metric in plan.outputs]
+    for score in found:
+      if score.warning:
+        warn_once(score.warning)
+    return [score._replace(metric=plan.called(score.metric)) for score in found]
 
   features = network and network.features
   return Evaluator(score, score_members, {

@@ -22,6 +22,7 @@ MEANINGS = {
     'total_variation': 'Share of samples that would have to move to another mode or class; 0 if the shares are right.',
     'ms_ssim': 'Structural similarity of pairs of samples: high where they resemble each other.',
     'diversity': 'Mean distance between samples over that between data: far below 1 is mode collapse.',
+    'high_quality_reverse_kl': 'As reverse_kl, but of the samples within 3 sigma of a mode alone: as PacGAN counts.',
     'high_quality': 'Share of samples within 3 sigma of a mode.',
     'covariance_ratio': "Spread of the samples around their mode over that of the mode; 1 is right.",
     'sliced_wasserstein': 'Mean distance that mass moves to become the truth, averaged over directions; 0 is perfect.',

@@ -3,16 +3,22 @@
 A score of another time, step or setting is another line; the same one computed again replaces its line.
 """
 
+import contextlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import filelock
+from absl import logging
 
 from gan.images import write_atomic
 from gan.scoring import Score
 
 FILE = 'evaluation.jsonl'
+LOCK = f'.{FILE}.lock'   # Held while a process reads, merges and writes.
+PATIENCE = 60.0          # Seconds to wait for it; others hold it for milliseconds.
 TAIL = 0.25   # Share of a run, the last one, that its tail mean is over.
 # What tells two lines apart.
 IDENTITY = ('metric', 'step', 'samples', 'num_samples', 'seed', 'data', 'fingerprint', 'split', 'features',
@@ -26,8 +32,8 @@ TARGETS = {
     'fid': -math.inf, 'kid': -math.inf, 'is': math.inf, 'fd': -math.inf, 'kd': -math.inf, 'cs': math.inf,
     'fid_infinity': -math.inf, 'fd_infinity': -math.inf, 'precision': math.inf, 'recall': math.inf, 'density': 1.0,
     'coverage': math.inf, 'copying': 0.5, 'modes': math.inf, 'classes': math.inf, 'reverse_kl': -math.inf,
-    'total_variation': -math.inf, 'ms_ssim': -math.inf, 'diversity': 1.0, 'high_quality': math.inf,
-    'covariance_ratio': 1.0, 'sliced_wasserstein': -math.inf, 'scale': 1.0, 'w1': -math.inf,
+    'high_quality_reverse_kl': -math.inf, 'total_variation': -math.inf, 'ms_ssim': -math.inf, 'diversity': 1.0,
+    'high_quality': math.inf, 'covariance_ratio': 1.0, 'sliced_wasserstein': -math.inf, 'scale': 1.0, 'w1': -math.inf,
 }
 
 
@@ -84,17 +90,22 @@ def read(workdir: Path) -> list[dict[str, Any]]:
 
 
 def add(workdir: Path, lines: Sequence[dict[str, Any]]) -> None:
-  """Adds lines, each in the place of an earlier one with the same identity."""
+  """Adds lines, each in the place of an earlier one with the same identity; several processes may do so at once."""
   new = {_identity(line): line for line in lines}
-  _write(workdir, [line for line in read(workdir) if _identity(line) not in new] + list(lines))
+  Path(workdir).mkdir(parents=True, exist_ok=True)
+  with _alone(workdir):
+    _write(workdir, [line for line in read(workdir) if _identity(line) not in new] + list(lines))
 
 
 def cut(workdir: Path, step: int) -> None:
   """Drops what training wrote after `step`: a resumed run writes it again."""
-  lines = read(workdir)
-  kept = [line for line in lines if not line['during_training'] or line['step'] <= step]
-  if len(kept) < len(lines):
-    _write(workdir, kept)
+  if not (Path(workdir) / FILE).exists():
+    return
+  with _alone(workdir):
+    lines = read(workdir)
+    kept = [line for line in lines if not line['during_training'] or line['step'] <= step]
+    if len(kept) < len(lines):
+      _write(workdir, kept)
 
 
 def scored_steps(workdir: Path) -> set[int]:
@@ -177,6 +188,23 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
 
 def _identity(line: dict[str, Any]) -> tuple:
   return tuple(line.get(key) for key in IDENTITY)
+
+
+@contextlib.contextmanager
+def _alone(workdir: Path) -> Iterator[None]:
+  """Keeps other writers out. The operating system frees the lock of a process that is killed."""
+  lock = filelock.FileLock(Path(workdir) / LOCK, timeout=PATIENCE)
+  try:
+    lock.acquire()
+  except filelock.Timeout:
+    logging.warning('%s has been held for %g seconds: scores are written without it, and a line that another process '
+                    'writes at this moment may be lost', Path(workdir) / LOCK, PATIENCE)
+  except (OSError, NotImplementedError):
+    pass  # A disk without locks, or a directory that cannot be written: then writing itself says so.
+  try:
+    yield
+  finally:
+    lock.release()
 
 
 def _write(workdir: Path, lines: Iterable[dict[str, Any]]) -> None:

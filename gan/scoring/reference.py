@@ -1,25 +1,25 @@
 """What samples are compared with: statistics of a split of the data in some features, computed once and cached.
 
 The key of an entry names the pixels that went in and the network that looked at them, so no two settings share one.
+A damaged entry is computed anew.
 """
 
 import functools
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from gan.cache import read_checked, write_checked
 from gan.data.source import ImageSource, read_batches
 from gan.features import Features
 from gan.metrics.frechet import root
 from gan.metrics.moments import Moments, merged
 from gan.scoring.collect import collect
 
-VERSION = 1   # Raise it when what is stored under a key changes.
+VERSION = 2   # Raise it when what is stored under a key changes.
 ORDER_SEED = 0
 
 
@@ -43,7 +43,7 @@ class Reference(NamedTuple):
 
 def get_reference(source: ImageSource, features: Features, extract: Callable, with_features: bool, cache: Path,
                   title: str = '') -> Reference:
-  """Statistics of all images of `source`, from the cache if they are there.
+  """Statistics of all images of `source`, from the cache if they are there and sound.
 
   Args:
     source: a split of the data.
@@ -53,23 +53,22 @@ def get_reference(source: ImageSource, features: Features, extract: Callable, wi
     cache: directory.
     title: of the progress bar, if they have to be computed; '' shows none.
   """
-  folder = cache / 'references'
-  path = folder / f'{reference_key(source, features)}.npz'
+  path = cache / 'references' / f'{reference_key(source, features)}.npz'
   features_path = path.with_suffix('.npy')
-  if not path.exists() or (with_features and not features_path.exists()):
+  stored = read_checked(path, _read_arrays)
+  vectors = read_checked(features_path, np.load) if with_features and stored else None
+  if not stored or (with_features and vectors is None):
     order = reference_order(source)
     needs = frozenset({'moments', 'features'} if with_features else {'moments'})
     batches = ((images, len(images)) for images, _ in read_batches(source, order, features.batch))
     collected = collect(batches, source.num_examples, needs, extract, title)
-    whole = functools.reduce(merged, collected.blocks)
-    folder.mkdir(parents=True, exist_ok=True)
+    whole, vectors = functools.reduce(merged, collected.blocks), collected.features
+    stored = whole._asdict() | {'root': root(whole.covariance)}
     if with_features:
-      _save(features_path, lambda file: np.save(file, collected.features))
-    _save(path, lambda file: np.savez(file, **whole._asdict(), root=root(whole.covariance)))
-  with np.load(path) as stored:
-    moments = Moments(int(stored['count']), stored['mean'], stored['scatter'])
-    return Reference(source.split, moments.count, moments, stored['root'],
-                     np.load(features_path) if with_features else None)
+      write_checked(features_path, lambda file: np.save(file, vectors))
+    write_checked(path, lambda file: np.savez(file, **stored))
+  moments = Moments(int(stored['count']), stored['mean'], stored['scatter'])
+  return Reference(source.split, moments.count, moments, stored['root'], vectors)
 
 
 def reference_order(source: ImageSource) -> np.ndarray:
@@ -83,12 +82,6 @@ def reference_key(source: ImageSource, features: Features) -> str:
   return f'{features.name.replace(":", "-")}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}'
 
 
-def _save(path: Path, write: Callable) -> None:
-  """Writes a file whole or not at all; of two processes at once either may win, with the same contents."""
-  descriptor, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-  try:
-    with os.fdopen(descriptor, 'wb') as file:
-      write(file)
-    os.replace(name, path)
-  finally:
-    Path(name).unlink(missing_ok=True)
+def _read_arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+  with np.load(file) as arrays:
+    return dict(arrays)

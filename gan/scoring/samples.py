@@ -14,7 +14,8 @@ from gan.data import get_source, toy
 from gan.data.source import DataError, ImageSource, read_batches
 from gan.restore import Restored
 from gan.sampling import CHUNK, make_stream
-from gan.scoring.collect import Batches
+from gan.scoring import ranges
+from gan.scoring.collect import NUM_IMAGES, Batches
 
 GENERATORS = ('ema', 'raw')
 SPLITS = ('train', 'test')
@@ -30,6 +31,7 @@ class Drawn(NamedTuple):
     num: samples altogether.
     step: of the generator; -1 where there is none.
     seed: of the latents; -1 where there are none.
+    range: in which images are stored, one of those of `gan.scoring.ranges`; '' for points.
   """
 
   name: str
@@ -37,6 +39,7 @@ class Drawn(NamedTuple):
   num: int
   step: int
   seed: int
+  range: str = ''
 
 
 def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture,
@@ -61,7 +64,8 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     gen = {'params': state.gen.params, 'stats': state.gen.stats} if which == 'raw' else state.ema
     stream = make_stream(built.game, config.model.z_dim, config.model.z, built.parallel)
     batches = stream(gen, randomness.purpose_key(root, 'evaluation'), num)
-    return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed)
+    kind = '' if isinstance(data, toy.Mixture) else ranges.FLOATS
+    return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed, kind)
   if which in SPLITS:
     if isinstance(data, toy.Mixture):
       if which == 'train' and data.num_points:
@@ -73,17 +77,17 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
                                                          path=config.data.path or None)
     order = np.random.default_rng(seed or 0).permutation(source.num_examples)[:num]
     batches = ((images, len(images)) for images, _ in read_batches(source, order, CHUNK))
-    return Drawn(which, batches, len(order), -1, seed or 0)
-  samples = _read_file(Path(which), data.modes.shape[1:] if isinstance(data, toy.Mixture) else data.shape)
+    return Drawn(which, batches, len(order), -1, seed or 0, ranges.BYTES)
+  samples, kind = _read_file(Path(which), data)
   samples = samples[np.random.default_rng(seed or 0).permutation(len(samples))[:num]]  # They may be sorted by class.
-  return Drawn(Path(which).name, _chunks(samples), len(samples), -1, -1)
+  return Drawn(Path(which).name, _chunks(samples), len(samples), -1, -1, kind)
 
 
 def provenance(drawn: Drawn) -> dict[str, Any]:
   """What a line says of the samples and of the program that scored them."""
   env = environment.describe([])
   return {'samples': drawn.name, 'num_samples': drawn.num, 'step': drawn.step, 'seed': drawn.seed,
-          'during_training': False} | {key: env[key] for key in VERSIONS}
+          'samples_range': drawn.range, 'during_training': False} | {key: env[key] for key in VERSIONS}
 
 
 def _chunks(samples: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -93,7 +97,9 @@ def _chunks(samples: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     yield np.pad(part, ((0, CHUNK - len(part)), *[(0, 0)] * (part.ndim - 1))), len(part)
 
 
-def _read_file(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def _read_file(path: Path, data: ImageSource | toy.Mixture) -> tuple[np.ndarray, str]:
+  images = not isinstance(data, toy.Mixture)
+  shape = data.shape if images else data.modes.shape[1:]
   ways = f'--samples must be {", ".join((*GENERATORS, *SPLITS))}, or a file .npz with an array `samples`'
   if path.suffix != '.npz' or not path.exists():
     raise DataError(f'--samples={path}: {"no such file" if path.suffix == ".npz" else "unknown"}; {ways}')
@@ -106,19 +112,19 @@ def _read_file(path: Path, shape: tuple[int, ...]) -> np.ndarray:
   if samples.shape[1:] != tuple(shape) or len(samples) < 2:
     raise DataError(f'--samples={path} holds an array {samples.shape}; this run is about samples of shape '
                     f'{tuple(shape)}, so it must be [N, {", ".join(map(str, shape))}] with N of 2 or more')
-  images = len(shape) == 3
-  if images and samples.dtype == np.uint8:
-    return samples
-  if samples.dtype.kind not in ('f' if images else 'fiu'):
+  if samples.dtype.kind not in ('f' if images else 'fiu') and not (images and samples.dtype == np.uint8):
     raise DataError(f'--samples={path} holds {samples.dtype}; ' + (
-        'images must be uint8, or floats in [-1, 1]' if images else 'points must be floats or integers'))
-  samples = samples.astype(np.float32)
-  if images:
-    low, high = np.nanmin(samples), np.nanmax(samples)
-    if low < -1.001 or high > 1.001:
-      raise DataError(f'--samples={path}: images lie in [{low:.3g}, {high:.3g}]; they must be uint8, or floats in '
-                      '[-1, 1]')
-    if low >= 0:  # No generator leaves half of its range empty.
-      raise DataError(f'--samples={path}: images lie in [{low:.3g}, {high:.3g}] and look like [0, 1]; floats must lie '
-                      'in [-1, 1]: store 2 x - 1, or uint8')
-  return samples
+        f'{ranges.WAY_OUT}: convert them' if images else 'points must be floats or integers'))
+  kind = _checked_range(path, samples, data) if images else ''
+  return samples if images and samples.dtype == np.uint8 else samples.astype(np.float32), kind
+
+
+def _checked_range(path: Path, samples: np.ndarray, data: ImageSource) -> str:
+  some = np.linspace(0, data.num_examples - 1, min(NUM_IMAGES, data.num_examples)).astype(int)
+  try:
+    found = ranges.range_of(samples, data.read(some)[0])
+  except DataError as error:
+    raise DataError(f'--samples={path}: {error}') from None
+  if found.warning:
+    print(f'Warning: --samples={path}: {found.warning}', flush=True)
+  return found.name

@@ -5,8 +5,9 @@ are called `fd`, `kd`, `cs` and `fd_infinity` and carry the features' name, as a
 """
 
 import math
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from gan.scoring.reference import Reference
 
 INCEPTION_NAMES = {'fd': 'fid', 'kd': 'kid', 'cs': 'is', 'fd_infinity': 'fid_infinity'}
 NEAREST_K = 5
+MIN_PER_CLASS = 10   # Samples: a class of average share is missed by one set in 20,000.
 SEED = 0   # Of subsets and of the order within a set.
 
 
@@ -57,10 +59,19 @@ class Metric(NamedTuple):
   featured: bool = True
 
 
+def _score(name: str, value: float, error: float, method: str, few: str,
+           details: Mapping[str, Any] = MappingProxyType({})) -> Score:
+  """A score with its error, or with a warning if there are too few samples for one."""
+  known = not math.isnan(error)
+  return Score(name, value, error, method if known else '', details, '' if known else few)
+
+
 def _fd(collected: Collected, setting: Setting) -> Iterable[Score]:
   reference = setting.references(setting.split)
   value, error = frechet.distance_with_error(collected.blocks, reference.moments, reference.root)
-  yield Score('fd', value, error, f'jackknife over {len(collected.blocks)} blocks of samples')
+  yield _score('fd', value, error, f'jackknife over {len(collected.blocks)} blocks of samples',
+               f'the Frechet distance of {collected.count} samples has no standard error, for which it takes '
+               f'{2 * frechet.NUM_BLOCKS}')
 
 
 def _fd_infinity(collected: Collected, setting: Setting) -> Iterable[Score]:
@@ -73,24 +84,31 @@ def _kd(collected: Collected, setting: Setting) -> Iterable[Score]:
   reals, fakes = setting.references(setting.split).features, collected.features
   subsets = kernel.draw_subsets(np.random.default_rng(SEED), len(fakes), len(reals))
   value, spread = kernel.over_subsets(fakes, reals, subsets)
-  yield Score('kd', value, kernel.standard_error(fakes, reals), 'disjoint blocks',
-              {'spread_over_subsets': spread, 'subsets': len(subsets), 'subset_size': len(subsets[0][0])})
+  yield _score('kd', value, kernel.standard_error(fakes, reals), 'disjoint blocks',
+               f'the kernel distance of {len(fakes)} samples from {len(reals)} images has no standard error, for which '
+               f'it takes {2 * kernel.MIN_BLOCKS} of both',
+               {'spread_over_subsets': spread, 'subsets': len(subsets), 'subset_size': len(subsets[0][0])})
 
 
 def _cs(collected: Collected, setting: Setting) -> Iterable[Score]:
   del setting
   logits = collected.logits[np.random.default_rng(SEED).permutation(collected.count)]
   value, spread = class_score.class_score(logits)
-  splits = min(class_score.NUM_SPLITS, len(logits))
-  error = spread / math.sqrt(splits - 1) if splits > 1 else math.nan
-  yield Score('cs', value, error, f'{splits} disjoint splits', {'spread_over_splits': spread})
+  splits = class_score.NUM_SPLITS
+  yield _score('cs', value, class_score.standard_error(value, spread, len(logits)), f'{splits} disjoint splits',
+               f'the class score of {len(logits)} samples is far off, and has no standard error: it is the mean over '
+               f'{splits} parts, each of which scores at most as many as it has samples',
+               {'spread_over_splits': spread})
 
 
 def _prdc(collected: Collected, setting: Setting) -> Iterable[Score]:
   reals = setting.references(setting.split).features[:collected.count]
   details = {'nearest_k': setting.nearest_k, 'num_real': len(reals)}
   for name, (value, error) in neighbours.prdc(reals, collected.features, setting.nearest_k).items():
-    yield Score(name, value, error, 'mean over samples, balls given', details)
+    yield _score(name, value, error, 'mean over samples, balls given',
+                 f'precision, recall, density and coverage of {collected.count} samples and {len(reals)} images mean '
+                 f'little, and have no standard error: for nearest_k={setting.nearest_k} it takes '
+                 f'{neighbours.MIN_PER_NEIGHBOUR * setting.nearest_k} of both', details)
 
 
 def _copying(collected: Collected, setting: Setting) -> Iterable[Score]:
@@ -103,15 +121,23 @@ def _copying(collected: Collected, setting: Setting) -> Iterable[Score]:
 
 def _classes(collected: Collected, setting: Setting) -> Iterable[Score]:
   found = class_score.class_coverage(collected.logits, setting.shares, setting.confusion)
-  return [Score(name, value) for name, value in found.items()]
+  tested = {} if setting.confusion is None else {'fewest_tests_of_a_class': int(setting.confusion.sum(axis=1).min())}
+  count, classes = collected.logits.shape
+  few = '' if count >= MIN_PER_CLASS * classes else (
+      f'{count} samples of {classes} classes: some are missing by chance; it takes {MIN_PER_CLASS * classes} to say '
+      'which are missing indeed')
+  return [Score(name, value, details=tested if name == 'classes' else {}, warning=few)
+          for name, value in found.items()]
 
 
 def _ms_ssim(collected: Collected, setting: Setting) -> Iterable[Score]:
   pairs = collected.similarities
   half = len(setting.real_images) // 2
   real = np.asarray(ms_ssim.ms_ssim(setting.real_images[:half], setting.real_images[half:2 * half]))
-  yield Score('ms_ssim', float(pairs.mean()), float(pairs.std() / math.sqrt(len(pairs))), 'mean over pairs',
-              {'real_data': float(real.mean()), 'scales': ms_ssim.num_scales(min(setting.real_images.shape[1:3]))})
+  yield _score('ms_ssim', float(pairs.mean()), ms_ssim.standard_error(pairs), 'mean over pairs',
+               f'ms_ssim of {len(pairs)} pairs of samples has no standard error, for which it takes '
+               f'{ms_ssim.MIN_PAIRS}',
+               {'real_data': float(real.mean()), 'scales': ms_ssim.num_scales(min(setting.real_images.shape[1:3]))})
 
 
 def _diversity(collected: Collected, setting: Setting) -> Iterable[Score]:

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from absl import logging
 
 from gan.features import weights
 from gan.features.weights import SHA256, URL, WeightsError, find
@@ -95,10 +96,24 @@ def test_download_once(monkeypatch, network, tmp_path):
   assert [path.name for path in cache.iterdir()] == [FILE]
 
 
-def test_damaged_file_in_the_cache_is_refused(network, file, tmp_path):
+@pytest.mark.parametrize('damage', [BODY[:5000], b'', bytes(len(BODY)), BODY[:-1] + b'x'])
+def test_a_damaged_file_in_the_cache_is_downloaded_anew(monkeypatch, network, tmp_path, damage):
+  said = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: said.append(text % values))
+  monkeypatch.setattr(weights, 'SHA256', HASH)
+  (tmp_path / FILE).write_bytes(damage)
   network(BODY)
-  file.rename(tmp_path / FILE)
-  with pytest.raises(WeightsError, match=f'(?s){HASH}.*{SHA256}.*delete .*{FILE}'):
+  assert find(None, tmp_path) == (tmp_path / FILE, HASH)
+  assert (tmp_path / FILE).read_bytes() == BODY
+  assert len(said) == 1
+  assert f'{tmp_path / FILE} is damaged' in said[0]
+
+
+def test_a_damaged_file_in_the_cache_is_not_used_without_a_network(monkeypatch, network, tmp_path):
+  monkeypatch.setattr(weights, 'SHA256', HASH)
+  (tmp_path / FILE).write_bytes(BODY[:5000])
+  network(TimeoutError('timed out'))
+  with pytest.raises(WeightsError, match=f'(?s){URL} cannot be downloaded.*timed out'):
     find(None, tmp_path)
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from gan.metrics import NonFiniteSamplesError
-from gan.metrics.class_score import class_coverage, class_score, class_shares
+from gan.metrics.class_score import (
+    ENOUGH_TESTS,
+    class_coverage,
+    class_score,
+    class_shares,
+    confusion_rates,
+    standard_error,
+)
 
 
 def sure(classes, num_classes=10):
@@ -65,3 +72,49 @@ def test_coverage_of_the_data_themselves():
 def test_logits_that_are_no_numbers():
   with pytest.raises(NonFiniteSamplesError, match='1 of 3'):
     class_score(np.array([[0.0], [np.nan], [1.0]]))
+
+
+def test_rates_of_classes_with_few_test_images():
+  """Rows of 20 and more count as they are; one of 5 has 15 average images more, one of none only these."""
+  confusion = np.array([[30, 10, 0], [0, 1, 4], [0, 0, 0]])
+  right = 32 / 47                                     # 31 of 45 are right, and by Laplace's rule one more of two more.
+  wrong = (1 - right) / 2
+  expected = [[0.75, 0.25, 0], [15 * wrong / 20, (1 + 15 * right) / 20, (4 + 15 * wrong) / 20], [wrong, wrong, right]]
+  np.testing.assert_allclose(confusion_rates(confusion), expected, rtol=1e-12)
+  np.testing.assert_allclose(confusion_rates(np.zeros((2, 2), int)), 0.5)
+  np.testing.assert_allclose(confusion_rates(np.full((1, 1), 3)), 1.0)
+
+
+def test_rates_of_classes_with_enough_test_images_are_counted():
+  rng = np.random.default_rng(0)
+  confusion = rng.integers(0, 5, (10, 10)) + ENOUGH_TESTS * np.eye(10, dtype=int)
+  np.testing.assert_array_equal(confusion_rates(confusion), confusion / confusion.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize('tested', [0, 1, 2, 5])
+def test_a_class_that_the_test_images_lack_is_found(tested):
+  """Half of the classes have few test images or none, all predictions are right: all ten classes are there."""
+  confusion = np.diag([100] * 5 + [tested] * 5)
+  found = class_coverage(sure(np.repeat(np.arange(10), 7)), np.full(10, 0.1), confusion)
+  assert found['classes'] == 10
+  found = class_coverage(sure(np.repeat([0, 3, 8], 7)), np.full(10, 0.1), confusion)
+  assert found['classes'] == 3
+
+
+@pytest.mark.parametrize('num', [2, 10, 20, 99])
+def test_parts_too_small_to_differ_give_no_error(num):
+  """Parts of one sample score 1, of two sure ones at most 2: neither says how far off the score is."""
+  for classes in (np.arange(num) % 10, np.zeros(num, int)):
+    value, spread = class_score(sure(classes))
+    assert value <= np.ceil(num / 10)
+    assert np.isnan(standard_error(value, spread, num))
+
+
+def test_error_of_the_class_score_is_the_spread_over_repetitions():
+  rng = np.random.default_rng(4)
+  found = []
+  for _ in range(100):
+    value, spread = class_score(2.0 * rng.standard_normal((300, 5)))
+    found.append((value, standard_error(value, spread, 300)))
+  values, errors = np.array(found).T
+  np.testing.assert_allclose(np.median(errors), values.std(), rtol=0.25)

@@ -130,3 +130,12 @@ def test_distance_at_infinity_is_free_of_bias():
   assert abs(limit[:, 0].mean() - 2.0) < 3 * error_of_mean
   assert plain[:, 0].mean() - 2.0 > 3 * error_of_mean
   np.testing.assert_allclose(np.median(limit[:, 1]), limit[:, 0].std(), rtol=0.3)
+
+
+def test_few_blocks_have_a_distance_and_no_error():
+  blocks = sample_blocks(0, 500, 8, 0.5)
+  truth = Moments(2, np.zeros(8), np.eye(8))
+  for num in (2, 9, 10):
+    value, error = distance_with_error(blocks[:num], truth, np.eye(8))
+    assert value > 0
+    assert np.isfinite(error) == (num == 10)

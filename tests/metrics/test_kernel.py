@@ -46,3 +46,13 @@ def test_spread_of_subsets_does_not_shrink_with_samples_and_the_error_does():
 
 def test_too_few_for_an_error_says_so():
   assert np.isnan(standard_error(np.zeros((15, 2)), np.zeros((15, 2))))
+
+
+def test_subsets_that_hold_a_whole_set_have_no_spread():
+  """Of 50 samples and 50 images each subset is all of them: the same number, hence a spread of zero, 100 times."""
+  rng = np.random.default_rng(3)
+  x, y = rng.standard_normal((50, 4)), rng.standard_normal((60, 4))
+  for one, other in ((x, x[::-1]), (x, y), (y, x)):
+    value, spread = over_subsets(one, other, draw_subsets(rng, len(one), len(other)))
+    assert np.isfinite(value)
+    assert np.isnan(spread)

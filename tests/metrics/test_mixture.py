@@ -15,6 +15,7 @@ MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32)
 def test_perfect_samples():
   scores = mixture_scores(np.repeat(MODES, 5, axis=0), MODES, 0.01)
   assert scores == {'modes': 4.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(0.0, abs=1e-12),
+                    'high_quality_reverse_kl': pytest.approx(0.0, abs=1e-12),
                     'total_variation': 0.0, 'covariance_ratio': 0.0,
                     'sliced_wasserstein': pytest.approx(0.005, abs=0.005),
                     'scale': pytest.approx(math.sqrt(0.5 / 0.5002))}
@@ -26,6 +27,7 @@ def test_collapse_to_one_mode():
   directions = np.pi * (np.arange(64) + 0.5) / 64
   apart = [np.abs((MODES - 1.0) @ [np.cos(angle), np.sin(angle)]).mean() for angle in directions]
   assert scores == {'modes': 1.0, 'high_quality': 1.0, 'reverse_kl': pytest.approx(math.log(4)),
+                    'high_quality_reverse_kl': pytest.approx(math.log(4)),
                     'total_variation': 0.75, 'covariance_ratio': 0.0,
                     'sliced_wasserstein': pytest.approx(np.mean(apart), rel=0.03),
                     'scale': pytest.approx(1.0, abs=1e-3)}
@@ -38,6 +40,32 @@ def test_shares_count_all_samples_and_modes_only_close_ones():
   assert scores['modes'] == 1.0
   assert scores['high_quality'] == 0.75
   assert scores['reverse_kl'] == pytest.approx(0.75 * math.log(3.0) + 0.25 * math.log(1.0))
+  assert scores['high_quality_reverse_kl'] == pytest.approx(math.log(4.0))
+
+
+@pytest.mark.parametrize(('noise', 'all_samples', 'good_ones'), [
+    (0, math.log(8 / 6), math.log(8 / 5)), (1, 0.290, 0.457)])
+def test_pacgan_counts_good_samples_only(noise, all_samples, good_ones):
+  """Six modes of eight are drawn, one of them 5 sigma beside its place: its samples are far from any mode."""
+  ring = toy.ring()
+  rng = np.random.default_rng(0)
+  drawn = np.repeat(np.arange(6), 1_000)
+  samples = ring.modes[drawn] + noise * ring.sigma * rng.normal(size=(len(drawn), 2))
+  samples[drawn == 5] += 5 * ring.sigma * ring.modes[5] / np.linalg.norm(ring.modes[5])
+  scores = mixture_scores(samples, ring.modes, ring.sigma)
+  assert scores['reverse_kl'] == pytest.approx(all_samples, abs=0.01 * noise + 1e-6)
+  assert scores['high_quality_reverse_kl'] == pytest.approx(good_ones, abs=0.01 * noise + 1e-6)
+  # To the uniform distribution, log K less the entropy of the shares that their code writes down.
+  distances = np.linalg.norm(samples[:, None] - ring.modes, axis=-1)
+  counts = np.bincount(distances.argmin(axis=1)[distances.min(axis=1) < 3 * ring.sigma], minlength=8)
+  assert scores['high_quality_reverse_kl'] == pytest.approx(math.log(8) - stats.entropy(counts / counts.sum()))
+
+
+@pytest.mark.parametrize('modes', [1, 4])
+def test_no_good_sample_is_as_bad_as_all_good_ones_at_one_mode(modes):
+  far = mixture_scores(MODES[:2] + 0.4, MODES[:modes], 0.01)
+  assert far['high_quality'] == 0
+  assert far['high_quality_reverse_kl'] == pytest.approx(math.log(modes))
 
 
 @pytest.mark.parametrize(('distance', 'close'), [(2.99, 1.0), (3.01, 0.0)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
-from gan.metrics.ms_ssim import ms_ssim, num_scales
+from gan.metrics.ms_ssim import ms_ssim, num_scales, standard_error
 
 
 def images(seed, size=32, channels=1):
@@ -39,3 +39,9 @@ def test_one_scale_is_ssim(width):
   ssim = ((2 * a * b + 1e-4) * (2 * cov + 9e-4)) / ((a * a + b * b + 1e-4) * (var_a + var_b + 9e-4))
   expected = np.maximum(ssim.mean(axis=(1, 2)), 0).mean(axis=1)
   np.testing.assert_allclose(ms_ssim(255 * one, 255 * other), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_error_of_a_mean_over_pairs():
+  similarities = np.random.default_rng(5).random(10)
+  np.testing.assert_allclose(standard_error(similarities), similarities.std(ddof=1) / np.sqrt(10))
+  assert all(np.isnan(standard_error(similarities[:num])) for num in range(1, 10))

@@ -67,3 +67,12 @@ def test_copies_are_told_from_new_samples():
   value, _, p_value = copying(distances[2], distances[0])
   assert value > 0.95
   assert p_value < 1e-10
+
+
+@pytest.mark.parametrize(('num_real', 'num_fake', 'known'), [
+    (4, 4, False), (29, 90, False), (90, 29, False), (30, 30, True)])
+def test_few_samples_have_no_error(num_real, num_fake, known):
+  """Of k + 1 samples every ball holds all of its set."""
+  rng = np.random.default_rng(4)
+  found = prdc(rng.standard_normal((num_real, 4)), rng.standard_normal((num_fake, 4)), 3)
+  assert {np.isfinite(error) for _, error in found.values()} == {known}

@@ -1,7 +1,13 @@
 """evaluation.jsonl: round trip, identity of lines, what a resume cuts, and summaries."""
 
 import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import filelock
 import pytest
 
 from gan.scoring import Score, records
@@ -40,6 +46,70 @@ def test_another_setting_is_another_line_and_another_curve(tmp_path, change):
   records.add(tmp_path, lines() + lines(values=(4.0,), **change))
   assert len(records.read(tmp_path)) == 2
   assert len(records.summarise(records.read(tmp_path))) == 2
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from gan.scoring import records
+workdir, name = Path(sys.argv[1]), sys.argv[2]
+(workdir / f'ready{name}').touch()
+while len(list(workdir.glob('ready*'))) < 3:
+  time.sleep(0.001)
+for step in range(20):
+  records.add(workdir, [{'metric': 'fd', 'value': 1.0, 'standard_error': 0.0, 'step': step, 'during_training': True,
+                         'samples': name}])
+  records.cut(workdir, 1000)
+"""
+
+
+def test_processes_that_write_at_once_lose_no_line(tmp_path):
+  root = Path(records.__file__).parents[2]
+  writers = [subprocess.Popen([sys.executable, '-c', WRITER, tmp_path, str(i)], cwd=root) for i in range(3)]
+  assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+  found = records.read(tmp_path)
+  assert {(line['samples'], line['step']) for line in found} == {(str(i), step) for i in range(3) for step in range(20)}
+  assert len(found) == 60
+
+
+def test_a_cut_waits_for_whoever_writes(tmp_path):
+  """Else it would write back what it had read before."""
+  records.add(tmp_path, lines(values=(1.0, 2.0), steps=(1, 2)))
+  code = 'import sys; from pathlib import Path; from gan.scoring import records; records.cut(Path(sys.argv[1]), 1)'
+  with filelock.FileLock(tmp_path / records.LOCK):
+    process = subprocess.Popen([sys.executable, '-c', code, tmp_path], cwd=Path(records.__file__).parents[2])
+    with pytest.raises(subprocess.TimeoutExpired):
+      process.wait(1)
+    assert len(records.read(tmp_path)) == 2, 'reading waits for nobody'
+  assert process.wait(60) == 0
+  assert len(records.read(tmp_path)) == 1
+
+
+def test_a_killed_writer_locks_nobody_out(tmp_path):
+  code = ('import sys, time, filelock; filelock.FileLock(sys.argv[1]).acquire(); print(1, flush=True); time.sleep(99)')
+  with subprocess.Popen([sys.executable, '-c', code, tmp_path / records.LOCK], stdout=subprocess.PIPE) as process:
+    process.stdout.readline()
+    process.kill()
+  start = time.monotonic()
+  records.add(tmp_path, lines())
+  assert time.monotonic() - start < 10
+  assert len(records.read(tmp_path)) == 1
+
+
+@pytest.mark.parametrize('error', [OSError(37, 'No locks available'), NotImplementedError, filelock.Timeout('x')])
+def test_a_disk_without_locks_still_takes_scores(tmp_path, monkeypatch, error):
+  def acquire(self):
+    raise error
+
+  monkeypatch.setattr(filelock.FileLock, 'acquire', acquire)
+  records.add(tmp_path, lines(values=(1.0, 2.0), steps=(1, 2)))
+  records.cut(tmp_path, 1)
+  assert [line['step'] for line in records.read(tmp_path)] == [1]
+
+
+def test_nothing_to_cut_is_nothing_to_lock(tmp_path):
+  records.cut(tmp_path, 10)
+  assert os.listdir(tmp_path) == []
 
 
 def test_a_resume_drops_what_training_will_write_again(tmp_path):

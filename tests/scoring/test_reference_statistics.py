@@ -1,10 +1,13 @@
 """Reference statistics: computed once, never shared between settings, the whole split whatever its order."""
 
 import dataclasses
+import io
 import time
 
+import jax
 import numpy as np
 import pytest
+from absl import logging
 from PIL import Image
 
 from gan.data import digits, folder
@@ -52,6 +55,57 @@ def test_features_are_added_to_an_entry_that_had_none(tmp_path):
   get_reference(TRAIN, features, extract, False, tmp_path)
   get_reference(TRAIN, features, extract, True, tmp_path)
   assert sum(calls) == 3000
+
+
+def npy(array):
+  buffer = io.BytesIO()
+  np.save(buffer, array)
+  return buffer.getvalue()
+
+
+def npz(**arrays):
+  buffer = io.BytesIO()
+  np.savez(buffer, **arrays)
+  return buffer.getvalue()
+
+
+DAMAGES = {
+    'cut': lambda data, other: data[:len(data) // 2], 'empty': lambda data, other: b'',
+    'flipped': lambda data, other: data[:-40] + bytes([data[-40] ^ 64]) + data[-39:],
+    'zeros': lambda data, other: bytes(len(data)), 'longer': lambda data, other: data + b'0',
+    'of other data': lambda data, other: other,
+    'doubled': lambda data, other: doubled(data)}
+
+
+def doubled(data):
+  """A file of twice the values, as NumPy writes it."""
+  contents = io.BytesIO(data[data.index(b'PK' if b'PK' in data else b'\x93NUMPY'):])
+  arrays = np.load(contents)
+  return npy(2 * arrays) if isinstance(arrays, np.ndarray) else npz(**{name: 2 * arrays[name] for name in arrays})
+
+
+@pytest.mark.parametrize('suffix', ['.npz', '.npy'])
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_a_damaged_entry_is_computed_anew(tmp_path, monkeypatch, suffix, damage):
+  """Whatever is in a file of the cache, the statistics are the same, or there would be another score."""
+  images = np.random.default_rng(0).integers(0, 256, (2, 12, 2, 2, 1), np.uint8)
+  source, others = (ImageSource(name, 'train', (2, 2, 1), (), [(image, 0) for image in part])
+                    for name, part in zip('ab', images, strict=True))
+  features = pixels(source.shape)
+  extract, calls = counting(make_extract(features))
+  right, wrong = (get_reference(some, features, extract, True, tmp_path) for some in (source, others))
+  assert not np.array_equal(right.features, wrong.features)
+  path, other = ((tmp_path / 'references' / reference_key(some, features)).with_suffix(suffix)
+                 for some in (source, others))
+  path.write_bytes(DAMAGES[damage](path.read_bytes(), other.read_bytes()))
+  said = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: said.append(text % values))
+  for num in (36, 36):
+    found = get_reference(source, features, extract, True, tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, found, right)
+    assert sum(calls) == num, 'computed anew, and once'
+  assert len(said) == 1
+  assert f'{path} is damaged' in said[0]
 
 
 def test_no_two_settings_share_an_entry():
