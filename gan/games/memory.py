@@ -17,8 +17,8 @@ NAMES = (LECAM, ADA)
 
 def initial(lecam: bool, adaptive: bool) -> dict[str, PyTree]:
   """What is remembered before the first step, by name; {} if nothing is."""
-  means = {LECAM: {'real': jnp.zeros(()), 'fake': jnp.zeros(())}} if lecam else {}
-  return means | ({ADA: {'probability': jnp.zeros(())}} if adaptive else {})
+  means = {LECAM: {'real': jnp.zeros((), jnp.float32), 'fake': jnp.zeros((), jnp.float32)}} if lecam else {}
+  return means | ({ADA: {'probability': jnp.zeros((), jnp.float32)}} if adaptive else {})
 
 
 def probability(stats: PyTree) -> Array | None:
