@@ -37,7 +37,7 @@ OURS = {
     'gan.report': ('gan.images', 'gan.health', 'gan.scoring.records'),
     'gan.page': ('gan.images', 'gan.report', 'gan.health', 'gan.scoring.records', 'gan.scoring.meanings'),
     'gan.sampling': ('gan.step', 'gan.games', 'gan.parallel', 'gan.state'),
-    'gan.cache': (),
+    'gan.cache': (), 'gan.compilation': ('gan.cache', 'gan.environment'),
     # Networks to look at images with. They know data sets, because some are trained on them; never a generator.
     'gan.features': ('gan.features', 'gan.data', 'gan.models', 'gan.state', 'gan.randomness', 'gan.images',
                      'gan.settings'),
