@@ -13,7 +13,7 @@ import jax
 
 from experiments.plan import Plan, load_plan
 from experiments.sweep import SweepError
-from gan import environment
+from gan import compilation, environment, settings
 from gan.paths import open_path
 from gan.population.run import is_finished, run
 
@@ -124,6 +124,8 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
 
 def _task(workdir: str, name: str, argv: list[str], needs: Needs) -> int:
   """In a worker of the cluster. A worker that is told to end gives its task back: it was saved, and is retried."""
+  settings.fix()
+  compilation.keep_programs()
   if needs.deterministic:
     environment.ask_for_determinism()
   use_cores(max(int(needs.cpus), 1))

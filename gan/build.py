@@ -116,7 +116,7 @@ def _rules(config: ml_collections.ConfigDict, nets: generation.Nets, sample_shap
   # With batch norm, real and fake are separate batches (Radford et al. 2015), and so they are where the discriminator
   # compares the samples of a batch; without either one pass is the same function.
   shown = jax.ShapeDtypeStruct((2, *sample_shape[:-1], disc.pack * sample_shape[-1]), 'float32')
-  collections = jax.eval_shape(functools.partial(nets.disc.init, train=True), jax.random.key(0), shown)
+  collections = jax.eval_shape(functools.partial(nets.disc.init, train=True), randomness.root_key(0), shown)
   joint = 'batch_stats' not in collections and disc.minibatch in (None, 'none')
   return generation.Rules(joint, view, disc.spectral_norm,
                           penalty.lecam_form if penalty.lecam else None, penalty.one_sided, penalty.every)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import jax
 from absl import app, flags, logging
 
+from gan import compilation, settings
 from gan.checkpoint import CheckpointError
 from gan.config import ConfigError, base_config, flatten, nearest
 from gan.data.source import DataError
@@ -32,6 +33,8 @@ def run(main: Callable[[list[str]], int], *, positional: bool = False) -> None:
   def guarded(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
     logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)  # Its errors are raised anyway.
+    settings.fix()
+    compilation.keep_programs()
     try:
       code = main(argv)
       sys.stdout.flush()

@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from gan import settings
+
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ml-collections', 'tensorflow-datasets',
             'grain', 'pillow', 'scikit-learn')
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
@@ -31,6 +33,7 @@ def describe(argv: list[str]) -> dict[str, Any]:
       'process_count': jax.process_count(),
       'cpu_cores': num_cores(),
       'deterministic': DETERMINISTIC in os.environ.get('XLA_FLAGS', ''),
+      'settings': settings.describe(),
   } | {f'version.{package}': importlib.metadata.version(package) for package in PACKAGES}
 
 
@@ -47,9 +50,18 @@ def num_cores() -> int:
 
 
 def differences(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
-  """'device_count: 1 then, 2 now' for all that makes a resume equal only to rounding."""
-  return [f'{key}: {then.get(key)} then, {now.get(key)} now' for key in sorted(set(now) | set(then))
-          if key not in INFORMATIVE and now.get(key) != then.get(key)]
+  """'device_count: 1 then, 2 now' for all that makes a resume equal only to rounding.
+
+  A record that is older than a field says nothing about it.
+  """
+  changed = [key for key in sorted(then) if key not in INFORMATIVE and now.get(key) != then[key]]
+  return [f'{key}: {_told(key, then, now)} then, {_told(key, now, then)} now' for key in changed]
+
+
+def _told(key: str, one: dict[str, Any], other: dict[str, Any]) -> Any:
+  if key == 'settings':  # Those that both have would hide the one that differs.
+    return ' '.join(word for word in one.get(key, '').split() if word not in other.get(key, '').split()) or 'none'
+  return one.get(key)
 
 
 def _git(*arguments: str) -> str:

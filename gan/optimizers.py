@@ -52,6 +52,7 @@ def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0,
   decay = SCHEDULES[schedule](decay_steps)
 
   def factor(step: ArrayLike) -> Array:
+    step = jnp.asarray(step, jnp.float32)
     warmup = jnp.minimum(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     return warmup * decay(step)
 

@@ -144,4 +144,4 @@ def orthogonal(params: PyTree) -> Array:
     gram = columns.T @ columns
     return jnp.sum(jnp.square(gram - jnp.diag(jnp.diagonal(gram))))  # Before the squares: they would drown the rest.
 
-  return sum((of_kernel(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim > 1), jnp.zeros(()))
+  return sum((of_kernel(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim > 1), jnp.zeros((), jnp.float32))

@@ -7,7 +7,11 @@ A run owns one root key, made from its seed and never consumed. Whatever is draw
 import math
 
 import jax
+import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+
+IMPLEMENTATION = 'threefry2x32'   # Named, because JAX_DEFAULT_PRNG_IMPL would choose another.
 
 # Never renumber: the numbers are part of what a seed means.
 PURPOSES = {
@@ -29,7 +33,7 @@ PURPOSES = {
 
 def root_key(seed: int | Array) -> Array:
   """Typed root key [] of a run."""
-  return jax.random.key(seed)
+  return jax.random.key(seed, impl=IMPLEMENTATION)
 
 
 def purpose_key(root: Array, purpose: str) -> Array:
@@ -43,7 +47,17 @@ def normal(key: Array, shape: tuple[int, ...]) -> Array:
   Drawn as a vector: on the CPU a four-dimensional draw takes six times as long to compile (1.7 s each), and a network
   has one for each of its kernels.
   """
-  return jax.random.normal(key, (math.prod(shape),)).reshape(shape)
+  return jax.random.normal(key, (math.prod(shape),), jnp.float32).reshape(shape)
+
+
+def uniform(key: Array, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Array:
+  """Uniform numbers in [low, high), float32."""
+  return jax.random.uniform(key, shape, jnp.float32, low, high)
+
+
+def coin(key: Array, probability: ArrayLike, shape: tuple[int, ...]) -> Array:
+  """Bool, true with `probability`."""
+  return jax.random.bernoulli(key, jnp.asarray(probability, jnp.float32), shape)
 
 
 def step_key(root: Array, purpose: str, step: int | Array) -> Array:

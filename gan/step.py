@@ -15,7 +15,7 @@ import optax
 from jax import Array
 
 from gan.games import Game, Turn
-from gan.randomness import normal
+from gan.randomness import normal, uniform
 from gan.rules import PLAYERS, RULES, Moves, Scalars, Txs, memory_of, params_of
 from gan.state import GanState, PyTree
 
@@ -31,13 +31,14 @@ def draw_latents(rng: Array, count: int, z_dim: int, distribution: str) -> Array
   if distribution == 'normal':
     return normal(rng, (count, z_dim))
   if distribution == 'uniform':
-    return jax.random.uniform(rng, (count, z_dim), minval=-1.0, maxval=1.0)
+    return uniform(rng, (count, z_dim), -1.0, 1.0)
   raise ValueError(f'model.z={distribution!r} is unknown; known: normal, uniform')
 
 
 def warmed_up(decay: Array, step: Array) -> Array:
   """Decay of a running average that has seen `step` updates: min(decay, (1 + t) / (10 + t))."""
-  return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+  updates = jnp.asarray(step, jnp.float32)
+  return jnp.minimum(decay, (1.0 + updates) / (10.0 + updates))
 
 
 def make_deal(batch_size: int, z_dim: int, z: str, shard: Callable[[Array], Array] = _identity) -> Callable[..., Turn]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 
 from configs import dcgan
-from gan import train
+from gan import compilation, train
 from gan.config import apply_overrides
 
 SGD = {f'optimizer.{player}.{field}': value for player in ('gen', 'disc')
@@ -15,6 +15,7 @@ SGD = {f'optimizer.{player}.{field}': value for player in ('gen', 'disc')
 if __name__ == '__main__':
   port, index, workdir, resident_bytes = sys.argv[1:]
   jax.distributed.initialize(f'127.0.0.1:{port}', 2, int(index))
+  compilation.keep_programs()
   config = dcgan.get_config('runlocal')
   apply_overrides(config, SGD | {'data.resident_bytes': int(resident_bytes)})
   sys.exit(train.run(config, Path(workdir), ['test']))

@@ -12,12 +12,11 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-os.environ |= {'JAX_PLATFORMS': 'cpu', 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1',
-               'JAX_COMPILATION_CACHE_DIR': str(Path(__file__).parents[2] / '.pytest_cache' / 'xla')}
+os.environ['JAX_PLATFORMS'] = 'cpu'
 
 from experiments.health.drills import DRILLS, run, verdicts
+from gan import compilation, settings
 from gan.health import ADVICE, Verdict
 
 
@@ -32,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.error(f'--seeds={args.seeds} must be at least 1')
   if not 0 <= args.first <= 2**32 - args.seeds:
     parser.error(f'--first={args.first}: seeds lie in [0, 2^32)')
+  settings.fix()
+  compilation.keep_programs()
   columns = list(ADVICE)
   print(f'{"drill":<24}{"constructed as":<26}{"right":>6}' + ''.join(f'{kind.split()[-1]:>13}' for kind in columns)
         + f'{"other before":>14}{"seconds":>9}')

@@ -69,7 +69,7 @@ def geometry(numbers: dict[str, Array], p: ArrayLike, height: int, width: int) -
   q = 1.0 - jnp.sqrt(jnp.maximum(1.0 - p, 0.0))
 
   def pick(name: str, drawn: Array, unchanged: float, probability: ArrayLike = p) -> Array:
-    return jnp.where(draws.happens(numbers[f'{name}_on'], probability), drawn, unchanged)
+    return jnp.where(draws.happens(numbers[f'{name}_on'], probability), drawn.astype(jnp.float32), unchanged)
 
   def pixels(name: str, side: int) -> Array:
     return jnp.round(side * draws.between(numbers[name], -0.125, 0.125))
@@ -80,8 +80,8 @@ def geometry(numbers: dict[str, Array], p: ArrayLike, height: int, width: int) -
                    for name in ('rotation_before', 'rotation_after'))
   return matrices.compose(
       # The first is done first: these matrices lead back from the result to the image.
-      matrices.flip(pick('flip', draws.integer(numbers['flip'], 2), 0)),
-      matrices.quarter_turns(pick('quarter_turns', draws.integer(numbers['quarter_turns'], 4), 0)),
+      matrices.flip(pick('flip', draws.integer(numbers['flip'], 2), 0.0)),
+      matrices.quarter_turns(pick('quarter_turns', draws.integer(numbers['quarter_turns'], 4), 0.0)),
       matrices.shift(pick('shift', pixels('shift_x', width), 0.0), pick('shift', pixels('shift_y', height), 0.0)),
       matrices.enlarge(size, size),
       matrices.rotate(before),
@@ -104,11 +104,11 @@ def color(numbers: dict[str, Array], p: ArrayLike, channels: int) -> Array:
   """
 
   def pick(name: str, drawn: Array, unchanged: float) -> Array:
-    return jnp.where(draws.happens(numbers[f'{name}_on'], p), drawn, unchanged)
+    return jnp.where(draws.happens(numbers[f'{name}_on'], p), drawn.astype(jnp.float32), unchanged)
 
   product = matrices.compose(
       # The last is done first.
-      matrices.flip_luma(pick('luma', draws.integer(numbers['luma'], 2), 0), channels),
+      matrices.flip_luma(pick('luma', draws.integer(numbers['luma'], 2), 0.0), channels),
       matrices.contrast(pick('contrast', jnp.exp2(draws.normal(numbers['contrast'], 0.5)), 1.0), channels),
       matrices.brighten(pick('brightness', draws.normal(numbers['brightness'], 0.2), 0.0), channels))
   if channels == 1:

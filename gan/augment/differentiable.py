@@ -45,7 +45,7 @@ def _covered(uniform: Array, side: int) -> Array:
   size = (side + 1) // 2
   centre = draws.integer(uniform, side + 1 - size % 2)
   first = (centre - size // 2)[:, None]
-  pixels = jnp.arange(side)[None, :]
+  pixels = jnp.arange(side, dtype=jnp.int32)[None, :]
   return (pixels >= first) & (pixels < first + size)
 
 

@@ -21,7 +21,7 @@ def compose(*matrices: Array) -> Array:
 
 def flip(flipped: Array) -> Array:
   """Mirrors left to right where `flipped` [B] is 1, not 0."""
-  return _stretch(1.0 - 2.0 * flipped, jnp.ones(flipped.shape))
+  return _stretch(1.0 - 2.0 * flipped, jnp.ones(flipped.shape, jnp.float32))
 
 
 def rotate(angle: Array) -> Array:
@@ -48,8 +48,8 @@ def enlarge(wider: Array, higher: Array) -> Array:
 
 def brighten(amount: Array, channels: int) -> Array:
   """Adds `amount` [B] to every channel."""
-  move = jnp.zeros((channels + 1, channels + 1)).at[:channels, channels].set(1.0)
-  return jnp.eye(channels + 1)[None] + move[None] * amount[:, None, None]
+  move = jnp.zeros((channels + 1, channels + 1), jnp.float32).at[:channels, channels].set(1.0)
+  return jnp.eye(channels + 1, dtype=jnp.float32)[None] + move[None] * amount[:, None, None]
 
 
 def contrast(factor: Array, channels: int) -> Array:
@@ -59,7 +59,7 @@ def contrast(factor: Array, channels: int) -> Array:
 
 def flip_luma(flipped: Array, channels: int) -> Array:
   """Swaps light and dark and keeps the hue, where `flipped` [B] is 1, not 0: a reflection along the grey axis."""
-  return _mix(channels, jnp.ones(flipped.shape), -2.0 * flipped)
+  return _mix(channels, jnp.ones(flipped.shape, jnp.float32), -2.0 * flipped)
 
 
 def saturate(factor: Array, channels: int) -> Array:
@@ -70,15 +70,16 @@ def saturate(factor: Array, channels: int) -> Array:
 def rotate_hue(angle: Array) -> Array:
   """Turns the three channels about the grey axis by `angle` [B], radians (Rodrigues' formula)."""
   cos, sin = jnp.cos(angle), jnp.sin(angle)
-  across = jnp.zeros((4, 4)).at[:3, :3].set(jnp.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]))
+  cross = jnp.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], jnp.float32)
+  across = jnp.zeros((4, 4), jnp.float32).at[:3, :3].set(cross)
   return _mix(3, cos, 1.0 - cos) + (sin / math.sqrt(3.0))[:, None, None] * across[None]
 
 
 def _mix(channels: int, identity: Array, onto_grey: Array) -> Array:
   """`identity` times the identity of the channels, plus `onto_grey` times the projection onto the grey axis."""
-  is_channel = jnp.append(jnp.ones(channels), 0.0)
+  is_channel = jnp.append(jnp.ones(channels, jnp.float32), jnp.float32(0.0))
   identity, onto_grey = identity[:, None, None], onto_grey[:, None, None]
-  offset = jnp.zeros((channels + 1, channels + 1)).at[channels, channels].set(1.0)
+  offset = jnp.zeros((channels + 1, channels + 1), jnp.float32).at[channels, channels].set(1.0)
   return (identity * jnp.diag(is_channel)[None] + onto_grey * (jnp.outer(is_channel, is_channel) / channels)[None]
           + offset[None])
 

@@ -19,5 +19,5 @@ def noise_std(std: ArrayLike, decay_steps: ArrayLike, step: ArrayLike) -> Array:
     [] float, in [0, std].
   """
   decays = jnp.asarray(decay_steps) > 0
-  left = jnp.clip(1.0 - step / jnp.where(decays, decay_steps, 1), 0.0, 1.0)
+  left = jnp.clip(1.0 - jnp.asarray(step, jnp.float32) / jnp.where(decays, decay_steps, 1), 0.0, 1.0)
   return std * jnp.where(decays, left, 1.0)

@@ -24,7 +24,7 @@ def shift(images: Array, down: Array, right: Array, mode: str) -> Array:
   padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode)
 
   def window(image: Array, top: Array, left: Array) -> Array:
-    return jax.lax.dynamic_slice(image, (top, left, 0), shape)
+    return jax.lax.dynamic_slice(image, (top, left, jnp.int32(0)), shape)
 
   return jax.vmap(window)(padded, rows - down, columns - right)
 
@@ -42,14 +42,14 @@ def affine(images: Array, matrices: Array) -> Array:
   """
   height, width = images.shape[1:3]
   # Halves and integers, exact in float32 like all that the identity makes of them.
-  x = (jnp.arange(width) - 0.5 * (width - 1))[None, None, :]
-  y = (jnp.arange(height) - 0.5 * (height - 1))[None, :, None]
+  x = (jnp.arange(width, dtype=jnp.float32) - 0.5 * (width - 1))[None, None, :]
+  y = (jnp.arange(height, dtype=jnp.float32) - 0.5 * (height - 1))[None, :, None]
   a = matrices[:, :, :, None, None]
   left, right_share = _corner(a[:, 0, 0] * x + a[:, 0, 1] * y + a[:, 0, 2], width)
   top, bottom_share = _corner(a[:, 1, 0] * x + a[:, 1, 1] * y + a[:, 1, 2], height)
 
   def corners(image: Array, top: Array, left: Array) -> Array:
-    return jax.lax.dynamic_slice(image, (top, left, 0), (2, 2, image.shape[-1]))
+    return jax.lax.dynamic_slice(image, (top, left, jnp.int32(0)), (2, 2, image.shape[-1]))
 
   over_pixels = jax.vmap(jax.vmap(corners, (None, 0, 0)), (None, 0, 0))
   squares = jax.vmap(over_pixels)(images, top, left)  # [B, H, W, 2, 2, C]

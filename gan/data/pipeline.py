@@ -17,7 +17,7 @@ from jax import Array
 
 from gan.data import order, toy
 from gan.data.source import ImageSource, read_batches
-from gan.randomness import purpose_key, step_key
+from gan.randomness import coin, purpose_key, step_key
 
 Batch = dict[str, Array]
 LOADER_THREADS = 8
@@ -154,7 +154,7 @@ def _decode(batch: Batch, rng: Array, step: Array, shape: tuple[int, int], shard
   """uint8 -> float32 in [-1, 1]; mirrors each image with probability 1/2 where the data set allows it."""
   images = (2.0 * batch['images'].astype(jnp.float32) - 255.0) * (1.0 / 255.0)  # Exactly -1 and 1 at the ends.
   if flip:
-    mirrored = jax.random.bernoulli(step_key(rng, 'augmentation', step), 0.5, (math.prod(shape),)).reshape(shape)
+    mirrored = coin(step_key(rng, 'augmentation', step), 0.5, (math.prod(shape),)).reshape(shape)
     mirrored = jax.vmap(shard)(mirrored)[..., None, None, None]
     images = jnp.where(mirrored, images[..., ::-1, :], images)
   return batch | {'images': images}

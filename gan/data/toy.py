@@ -42,8 +42,8 @@ class Mixture(NamedTuple):
   def draw(self, key: Array, count: int) -> Array:
     """`count` independent samples [count, D], float32."""
     mode_key, noise_key = jax.random.split(key)
-    chosen = jax.random.randint(mode_key, (count,), 0, len(self.modes))
-    return jnp.asarray(self.modes)[chosen] + self.sigma * normal(noise_key, (count, self.modes.shape[1]))
+    chosen = jax.random.randint(mode_key, (count,), 0, len(self.modes), jnp.int32)
+    return jnp.asarray(self.modes, jnp.float32)[chosen] + self.sigma * normal(noise_key, (count, self.modes.shape[1]))
 
 
 def ring() -> Mixture:

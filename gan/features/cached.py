@@ -18,6 +18,7 @@ import numpy as np
 from absl import logging
 from flax import traverse_util
 
+from gan import settings
 from gan.cache import read_checked, write_checked
 from gan.data.source import DataError, ImageSource
 from gan.data.stacked_mnist import StackedRecords
@@ -113,6 +114,7 @@ def _train(source: ImageSource, test: ImageSource | None, path: Path, progress: 
       'held_out': trained.held_out, 'accuracy_floor': ACCURACY_FLOORS.get(source.name),
       'weights_sha256': hashlib.sha256(weights).hexdigest(), 'seconds': round(seconds, 1),
       'version': training.VERSION, 'device': jax.devices()[0].device_kind, 'cpu_cores': os.cpu_count(),
+      'settings': settings.describe(),
       'packages': {package: importlib.metadata.version(package) for package in PACKAGES},
       'shares': trained.shares.tolist(), 'confusion': trained.confusion.tolist()}
   return json.dumps(record).encode() + b'\n' + weights

@@ -23,6 +23,7 @@ from gan.features import Features
 from gan.features.resizing import RESIZINGS
 from gan.features.torch_files import read_state_dict
 from gan.features.weights import WeightsError, find
+from gan.randomness import root_key
 from gan.state import PyTree
 
 IMAGE_SIZE = 299  # In pixels; the network is convolutional but was trained, and is compared, at this size.
@@ -110,7 +111,7 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> PyTree:
 def published_shapes() -> dict[str, tuple[int, ...]]:
   """Names and shapes of the 566 entries of the published state dict, in the order of the layers' names."""
   image = jax.ShapeDtypeStruct((1, IMAGE_SIZE, IMAGE_SIZE, 3), jnp.float32)
-  params = jax.eval_shape(InceptionV3().init, jax.random.key(0), image)['params']
+  params = jax.eval_shape(InceptionV3().init, root_key(0), image)['params']
   shapes = {}
   for path, leaf in jax.tree_util.tree_leaves_with_path(params):
     *layer, kind = (key.key for key in path)
@@ -245,7 +246,9 @@ def conv(x: Array, name: str, features: int, kernel: tuple[int, int] = (1, 1), s
 
 def mean_pool(x: Array) -> Array:
   """Mean over 3x3 pixels; at the border, over those that exist."""
-  return nn.avg_pool(x, (3, 3), padding='SAME', count_include_pad=False)
+  total, count = (nn.pooling.pool(each, 0.0, jax.lax.add, (3, 3), (1, 1), 'SAME')
+                  for each in (x, jnp.ones_like(x[:1, ..., :1])))
+  return total / count  # As `nn.avg_pool` has it, which counts in JAX's widest dtype.
 
 
 def max_pool(x: Array) -> Array:

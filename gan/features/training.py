@@ -78,7 +78,8 @@ def train(source: ImageSource, test: ImageSource | None, title: str = '') -> Tra
     is_test = _held_out(labels)
     test_images, test_labels, images, labels = images[is_test], labels[is_test], images[~is_test], labels[~is_test]
   mirror = source.name.partition('/')[0].partition(':')[0] not in NOT_MIRRORED
-  weights = _fit(source.num_classes, images, labels, mirror, title)
+  with jax.enable_x64(False):  # Adam as optax has it takes its powers in JAX's widest dtype.
+    weights = _fit(source.num_classes, images, labels, mirror, title)
   predicted = _predict(weights, test_images)
   confusion = np.zeros((source.num_classes, source.num_classes), np.int64)
   np.add.at(confusion, (test_labels, predicted), 1)
@@ -135,7 +136,7 @@ def _fit(num_classes: int, images: np.ndarray, labels: np.ndarray, mirror: bool,
   steps = num_steps(n, channels)
   net = Classifier(num_classes, WIDTH_SMALL if n < SMALL else WIDTH)
   init = jax.jit(functools.partial(net.init, train=False))
-  weights = init(purpose_key(root_key(SEED), 'init'), jnp.zeros((1, size, size, channels)))
+  weights = init(purpose_key(root_key(SEED), 'init'), jnp.zeros((1, size, size, channels), jnp.float32))
   tx = optax.adam(optax.cosine_onecycle_schedule(steps, PEAK_LR, pct_start=0.2))
   opt_state, step = tx.init(weights['params']), _make_step(net, tx)
   rng = np.random.default_rng(SEED)

@@ -15,6 +15,7 @@ from gan.games.regularisation import Judge, Scored
 from gan.games.view import View, draw, look, packed
 from gan.losses import LossPair
 from gan.models import spectral
+from gan.randomness import coin
 from gan.state import GanState, PyTree
 
 SPECTRAL = 'spectral_norm'
@@ -81,8 +82,8 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
 
   def init(rng: Array) -> tuple[tuple[PyTree, PyTree], tuple[PyTree, PyTree]]:
     gen_rng, disc_rng = jax.random.split(rng)
-    gen = dict(nets.gen.init(gen_rng, jnp.zeros((2, z_dim)), train=True))
-    shown = packed(jnp.zeros((2 * rules.view.pack, *sample_shape)), rules.view.pack)
+    gen = dict(nets.gen.init(gen_rng, jnp.zeros((2, z_dim), jnp.float32), train=True))
+    shown = packed(jnp.zeros((2 * rules.view.pack, *sample_shape), jnp.float32), rules.view.pack)
     disc = dict(nets.disc.init(disc_rng, shown, train=True))
     params = disc.pop('params')
     if rules.spectral_norm:  # 2: the split above has the keys 0 and 1.
@@ -139,7 +140,7 @@ def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, .
     bound, real_logits, fake_logits = bind(hparams), gather(scored.real_logits), gather(scored.fake_logits)
     as_real, as_fake = real_logits, fake_logits
     if 'loss.label_flip' in hparams:
-      flipped = jax.random.bernoulli(turn.key('labels'), hparams['loss.label_flip'], real_logits.shape)
+      flipped = coin(turn.key('labels'), hparams['loss.label_flip'], real_logits.shape)
       as_real, as_fake = jnp.where(flipped, fake_logits, real_logits), jnp.where(flipped, real_logits, fake_logits)
     value, parts = bound.disc(as_real, as_fake)
     real_prob, fake_prob = bound.probability(real_logits, fake_logits)

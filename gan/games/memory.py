@@ -17,8 +17,9 @@ NAMES = (LECAM, ADA)
 
 def initial(lecam: bool, adaptive: bool) -> dict[str, PyTree]:
   """What is remembered before the first step, by name; {} if nothing is."""
-  means = {LECAM: {name: jnp.zeros(()) for name in ('real', 'fake', 'weight')}} if lecam else {}
-  controller = {'probability': jnp.zeros(()), 'signs': jnp.zeros(()), 'updates': jnp.zeros((), jnp.int32)}
+  means = {LECAM: {name: jnp.zeros((), jnp.float32) for name in ('real', 'fake', 'weight')}} if lecam else {}
+  controller = {'probability': jnp.zeros((), jnp.float32), 'signs': jnp.zeros((), jnp.float32),
+                'updates': jnp.zeros((), jnp.int32)}
   return means | ({ADA: controller} if adaptive else {})
 
 

@@ -12,7 +12,7 @@ from jax import Array
 
 from gan import augment, penalties
 from gan.games import Turn
-from gan.randomness import normal
+from gan.randomness import normal, uniform
 
 Terms = dict[str, tuple[Array, Array]]   # name -> (weight, penalty).
 HParams = dict[str, Array]
@@ -77,7 +77,7 @@ def interpolated_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParam
     return {}
   keys = jax.random.split(jax.random.fold_in(turn.key('penalty'), 2))
   terms, real = {}, judge.see_real(scored.real)
-  uniforms = draw_global(jax.random.uniform, keys[0], real.shape[:1])
+  uniforms = draw_global(uniform, keys[0], real.shape[:1])
   between = penalties.interpolate(real, judge.see_fake(scored.fake), uniforms)
   target = hparams.get('penalty.target', 0.0)  # Of the norm, for both.
   if 'penalty.gp' in hparams:
@@ -108,7 +108,7 @@ def consistency_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParams
   for name, key, score, samples, logits in (('cr_real', keys[0], judge.real, scored.real, scored.real_logits),
                                             ('cr_fake', keys[1], judge.fake, scored.fake, scored.fake_logits)):
     if f'penalty.{name}' in hparams:
-      uniforms = draw_global(jax.random.uniform, key, (samples.shape[0], augment.FLIP_AND_SHIFT_UNIFORMS))
+      uniforms = draw_global(uniform, key, (samples.shape[0], augment.FLIP_AND_SHIFT_UNIFORMS))
       transformed = score(augment.flip_and_shift(samples, uniforms))
       terms[name] = hparams[f'penalty.{name}'], penalties.consistency(logits, transformed)
   return terms

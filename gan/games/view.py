@@ -9,7 +9,7 @@ from jax import Array
 
 from gan import augment
 from gan.games import Turn
-from gan.randomness import normal
+from gan.randomness import normal, uniform
 
 Draws = dict[str, Array]
 
@@ -35,9 +35,9 @@ def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: dict[str, Arra
   def of_one(view_key: Array, noise_key: Array) -> Draws:
     draws = {}
     if view.policy:
-      draws['diff_augment'] = draw_global(jax.random.uniform, view_key, (shape[0], augment.DIFF_AUGMENT_UNIFORMS))
+      draws['diff_augment'] = draw_global(uniform, view_key, (shape[0], augment.DIFF_AUGMENT_UNIFORMS))
     if view.adaptive:
-      draws['ada'] = draw_global(jax.random.uniform, view_key, (shape[0], augment.ADA_UNIFORMS))
+      draws['ada'] = draw_global(uniform, view_key, (shape[0], augment.ADA_UNIFORMS))
     if 'augment.noise' in hparams:
       draws['noise'] = draw_global(normal, noise_key, shape)
     return draws

@@ -5,6 +5,8 @@ paper's -mu. log(2B), the entropy of equal weights, is subtracted from both loss
 on the size of the batch: both are 0 where all logits agree.
 """
 
+import math
+
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import logsumexp
@@ -14,7 +16,7 @@ from gan.losses.pair import Scalars, check_logits, even_parts
 
 def log_mean_exp(logits: Array) -> Array:
   """Log of the partition sum over a batch, less the log of its size."""
-  return logsumexp(logits) - jnp.log(logits.size)
+  return logsumexp(logits) - jnp.log(jnp.asarray(logits.size, logits.dtype))
 
 
 def softmax_disc(real_logits: Array, fake_logits: Array) -> tuple[Array, Scalars]:
@@ -59,6 +61,6 @@ def softmax_probability(real_logits: Array, fake_logits: Array) -> tuple[Array, 
   """
   check_logits(real_logits, fake_logits)
   # Half of exp(logit) over its mean.
-  log_half_mean = log_mean_exp(jnp.concatenate([real_logits, fake_logits])) + jnp.log(2.0)
+  log_half_mean = log_mean_exp(jnp.concatenate([real_logits, fake_logits])) + math.log(2.0)
   real_prob, fake_prob = (jnp.exp(jnp.minimum(logits - log_half_mean, 0.0)) for logits in (real_logits, fake_logits))
   return real_prob, fake_prob

@@ -32,13 +32,13 @@ def ms_ssim(one: Array, other: Array) -> Array:
     other: [B, H, W, C] in [0, 255].
   """
   scales = num_scales(min(one.shape[1:3]))
-  weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
+  total = sum(WEIGHTS[:scales])
   one, other = (x.astype(jnp.float32) / 255.0 for x in (one, other))
-  similarity = jnp.ones((one.shape[0], one.shape[-1]))
-  for scale, weight in enumerate(weights):
+  similarity = jnp.ones((one.shape[0], one.shape[-1]), jnp.float32)
+  for scale, weight in enumerate(WEIGHTS[:scales]):
     luminance, structure = _compare(one, other)
     at_scale = jnp.mean(structure if scale < scales - 1 else luminance * structure, axis=(1, 2))
-    similarity *= jnp.maximum(at_scale, 0.0) ** weight  # Per channel.
+    similarity *= jnp.maximum(at_scale, 0.0) ** (weight / total)  # Per channel.
     one, other = _halved(one), _halved(other)
   return jnp.mean(similarity, axis=1)
 

@@ -59,7 +59,7 @@ def _held(rows: Array, row_squares: Array, row_radii: Array, columns: Array, col
   """Column balls that hold each row; whether each column lies in a row's ball; whether its own ball holds a row."""
   distances = _distances(rows, row_squares, columns, column_squares)
   in_column_ball = distances <= column_radii[None]
-  return (jnp.sum(in_column_ball, axis=1), jnp.any(distances <= row_radii[:, None], axis=0),
+  return (jnp.sum(in_column_ball, axis=1, dtype=jnp.int32), jnp.any(distances <= row_radii[:, None], axis=0),
           jnp.any(in_column_ball, axis=0))
 
 

@@ -13,7 +13,8 @@ class DiracGenerator(nn.Module):
   @nn.compact
   def __call__(self, z: Array, *, train: bool) -> Array:
     del train
-    return jnp.broadcast_to(self.param('theta', nn.initializers.constant(self.start), (1,)), (z.shape[0], 1))
+    theta = self.param('theta', nn.initializers.constant(self.start), (1,), jnp.float32)
+    return jnp.broadcast_to(theta, (z.shape[0], 1))
 
 
 class DiracDiscriminator(nn.Module):
@@ -24,7 +25,7 @@ class DiracDiscriminator(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     del train
-    return (x @ self.param('psi', nn.initializers.constant(self.start), (1, 1)))[:, 0]
+    return (x @ self.param('psi', nn.initializers.constant(self.start), (1, 1), jnp.float32))[:, 0]
 
 
 class LinearGenerator(nn.Module):
@@ -35,7 +36,7 @@ class LinearGenerator(nn.Module):
   @nn.compact
   def __call__(self, z: Array, *, train: bool) -> Array:
     del train
-    return z @ self.param('a', nn.initializers.constant(self.start), (1, 1))
+    return z @ self.param('a', nn.initializers.constant(self.start), (1, 1), jnp.float32)
 
 
 class QuadraticDiscriminator(nn.Module):
@@ -46,4 +47,4 @@ class QuadraticDiscriminator(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     del train
-    return (jnp.square(x) @ self.param('w', nn.initializers.constant(self.start), (1, 1)))[:, 0]
+    return (jnp.square(x) @ self.param('w', nn.initializers.constant(self.start), (1, 1), jnp.float32))[:, 0]

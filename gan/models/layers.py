@@ -75,7 +75,7 @@ class Conv3x3(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     kernel = self.param('kernel', self.kernel_init, (3, 3, x.shape[-1], self.features))
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
     y = convolution.conv3x3(x.astype(self.dtype), kernel.astype(self.dtype))
     return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
 

@@ -104,7 +104,7 @@ def make_step(population: Population, get_batch: Callable) -> Callable:
 def initial_state(population: Population) -> PopulationState:
   """The state before the first step, on the devices; a member's part depends on its seed alone."""
   train, parts = population.config.train, population.built.parallel.mesh.shape[AXIS]
-  batch = {'images': jnp.zeros((train.disc_steps, train.batch_size // parts, *population.sample_shape))}
+  batch = {'images': jnp.zeros((train.disc_steps, train.batch_size // parts, *population.sample_shape), jnp.float32)}
   train_step = build.make_train_step(population.config, population.built)
 
   def scalars_of(seed: Array, hparams: dict[str, Array]) -> dict[str, Array]:  # Only its shapes are looked at.

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from gan import settings
 from gan.cache import read_checked, write_checked
 from gan.data.source import ImageSource, read_batches
 from gan.features import Features
@@ -77,8 +78,10 @@ def reference_order(source: ImageSource) -> np.ndarray:
 
 
 def reference_key(source: ImageSource, features: Features) -> str:
-  """Name of a cache entry: a digest of the data, of the network's weights and of how it resizes."""
+  """Name of a cache entry: a digest of the data, of the network's weights, of how it resizes, and of settings."""
   parts = VERSION, source.exact_fingerprint(), source.shape, features.name, features.digest, features.resizing
+  if changed := settings.describe():  # Not a part of usual keys, so that they are those of all versions.
+    parts += changed,
   return f'{features.name.replace(":", "-")}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}'
 
 

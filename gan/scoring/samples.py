@@ -19,7 +19,8 @@ from gan.scoring.collect import NUM_IMAGES, Batches
 
 GENERATORS = ('ema', 'raw')
 SPLITS = ('train', 'test')
-VERSIONS = ('python', 'version.jax', 'version.flax', 'version.numpy', 'platform', 'device_kind', 'git_commit')
+VERSIONS = ('python', 'version.jax', 'version.flax', 'version.numpy', 'platform', 'device_kind', 'settings',
+            'git_commit')
 
 
 class Drawn(NamedTuple):

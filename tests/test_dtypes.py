@@ -1,0 +1,184 @@
+"""JAX_ENABLE_X64 changes no number of ours: dtypes are named in the code, not left to JAX's default."""
+
+import functools
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import ShapeDtypeStruct as Shape
+
+from configs import dirac, toy, vanilla
+from gan import augment, build, randomness, sampling
+from gan.config import apply_overrides, base_config, flatten
+from gan.data import digits, pipeline
+from gan.data import toy as mixtures
+from gan.dynamics.field import make_field
+from gan.features import classifier, inception, simple, training
+from gan.losses import LOSSES
+from gan.metrics import neighbours
+from gan.metrics.ms_ssim import ms_ssim
+from gan.models import MODELS, get_model
+from gan.models.minibatch import MINIBATCH
+from gan.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
+from gan.parallel import make_parallel
+from gan.population import compiled
+from gan.rules import RULES
+from gan.scoring.collect import to_bytes
+
+KEY, FLOAT, INT = randomness.root_key(0), Shape((), jnp.float32), Shape((), jnp.int32)
+PENALTIES = {field: 0.1 for field, default in flatten(base_config()).items()
+             if field.startswith('penalty.') and default == 0.0 and not isinstance(default, bool)}
+
+
+def wide_floats(jaxpr):
+  """(primitive, dtype) of each number of 64 bits that a program computes; integers are exact at any width."""
+  for equation in jaxpr.eqns:
+    for variable in equation.outvars:
+      if str(getattr(variable.aval, 'dtype', '')) in ('float64', 'complex128'):
+        yield equation.primitive.name, str(variable.aval)
+    for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, 'eqns')):
+      if isinstance(inner, jax.extend.core.Jaxpr | jax.extend.core.ClosedJaxpr):
+        yield from wide_floats(getattr(inner, 'jaxpr', inner))
+
+
+def assert_narrow(function, *arguments, **named):
+  """Checks a function of arrays or shapes where JAX's default is wide; returns the shapes of what it returns."""
+  with jax.enable_x64(True):
+    traced, found = jax.make_jaxpr(functools.partial(function, **named), return_shape=True)(*arguments)
+  assert not sorted(set(wide_floats(traced.jaxpr)))
+  assert not [leaf for leaf in jax.tree.leaves(found) if str(leaf.dtype) in ('float64', 'int64', 'uint64')]
+  return found
+
+
+def assert_narrow_step(config, shape):
+  """The first state of a configuration, and a step of its training."""
+  with jax.enable_x64(True):
+    built = build.build(config, shape, jax.devices()[:1])
+    step = build.make_train_step(config, built)
+  state = assert_narrow(functools.partial(build.initial_state, built), Shape((), jnp.uint32))
+  batch = {'images': Shape((config.train.disc_steps, config.train.batch_size, *shape), jnp.float32)}
+  assert_narrow(step, state, batch, built.hparams)
+  return built, state, batch
+
+
+def small(file, arg='', **overrides):
+  config = file.get_config(arg)
+  apply_overrides(config, {name.replace('__', '.'): value for name, value in overrides.items()})
+  return config
+
+
+@pytest.mark.parametrize('rule', RULES)
+def test_update_rules(rule):
+  config = small(dirac, update__rule=rule, train__disc_steps=2, model__z='uniform')
+  if rule == 'alternating':
+    apply_overrides(config, {'penalty.r1': 0.1, 'penalty.r2': 0.1, 'penalty.difference_std': 0.1, 'penalty.every': 2})
+  assert_narrow_step(config, (1,))
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+def test_losses(loss):
+  logits = Shape((8,), jnp.float32)
+  pair = LOSSES[loss].bind({name: np.float32(value) for name, value in LOSSES[loss].settings.items()})
+  for function in (pair.disc, pair.gen, pair.probability, jax.grad(pair.disc, has_aux=True)):
+    assert_narrow(function, logits, logits)
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+@pytest.mark.parametrize('schedule', SCHEDULES)
+def test_optimizers(name, schedule):
+  numbers = {name: FLOAT for name in ('lr', 'b1', 'b2', 'eps', 'weight_decay')}
+  params = {'kernel': Shape((2, 3), jnp.float32)}
+  make = make_optimizer(name, schedule, 3, 5, optimistic=True)
+  state = assert_narrow(lambda numbers, step, params: make(numbers, step).init(params), numbers, INT, params)
+  assert_narrow(lambda numbers, step, grads, state, params: make(numbers, step).update(grads, state, params),
+                numbers, INT, params, state, params)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_models(name):
+  model = MODELS[name]
+  shape = (16, 16, 1) if model.images else (model.sample_dim or 2,)
+  for player, x in (('gen', (4, 1)), ('disc', (4, *shape))):
+    width = {'width': 2} if 'width' in getattr(model, f'{player}_settings') else {}
+    net, x = get_model(player, name, shape, **width), Shape(x, jnp.float32)
+    weights = assert_narrow(net.init, KEY, x, train=True)
+    stats = [collection for collection in weights if collection != 'params']
+    assert_narrow(net.apply, weights, x, train=True, mutable=stats)
+    assert_narrow(net.apply, weights, x, train=False)
+
+
+@pytest.mark.parametrize('minibatch', MINIBATCH)
+def test_discriminators_that_see_the_batch(minibatch):
+  x = Shape((4, 16, 16, 1), jnp.float32)
+  net = get_model('disc', 'dcgan', (16, 16, 1), width=2, minibatch=minibatch)
+  assert_narrow(net.init_with_output, KEY, x, train=True)
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_augmentations(channels):
+  images = Shape((2, 8, 8, channels), jnp.float32)
+  assert_narrow(augment.ada_augment, images, Shape((2, augment.ADA_UNIFORMS), jnp.float32), FLOAT)
+  assert_narrow(augment.diff_augment, images, Shape((2, augment.DIFF_AUGMENT_UNIFORMS), jnp.float32),
+                policy=tuple(augment.DIFF_AUGMENT))
+  assert_narrow(augment.flip_and_shift, images, Shape((2, augment.FLIP_AND_SHIFT_UNIFORMS), jnp.float32))
+  assert_narrow(augment.noise_std, FLOAT, FLOAT, INT)
+
+
+def test_everything_at_once():
+  """All penalties, augmentations and noise, normalised kernels, packs; then the samples and the field of its game."""
+  config = small(vanilla, augment__policy='ada', augment__noise=0.1, augment__noise_steps=10, loss__label_flip=0.1,
+                 model__disc__spectral_norm=True, model__disc__pack=2, model__gen__width=2, model__disc__width=2)
+  apply_overrides(config, PENALTIES | {'penalty.difference_std': 0.0})
+  built, state, batch = assert_narrow_step(config, (8, 8, 1))
+
+  def field(state, batch, hparams):
+    return make_field(built.game, state, build.make_deal(config, built.parallel)(batch, state, 0), hparams).value()
+  assert_narrow(field, state, batch, built.hparams)
+  stream = sampling.make_stream(built.game, config.model.z_dim, config.model.z)
+  assert_narrow(lambda gen, rng: next(stream(gen, rng, sampling.CHUNK))[0], state.ema, KEY)
+
+
+def test_batches():
+  parallel, shape = make_parallel('jit', jax.devices()[:1]), (2, 4)
+  source = digits.load(16, 'train')
+  for batches in (pipeline.Drawn(mixtures.ring(), *shape, parallel.shard),
+                  pipeline.Points(mixtures.ring()._replace(num_points=50), *shape, parallel.shard, parallel.place),
+                  pipeline.Resident(source, *shape, parallel.shard, parallel.place, True),
+                  pipeline.Streamed(source, *shape, parallel.shard, parallel.place_batch, True, KEY, 2, slice(0, 4))):
+    assert_narrow(batches.batch, batches.feed(0, 2), KEY, INT, INT)
+
+
+def test_populations():
+  config = small(toy, model__gen__width=2, model__disc__width=2)
+  population = compiled.make_population([config, config], (2,), jax.devices()[:1])
+  batches = pipeline.Drawn(mixtures.ring(), config.train.disc_steps, config.train.batch_size, lambda x: x)
+  state = assert_narrow(lambda: compiled.initial_state(population))
+  assert_narrow(compiled.make_step(population, batches.batch), state.members, (), population.hparams)
+
+
+def test_features_and_scores():
+  images = Shape((4, 16, 16, 1), jnp.uint8)
+  net = classifier.Classifier(3, 2)
+  weights = assert_narrow(net.init, KEY, Shape((1, 16, 16, 1), jnp.float32), train=False)
+  assert_narrow(classifier.make_features(weights, '').extract, weights, images)
+  features = simple.random((16, 16, 1))
+  assert_narrow(features.extract, features.weights, images)
+  large, net = Shape((1, 299, 299, 3), jnp.float32), inception.InceptionV3()
+  assert_narrow(net.apply, jax.eval_shape(net.init, KEY, large), large)
+  assert_narrow(lambda x: ms_ssim(x, x), images)
+  assert_narrow(to_bytes, Shape((4, 16, 16, 1), jnp.float32))
+  rows, numbers = Shape((neighbours.TILE, 7), jnp.float32), Shape((neighbours.TILE,), jnp.float32)
+  best = Shape((neighbours.TILE, 2), jnp.float32), Shape((neighbours.TILE, 2), jnp.int32)
+  assert_narrow(neighbours._nearer, best, rows, numbers, rows, numbers, INT, k=2)
+  assert_narrow(neighbours._held, rows, numbers, numbers, rows, numbers, numbers)
+
+
+def test_a_classifier_is_the_same_under_64_bits(monkeypatch):
+  monkeypatch.setattr(training, 'num_steps', lambda num_images, channels: 2)
+  source = digits.load(16, 'train')
+  expected = training.train(source, None).weights
+  with jax.enable_x64(True):
+    found = training.train(source, None).weights
+  jax.tree.map(np.testing.assert_array_equal, expected, found)
