@@ -7,9 +7,9 @@ import pathlib
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, ImageOps
 
-from gan.data import resize
+from gan.data import decode, resize
 from gan.data.source import DataError, ImageSource
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp')
@@ -35,7 +35,7 @@ class FolderRecords:
 
   def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
     """Image [H, W, C] in uint8 and its class, 0 where there are no classes."""
-    with Image.open(self._paths[i]) as image:
+    with open(self._paths[i], 'rb') as file, decode.open_image(file) as image:
       square = resize.fit(resize.flatten(ImageOps.exif_transpose(image)), self._image_size)
       return resize.to_array(square, self._channels), self._labels[i]
 
@@ -99,7 +99,7 @@ def _find(root: pathlib.Path) -> list[pathlib.Path]:
 def _check(file: pathlib.Path) -> tuple[str, tuple[int, int]] | str:
   """Mode after flattening ('L' or 'RGB') and (height, width), or what is wrong with the file."""
   try:
-    with Image.open(file) as image:
+    with open(file, 'rb') as data, decode.open_image(data) as image:
       width, height = image.size
       if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:   # Lies on its side.
         width, height = height, width

@@ -17,7 +17,7 @@ def flatten(image: Image.Image) -> Image.Image:
   become RGB. Colour profiles are ignored.
 
   Args:
-    image: an opened image of any mode.
+    image: of any mode, as `decode.open_image` opens it.
 
   Returns:
     An image of mode 'L' where the mode holds no colour, else 'RGB'.
@@ -25,7 +25,10 @@ def flatten(image: Image.Image) -> Image.Image:
   if image.mode in ('L', 'RGB') and not image.has_transparency_data:
     return image
   if image.mode in _DEEP_MODES or image.mode.startswith('I;16'):
-    return Image.fromarray((np.clip(np.asarray(image, np.float64), 0, 65535) / 257 + 0.5).astype(np.uint8))
+    deep = np.asarray(image, np.float64)
+    if 'transparency' in image.info:  # One value: these modes have no alpha channel.
+      deep = np.where(deep == image.info['transparency'], 65535, deep)
+    return Image.fromarray((np.clip(deep, 0, 65535) / 257 + 0.5).astype(np.uint8))
   grey = image.mode in _GREY_MODES
   if image.has_transparency_data:
     image = image.convert('RGBA')
