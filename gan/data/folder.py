@@ -4,12 +4,14 @@ import concurrent.futures
 import hashlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
 from PIL import ExifTags, ImageOps
 
 from gan.data import decode, resize
+from gan.data.find import Found, find, listed
 from gan.data.source import DataError, ImageSource
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp')
@@ -19,23 +21,24 @@ _CHECK_SIZE = 64    # Pixels: JPEGs may be decoded at a fraction of their size w
 class FolderRecords:
   """Files decoded and resized when asked for; each read opens its own file, so threads may share it."""
 
-  def __init__(self, paths: list[pathlib.Path], labels: list[int], image_size: int, channels: int):
-    """Keep the checked `paths` and their classes."""
-    self._paths, self._labels = paths, labels
+  def __init__(self, root: pathlib.Path, names: list[str], labels: list[int], image_size: int, channels: int):
+    """Keep the checked files, `names` relative to `root`, and their classes."""
+    self._root, self._names, self._labels = root, names, labels
     self._image_size, self._channels = image_size, channels
 
   def __len__(self) -> int:
     """Number of images."""
-    return len(self._paths)
+    return len(self._names)
 
   def stamp(self) -> str:
     """Hexadecimal digits that differ if a file was added, taken away, renamed or written to."""
-    files = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in self._paths]
+    stats = [(name, (self._root / name).stat()) for name in self._names]
+    files = [((self._root / name).as_posix(), stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
   def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
     """Image [H, W, C] in uint8 and its class, 0 where there are no classes."""
-    with open(self._paths[i], 'rb') as file, decode.open_image(file) as image:
+    with open(self._root / self._names[i], 'rb') as file, decode.open_image(file) as image:
       square = resize.fit(resize.flatten(ImageOps.exif_transpose(image)), self._image_size)
       return resize.to_array(square, self._channels), self._labels[i]
 
@@ -44,8 +47,9 @@ def load(path: str, image_size: int, split: str) -> ImageSource:
   """Open a folder of images, and check every file by decoding it once.
 
   Files ending in .png, .jpg, .jpeg or .webp (any case) are found at any depth and sorted by relative path; names that
-  begin with a dot are passed over. If every image lies in a subfolder and there are several first-level subfolders,
-  these are the classes. Files that do not decode are named in a warning and skipped. Animations give their first frame.
+  begin with a dot are passed over. Links are followed, and each file counts once (see `find`). If every image lies in a
+  subfolder and there are several first-level subfolders, these are the classes. Files that do not decode are named in
+  a warning and skipped. Animations give their first frame.
 
   A folder has no test split: nothing is held out, and `split='test'` is an error. Evaluate on split 'train', or give
   another folder.
@@ -67,33 +71,47 @@ def load(path: str, image_size: int, split: str) -> ImageSource:
   if not root.is_dir():
     problem = 'is not a folder' if root.exists() else 'does not exist'
     raise DataError(f'data path {str(path)!r} {problem} (working directory {os.getcwd()}); give a folder of images')
-  found = _find(root)
-  if not found:
-    raise DataError(f'{root} holds no images: none of its files end in {", ".join(SUFFIXES)}')
+  found = find(root, SUFFIXES)
+  if not found.images:
+    lost = f' (not read: {listed(found.lost)})' if found.lost else ''
+    raise DataError(f'{root} holds no images: none of its files end in {", ".join(SUFFIXES)}{lost}')
   with concurrent.futures.ThreadPoolExecutor() as pool:   # Pillow decodes outside of the interpreter's lock.
-    checks = list(pool.map(_check, found))
-  for file, check in zip(found, checks, strict=True):
-    if isinstance(check, str):
-      logging.warning('Skipping %s: %s', file, check)
-  good = {file: check for file, check in zip(found, checks, strict=True) if not isinstance(check, str)}
+    checks = list(pool.map(_check, [root / name for name in found.images]))
+  good = {name: check for name, check in zip(found.images, checks, strict=True) if not isinstance(check, str)}
+  for name, check in zip(found.images, checks, strict=True):
+    if name not in good:
+      logging.warning('Skipping %s: %s', root / name, check)
+  if problems := list(_problems(found, list(good))):
+    logging.warning('%s', '\n  * '.join([f'{root} holds more than is read:', *problems]))
   if len(good) < 2:
-    broken = [file for file in found if file not in good]
-    way_out = f'replace the broken files, the first is {broken[0]}' if broken else 'add images'
-    raise DataError(f'{root} holds {len(good)} usable image(s) of {len(found)}, a GAN needs 2 or more: {way_out}')
+    broken = [name for name in found.images if name not in good]
+    way_out = f'replace the broken files, the first is {root / broken[0]}' if broken else 'add images'
+    raise DataError(f'{root} holds {len(good)} usable image(s) of {len(found.images)}, a GAN needs 2 or more: '
+                    f'{way_out}')
   channels = 1 if all(mode == 'L' for mode, _ in good.values()) else 3
   size = (image_size, image_size) if image_size else _common_size(root, good)
-  class_names, labels = _classes(root, list(good))
+  class_names, labels = _classes(list(good))
   return ImageSource('folder', split, (*size, channels), class_names,
-                     FolderRecords(list(good), labels, image_size, channels))
+                     FolderRecords(root, list(good), labels, image_size, channels))
 
 
-def _find(root: pathlib.Path) -> list[pathlib.Path]:
-  found = []
-  for folder, subfolders, names in os.walk(root, followlinks=True):
-    subfolders[:] = [name for name in subfolders if not name.startswith('.')]
-    found += [pathlib.Path(folder, name) for name in names
-              if name.lower().endswith(SUFFIXES) and not name.startswith('.')]
-  return sorted(found, key=lambda file: file.relative_to(root).as_posix())
+def _problems(found: Found, good: list[str]) -> Iterator[str]:
+  """What a person should know who expects all that they see in the folder to be data."""
+  tops = {_top(name) for name in good}
+  missing = [name for name in found.folders if name not in tops and name not in found.linked_folders]
+  if missing and '' not in tops:
+    owners = {_top(link): _top(image) for link, image in found.linked_images.items()}
+    yield 'folders that are no class: ' + listed([
+        f'{name} ({"its images are links to those of " + owners[name] if name in owners else "no image can be read"})'
+        for name in missing])
+  if found.linked_folders:
+    yield 'links to folders that are read under another name: ' + listed(
+        [f'{link} -> {target}' for link, target in found.linked_folders.items()])
+  if found.linked_images:
+    yield 'links to images that are read under another name: ' + listed(
+        [f'{link} -> {image}' for link, image in found.linked_images.items()])
+  if found.lost:
+    yield f'not read: {listed(found.lost)}'
 
 
 def _check(file: pathlib.Path) -> tuple[str, tuple[int, int]] | str:
@@ -111,16 +129,22 @@ def _check(file: pathlib.Path) -> tuple[str, tuple[int, int]] | str:
     return f'{type(e).__name__}: {e}'
 
 
-def _common_size(root: pathlib.Path, good: dict[pathlib.Path, tuple[str, tuple[int, int]]]) -> tuple[int, int]:
+def _common_size(root: pathlib.Path, good: dict[str, tuple[str, tuple[int, int]]]) -> tuple[int, int]:
   sizes = {size for _, size in good.values()}
   if len(sizes) > 1:
     raise DataError(f'image_size=0: the images of {root} differ in size; set image_size, for instance to 64')
   return sizes.pop()
 
 
-def _classes(root: pathlib.Path, files: list[pathlib.Path]) -> tuple[tuple[str, ...], list[int]]:
-  parts = [file.relative_to(root).parts for file in files]
-  names = tuple(sorted({part[0] for part in parts}))
-  if any(len(part) == 1 for part in parts) or len(names) < 2:
+def _classes(files: list[str]) -> tuple[tuple[str, ...], list[int]]:
+  tops = [_top(file) for file in files]
+  names = tuple(sorted(set(tops)))
+  if '' in tops or len(names) < 2:
     return (), [0] * len(files)
-  return names, [names.index(part[0]) for part in parts]
+  number = {name: i for i, name in enumerate(names)}
+  return names, [number[top] for top in tops]
+
+
+def _top(file: str) -> str:
+  """The first-level subfolder that a file lies in; '' for none."""
+  return file.partition('/')[0] if '/' in file else ''

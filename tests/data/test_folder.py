@@ -22,6 +22,14 @@ def noise(height=8, width=8, channels=3):
   return RNG.integers(0, 256, (height, width, channels), np.uint8)
 
 
+@pytest.fixture
+def said(monkeypatch):
+  """All warnings, as they are printed."""
+  lines = []
+  monkeypatch.setattr(logging, 'warning', lambda message, *args: lines.append(message % args))
+  return lines
+
+
 def test_lossless_files_come_back_bit_for_bit_in_sorted_order(tmp_path):
   pixels = {name: noise() for name in ('b/x.PNG', 'a.png', 'b/c/y.webp')}
   for name, image in pixels.items():
@@ -104,9 +112,7 @@ def test_native_size_needs_equal_sizes_as_shown(tmp_path):
     folder.load(str(tmp_path), 0, 'train')
 
 
-def test_broken_files_are_named_and_skipped(tmp_path, monkeypatch):
-  said = []
-  monkeypatch.setattr(logging, 'warning', lambda message, *args: said.append(message % args))
+def test_broken_files_are_named_and_skipped(tmp_path, said):
   for i in range(2):
     write(tmp_path / f'good{i}.png', noise())
   for suffix in ('png', 'jpeg', 'webp'):
@@ -137,3 +143,53 @@ def test_errors_say_what_to_do(tmp_path):
     folder.load(str(tmp_path / 'one.png'), 8, 'train')
   with pytest.raises(DataError, match=r"'test'.*only the split 'train'"):
     folder.load(str(tmp_path), 8, 'test')
+
+
+def pets(root):
+  """Three cats and three dogs."""
+  for name in ('cats', 'dogs'):
+    for i in range(3):
+      write(root / name / f'{i}.png', noise())
+
+
+def classes_of(source):
+  """Class name -> number of its images."""
+  return dict(zip(source.class_names, np.bincount(source.read(range(source.num_examples))[1]), strict=True))
+
+
+def test_a_link_to_a_folder_above_it_changes_nothing(tmp_path, said):
+  """Followed without end, one such link made 246 images of six, and two made loading endless."""
+  pets(tmp_path)
+  (tmp_path / 'dogs' / 'all').symlink_to('..')
+  (tmp_path / 'cats' / 'too').symlink_to(tmp_path)
+  (tmp_path / 'self').symlink_to('self')
+  assert classes_of(folder.load(str(tmp_path), 8, 'train')) == {'cats': 3, 'dogs': 3}
+  (warning,) = said
+  assert 'read under another name: cats/too -> ., dogs/all -> .' in warning
+  assert 'self (a link that leads nowhere)' in warning
+
+
+def test_a_link_to_a_class_is_no_class(tmp_path, said):
+  pets(tmp_path)
+  (tmp_path / 'a_latest').symlink_to('cats')   # Before its target in the order of names, and no class all the same.
+  for i in range(3):
+    write(tmp_path / 'own' / f'{i}.png', noise())
+    (tmp_path / 'z_copies').mkdir(exist_ok=True)
+    (tmp_path / 'z_copies' / f'{i}.png').symlink_to(f'../dogs/{i}.png')
+  assert classes_of(folder.load(str(tmp_path), 8, 'train')) == {'cats': 3, 'dogs': 3, 'own': 3}
+  (warning,) = said
+  assert 'read under another name: a_latest -> cats' in warning
+  assert 'no class: z_copies (its images are links to those of dogs)' in warning
+
+
+def test_links_to_other_disks_are_followed(tmp_path, said):
+  pets(tmp_path / 'disk')
+  root = tmp_path / 'root'
+  write(root / 'fish' / '0.png', noise())
+  (root / 'kittens').symlink_to(tmp_path / 'disk' / 'cats')
+  (root / 'fish' / '1.png').symlink_to(tmp_path / 'disk' / 'dogs' / '1.png')
+  (root / 'fish' / '2.png').symlink_to(tmp_path / 'disk' / 'gone.png')
+  (tmp_path / 'name').symlink_to(root)
+  assert classes_of(folder.load(str(tmp_path / 'name'), 8, 'train')) == {'fish': 2, 'kittens': 3}
+  (warning,) = said
+  assert 'not read: fish/2.png (a link that leads nowhere)' in warning
