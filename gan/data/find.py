@@ -10,6 +10,10 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 _SHOWN = 5   # Names in one message.
+# What systems and programs leave behind, in lower case; so is all whose name begins with a dot (AppleDouble, too).
+_JUNK_FOLDERS = {'@eadir', '@recycle', '@recently-snapshot', '#recycle', '#snapshot', '__macosx', '__pycache__',
+                 '$recycle.bin', 'lost+found', 'system volume information', 'network trash folder', 'temporary items'}
+_JUNK_FILES = {'thumbs.db', 'ehthumbs.db', 'ehthumbs_vista.db', 'desktop.ini', 'icon\r'}
 
 
 class Found(NamedTuple):
@@ -20,6 +24,7 @@ class Found(NamedTuple):
     folders: the folders directly in it, and the links to folders.
     linked_folders: link -> folder that it leads to, which is read under that name ('.': the folder itself).
     linked_images: link -> image that it leads to, which is read under that name.
+    others: suffix in lower case ('' for none) -> number of files that are no images.
     lost: what could not be followed or opened, with the reason.
   """
 
@@ -27,6 +32,7 @@ class Found(NamedTuple):
   folders: list[str]
   linked_folders: dict[str, str]
   linked_images: dict[str, str]
+  others: collections.Counter[str]
   lost: list[str]
 
 
@@ -37,9 +43,12 @@ def find(root: pathlib.Path, suffixes: Collection[str]) -> Found:
   to something already read adds nothing, nor does one to a folder in which it lies (a loop), or in which `root` lies.
   So the search ends, and no image counts twice. Hard links are files of their own.
 
+  Files and folders whose name begins with a dot, and what systems leave behind (thumbnails, recycle bins), are left out
+  wherever they lie; a link to such a folder under another name is followed.
+
   Args:
     root: a folder, or a link to one.
-    suffixes: of images, in lower case, with the dot. Names that begin with a dot are passed over.
+    suffixes: of images, in lower case, with the dot.
   """
   return _Search(os.path.realpath(root), tuple(suffixes)).run()
 
@@ -56,7 +65,7 @@ class _Search:
   def __init__(self, root: str, suffixes: tuple[str, ...]):
     self._root, self._suffixes = root, suffixes
     self._images, self._folders = {}, {}
-    self._found = Found([], [], {}, {}, [])
+    self._found = Found([], [], {}, {}, collections.Counter(), [])
 
   def run(self) -> Found:
     links = collections.deque(self._read(self._root, ''))
@@ -81,7 +90,7 @@ class _Search:
         continue
       for entry in entries:
         inside = f'{name}/{entry.name}'.lstrip('/')
-        if entry.name.startswith('.'):
+        if entry.name.startswith('.') or entry.name.lower() in _JUNK_FOLDERS | _JUNK_FILES:
           continue
         if entry.is_symlink():
           links.append((inside, entry.path))
@@ -109,9 +118,10 @@ class _Search:
     return []
 
   def _add(self, name: str, path: str) -> None:
-    if not name.lower().endswith(self._suffixes):
-      return
-    if path in self._images:
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix not in self._suffixes:
+      self._found.others[suffix] += 1
+    elif path in self._images:
       self._found.linked_images[name] = self._images[path]
     else:
       self._images[path] = name

@@ -1,21 +1,22 @@
-"""A person's own images: a folder of PNG, JPEG and WebP files, with one subfolder per class if there are classes."""
+"""A person's own images: a folder of image files, with one subfolder per class if there are classes."""
 
 import concurrent.futures
 import hashlib
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, ImageOps
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 
 from gan.data import decode, resize
 from gan.data.find import Found, find, listed
 from gan.data.source import DataError, ImageSource
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp')
 _CHECK_SIZE = 64    # Pixels: JPEGs may be decoded at a fraction of their size while they are only checked.
+_DARK = 64          # Of 255: 14 bits of 16 reach no further.
 
 
 class FolderRecords:
@@ -46,10 +47,11 @@ class FolderRecords:
 def load(path: str, image_size: int, split: str) -> ImageSource:
   """Open a folder of images, and check every file by decoding it once.
 
-  Files ending in .png, .jpg, .jpeg or .webp (any case) are found at any depth and sorted by relative path; names that
-  begin with a dot are passed over. Links are followed, and each file counts once (see `find`). If every image lies in a
+  Files with a suffix of `decode.SUFFIXES` (any case) are found at any depth and sorted by relative path. Links are
+  followed, each file counts once, and what systems leave behind is left out (see `find`). If every image lies in a
   subfolder and there are several first-level subfolders, these are the classes. Files that do not decode are named in
-  a warning and skipped. Animations give their first frame.
+  a warning and skipped; other files are counted by kind in one more. Animations and files of several pages give their
+  first image.
 
   A folder has no test split: nothing is held out, and `split='test'` is an error. Evaluate on split 'train', or give
   another folder.
@@ -71,32 +73,53 @@ def load(path: str, image_size: int, split: str) -> ImageSource:
   if not root.is_dir():
     problem = 'is not a folder' if root.exists() else 'does not exist'
     raise DataError(f'data path {str(path)!r} {problem} (working directory {os.getcwd()}); give a folder of images')
-  found = find(root, SUFFIXES)
+  found = find(root, decode.SUFFIXES)
   if not found.images:
-    lost = f' (not read: {listed(found.lost)})' if found.lost else ''
-    raise DataError(f'{root} holds no images: none of its files end in {", ".join(SUFFIXES)}{lost}')
+    held = [_kinds(found)] if found.others else []
+    held += [f'not read: {listed(found.lost)}'] if found.lost else []
+    raise DataError(f'{root} holds no images: none of its files end in {", ".join(decode.SUFFIXES)}'
+                    + ''.join(f'; {part}' for part in held))
   with concurrent.futures.ThreadPoolExecutor() as pool:   # Pillow decodes outside of the interpreter's lock.
     checks = list(pool.map(_check, [root / name for name in found.images]))
   good = {name: check for name, check in zip(found.images, checks, strict=True) if not isinstance(check, str)}
   for name, check in zip(found.images, checks, strict=True):
     if name not in good:
       logging.warning('Skipping %s: %s', root / name, check)
-  if problems := list(_problems(found, list(good))):
+  if problems := list(_problems(found, good)):
     logging.warning('%s', '\n  * '.join([f'{root} holds more than is read:', *problems]))
   if len(good) < 2:
     broken = [name for name in found.images if name not in good]
     way_out = f'replace the broken files, the first is {root / broken[0]}' if broken else 'add images'
     raise DataError(f'{root} holds {len(good)} usable image(s) of {len(found.images)}, a GAN needs 2 or more: '
                     f'{way_out}')
-  channels = 1 if all(mode == 'L' for mode, _ in good.values()) else 3
+  channels = 1 if all(check.mode == 'L' for check in good.values()) else 3
   size = (image_size, image_size) if image_size else _common_size(root, good)
   class_names, labels = _classes(list(good))
   return ImageSource('folder', split, (*size, channels), class_names,
                      FolderRecords(root, list(good), labels, image_size, channels))
 
 
-def _problems(found: Found, good: list[str]) -> Iterator[str]:
+class _Checked(NamedTuple):
+  """A file that decodes: its mode after flattening ('L' or 'RGB'), its size as shown, and how bright 16 bits get."""
+
+  mode: str
+  size: tuple[int, int]     # (height, width).
+  brightest: int | None     # Largest pixel after flattening, where the file has 16 bits of grey.
+
+
+def _kinds(found: Found) -> str:
+  kinds = [f'{count} {suffix or "without a suffix"}' for suffix, count in found.others.most_common()]
+  return f'files that cannot be read as images: {listed(kinds)} (convert pictures to PNG)'
+
+
+def _problems(found: Found, good: dict[str, _Checked]) -> Iterator[str]:
   """What a person should know who expects all that they see in the folder to be data."""
+  if found.others:
+    yield _kinds(found)
+  deep = [check.brightest for check in good.values() if check.brightest is not None]
+  if deep and max(deep) < _DARK:
+    yield f'{len(deep)} images have 16 bits of grey and are almost black: 65535 is white, and none of their pixels ' \
+          f'exceeds {max(deep)} of 255; multiply them, or save them with 8 bits'
   tops = {_top(name) for name in good}
   missing = [name for name in found.folders if name not in tops and name not in found.linked_folders]
   if missing and '' not in tops:
@@ -114,23 +137,31 @@ def _problems(found: Found, good: list[str]) -> Iterator[str]:
     yield f'not read: {listed(found.lost)}'
 
 
-def _check(file: pathlib.Path) -> tuple[str, tuple[int, int]] | str:
-  """Mode after flattening ('L' or 'RGB') and (height, width), or what is wrong with the file."""
+def _check(file: pathlib.Path) -> _Checked | str:
+  """What a file is, or what is wrong with it."""
   try:
     with open(file, 'rb') as data, decode.open_image(data) as image:
-      width, height = image.size
-      if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:   # Lies on its side.
-        width, height = height, width
-      if image.format == 'JPEG':
+      full = image.size
+      if image.format in ('JPEG', 'MPO'):
         image.draft(None, (_CHECK_SIZE, _CHECK_SIZE))
-      image.load()
-      return resize.flatten(image).mode, (height, width)
+      drafted = image.size != full
+      upright = ImageOps.exif_transpose(image)
+      flat = resize.flatten(upright)
+      width, height = upright.size
+      if drafted:
+        width, height = full[::-1] if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5 else full
+      deep = upright.mode in resize.DEEP_MODES
+      return _Checked(flat.mode, (height, width), flat.getextrema()[1] if deep else None)
+  except DataError as e:
+    return str(e)
+  except UnidentifiedImageError:
+    return f'what it holds is none of {", ".join(decode.FORMATS)}'
   except Exception as e:   # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
     return f'{type(e).__name__}: {e}'
 
 
-def _common_size(root: pathlib.Path, good: dict[str, tuple[str, tuple[int, int]]]) -> tuple[int, int]:
-  sizes = {size for _, size in good.values()}
+def _common_size(root: pathlib.Path, good: dict[str, _Checked]) -> tuple[int, int]:
+  sizes = {check.size for check in good.values()}
   if len(sizes) > 1:
     raise DataError(f'image_size=0: the images of {root} differ in size; set image_size, for instance to 64')
   return sizes.pop()
