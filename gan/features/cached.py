@@ -63,7 +63,7 @@ def get_classifier(open_source: Callable[[str], ImageSource], cache: Path, progr
 def cache_key(source: ImageSource) -> str:
   """Name of an entry: differs if the data, their size, or the code that the weights come from differ."""
   constants = training.VERSION, classifier.WIDTH, classifier.NUM_FEATURES  # What else there is, VERSION stands for.
-  parts = source.exact_fingerprint(), tuple(source.shape), source.class_names, constants
+  parts = source.fingerprint(), tuple(source.shape), source.class_names, constants
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -106,7 +106,7 @@ def _train(source: ImageSource, test: ImageSource | None, folder: Path, progress
         f'{"held-out" if trained.held_out else "test"} images ({seconds:.0f} s).', flush=True)
   weights = _to_bytes(trained.weights)
   record = {
-      'data': source.name, 'fingerprint': source.exact_fingerprint(), 'image_shape': list(source.shape),
+      'data': source.name, 'fingerprint': source.fingerprint(), 'image_shape': list(source.shape),
       'class_names': list(source.class_names), 'accuracy': trained.accuracy, 'num_test': trained.num_test,
       'held_out': trained.held_out, 'accuracy_floor': ACCURACY_FLOORS.get(source.name),
       'weights_sha256': hashlib.sha256(weights).hexdigest(), 'seconds': round(seconds, 1),
