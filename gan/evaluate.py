@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, page, workdir
-from gan.build import open_data
+from gan.build import describe_data, open_data
 from gan.data import toy
 from gan.parallel import make_parallel
 from gan.restore import checkpoint_steps, restore
@@ -36,6 +36,7 @@ SAMPLES = flags.DEFINE_string('samples', 'ema', 'What is scored: ema (averaged g
                               'test (the data themselves), or a file .npz with an array `samples`.')
 SEED = flags.DEFINE_integer('seed', None, "Seed of the latents; by default the run's own.", lower_bound=0,
                             upper_bound=2**32 - 1)
+DATA_PATH = flags.DEFINE_string('config.data.path', None, 'Where the images are, if their folder has moved.')
 NEIGHBOURS = flags.DEFINE_string('neighbours', None, 'PNG to write: samples, each beside its nearest training images.')
 ROWS, NEAREST = 10, 7   # Of that picture.
 NEAREST_K = flags.DEFINE_integer('nearest_k', None, 'Neighbours of precision, recall, density and coverage; 5 by '
@@ -57,6 +58,8 @@ def main(argv: list[str]) -> int:
   for name, value in given.items():
     if value is not None:
       config.eval[name] = value
+  if DATA_PATH.value is not None:
+    config.data.path = DATA_PATH.value
   validate(config)
   workdir.check_writable(run_dir)
   if NEIGHBOURS.value:
@@ -66,6 +69,7 @@ def main(argv: list[str]) -> int:
       return cli.fail(f'--neighbours={NEIGHBOURS.value} is a directory; name a file')
     workdir.check_writable(Path(NEIGHBOURS.value).parent, flag='--neighbours')
   data = open_data(config)
+  workdir.check_data(run_dir, describe_data(data), config.data.path)
   evaluator = make_evaluator(config, data, make_parallel('jit', jax.local_devices()), training=False,
                              title='Reference')
   if NEIGHBOURS.value and evaluator.neighbours is None:

@@ -23,6 +23,7 @@ SEED = flags.DEFINE_integer('seed', 0, 'Seed of the latents.', lower_bound=0, up
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint; the newest by default.')
 RAW = flags.DEFINE_bool('raw', False, 'The generator as it is, not its running average.')
 INTERPOLATE = flags.DEFINE_bool('interpolate', False, 'Rows that walk from one latent to another.')
+DATA_PATH = flags.DEFINE_string('config.data.path', None, 'Accepted as by gan.evaluate; samples need no data.')
 NPZ = flags.DEFINE_bool('npz', False, 'Write the samples as an array: uint8 images, or float32 points.')
 WALK = 8  # Pictures in a row of an interpolation.
 
@@ -32,6 +33,8 @@ def main(argv: list[str]) -> int:
   del argv
   run_dir = Path(WORKDIR.value)
   info = workdir.load_data_info(run_dir)
+  if DATA_PATH.value and info.name != 'folder':
+    return cli.fail(f'--config.data.path={DATA_PATH.value} does nothing for data.name={info.name}; leave it out')
   two_dimensional = len(info.sample_shape) == 1
   if INTERPOLATE.value and two_dimensional:
     return cli.fail(f'--interpolate shows images; {run_dir} was trained on the points of {info.name}')

@@ -14,12 +14,14 @@ import ml_collections
 from gan import config as configs
 from gan import environment
 from gan.build import DataInfo
+from gan.data.source import fingerprint_difference
 from gan.images import write_atomic
 from gan.parallel import is_writer
 from gan.paths import open_path, safe_name, unwritable_part
 
 CONFIG, ENVIRONMENT, DATA = 'config.json', 'environment.json', 'data.json'
 SWEEP, LOCK = 'plan.json', '.lock'   # What experiments.run writes first; what a process holds while it trains here.
+_BACK = 'put the images back as they were, or name the folder that holds them with --config.data.path=<folder>'
 
 
 class WorkdirError(ValueError):
@@ -66,6 +68,8 @@ def held(workdir: Path) -> Iterator[None]:
 def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env: dict[str, Any]) -> Claim:
   """Makes a directory the home of this run, or finds that it is.
 
+  Images that have moved are the same images: then `data.path` may differ, and is written anew.
+
   Args:
     workdir: created if absent.
     config: resolved configuration.
@@ -86,15 +90,17 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
                        'name another directory with --workdir=<path>')
   if resumed:
     theirs = configs.flatten(configs.base_config()) | _read(workdir / CONFIG)  # Of a run older than some fields.
+    data_changes = data_differences(load_data_info(workdir), data)
+    if not data_changes:  # The same images, wherever they lie now.
+      theirs['data.path'] = flat['data.path']
     differing = configs.differing_fields(flat, theirs)
-    before = load_data_info(workdir)
-    if not differing and before != data:
-      differing = [f'{field}: {getattr(before, field)} there, {getattr(data, field)} here' for field in data._fields
-                   if getattr(before, field) != getattr(data, field)]
+    if all(line.startswith('data.path:') for line in differing):
+      differing += data_changes
     if differing:
       listing = '\n'.join(f'  * {line}' for line in differing)
+      back = f'; or {_BACK}' if data_changes and flat['data.path'] else ''
       raise WorkdirError(f'{workdir} holds a different run:\n{listing}\nGive this one a directory of its own with '
-                         '--workdir=<path>, or delete that one.')
+                         f'--workdir=<path>, or delete that one{back}.')
     changed = environment.differences(env, _read(workdir / ENVIRONMENT))
     if changed:
       warnings.append('resuming where the environment differs, so the result equals an uninterrupted run only to '
@@ -105,6 +111,29 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
       _write(workdir / ENVIRONMENT, env)
     _write(workdir / CONFIG, flat)
   return Claim(resumed, warnings)
+
+
+def data_differences(before: DataInfo, now: DataInfo) -> list[str]:
+  """How data differ from those that a run was trained on, a line each; where they lie does not matter."""
+  fields = [f'{field}: {getattr(before, field)} there, {getattr(now, field)} here' for field in now._fields
+            if field != 'fingerprint' and getattr(before, field) != getattr(now, field)]
+  return fields or list(filter(None, [fingerprint_difference(before.fingerprint, now.fingerprint)]))
+
+
+def check_data(workdir: Path, data: DataInfo, path: str) -> None:
+  """Refuses to look at a run with other images than it was trained on.
+
+  Args:
+    workdir: of the run.
+    data: what lies in the folder.
+    path: the folder; '' for data that have none, which are not compared: their name says which they are.
+
+  Raises:
+    WorkdirError: if there is no run, or its images were others.
+  """
+  if path and (differing := data_differences(load_data_info(workdir), data)):
+    listing = '\n'.join(f'  * {line}' for line in differing)
+    raise WorkdirError(f'{path} does not hold the images that {workdir} was trained on:\n{listing}\nTo go on, {_BACK}.')
 
 
 def check_writable(directory: Path, flag: str = '--workdir') -> None:
@@ -164,11 +193,19 @@ def load_data_info(workdir: Path) -> DataInfo:
     WorkdirError: if there is no run.
   """
   _require_run(workdir)
-  fields = _read(workdir / DATA)
+  return data_info(_read(workdir / DATA), workdir / DATA)
+
+
+def data_info(fields: dict[str, Any], path: Any) -> DataInfo:
+  """What a file says of the data of a run, or of a population.
+
+  Raises:
+    WorkdirError: if it is no such file; `path` is its name.
+  """
   if set(fields) != set(DataInfo._fields):
-    raise WorkdirError(f'{workdir / DATA} must have the fields {", ".join(DataInfo._fields)}; it has {sorted(fields)}')
+    raise WorkdirError(f'{path} must have the fields {", ".join(DataInfo._fields)}; it has {sorted(fields)}')
   if any(not isinstance(fields[key], list) for key in ('sample_shape', 'class_names')):
-    raise WorkdirError(f'{workdir / DATA} must have lists as sample_shape and class_names')
+    raise WorkdirError(f'{path} must have lists as sample_shape and class_names')
   return DataInfo(**fields | {key: tuple(fields[key]) for key in ('sample_shape', 'class_names')})
 
 

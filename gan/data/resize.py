@@ -6,8 +6,10 @@ Channels first (`flatten`), then size (`fit`). Nothing here is random: augmentat
 import numpy as np
 from PIL import Image
 
+from gan.data.source import DataError
+
 _GREY_MODES = ('1', 'L', 'LA', 'La')
-_DEEP_MODES = ('I', 'F')     # And every 'I;16...': 16-bit greyscale PNGs.
+DEEP_MODES = ('I', 'F', 'I;16', 'I;16L', 'I;16B', 'I;16N')   # 16-bit greyscale, and what cannot be told from it.
 
 
 def flatten(image: Image.Image) -> Image.Image:
@@ -17,15 +19,24 @@ def flatten(image: Image.Image) -> Image.Image:
   become RGB. Colour profiles are ignored.
 
   Args:
-    image: an opened image of any mode.
+    image: of any mode, as `decode.open_image` opens it.
 
   Returns:
     An image of mode 'L' where the mode holds no colour, else 'RGB'.
+
+  Raises:
+    DataError: for floating-point numbers, and for integers outside of 16 bits: none of them is known to be white.
   """
   if image.mode in ('L', 'RGB') and not image.has_transparency_data:
     return image
-  if image.mode in _DEEP_MODES or image.mode.startswith('I;16'):
-    return Image.fromarray((np.clip(np.asarray(image, np.float64), 0, 65535) / 257 + 0.5).astype(np.uint8))
+  if image.mode in DEEP_MODES:
+    deep = np.asarray(image)
+    if image.mode == 'F' or deep.min() < 0 or deep.max() > 65535:
+      raise DataError(f'pixels of Pillow mode {image.mode} from {deep.min()} to {deep.max()} do not say which number '
+                      'is white; save the image with 8 bits')
+    if 'transparency' in image.info:  # One value: these modes have no alpha channel.
+      deep = np.where(deep == image.info['transparency'], np.uint16(65535), deep)
+    return Image.fromarray((deep / 257 + 0.5).astype(np.uint8))
   grey = image.mode in _GREY_MODES
   if image.has_transparency_data:
     image = image.convert('RGBA')

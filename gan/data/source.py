@@ -25,8 +25,8 @@ class Records(Protocol):
   """Images in random access, safe to read from several threads at once.
 
   `__getitems__(indices) -> list` is optional: where reading many records at once is cheaper, a set offers it, and
-  `ImageSource.read` uses it. So is `stamp() -> str`: where records can change under the same name (files of a person),
-  it differs if they did, without reading them.
+  `ImageSource.read` uses it. So is `contents() -> str`: where records can change under the same name (files of a
+  person), hexadecimal digits that differ if any of them did, wherever they lie.
   """
 
   def __len__(self) -> int:
@@ -95,23 +95,34 @@ class ImageSource:
   def fingerprint(self) -> str:
     """Name the data: equal for equal data, different if split, size, number, or sampled pixels or labels differ.
 
+    Files of a person are all looked at, so that it differs if any one does; their place and dates do not matter.
+
     Returns:
-      16 hexadecimal digits of a SHA-256 over name, split, shape, number, and up to 64 evenly spaced records.
+      16 hexadecimal digits of a SHA-256 over name, split, shape, number, and up to 64 evenly spaced records; for files
+      of a person '/' and their `contents` after these.
     """
     digest = hashlib.sha256(repr((self.name, self.split, tuple(self.shape), self.num_examples)).encode())
     count = min(_NUM_SAMPLED, self.num_examples)
     images, labels = self.read(np.linspace(0, self.num_examples - 1, count).astype(int))
     digest.update(images.tobytes())
     digest.update(labels.astype('<i4').tobytes())
-    return digest.hexdigest()[:16]
+    contents = getattr(self.records, 'contents', None)
+    return digest.hexdigest()[:16] + (f'/{contents()}' if contents else '')
 
-  def exact_fingerprint(self) -> str:
-    """As `fingerprint`, and different too if any record changed on disk: the key of what is computed from all of them.
 
-    A copy of the same files may have another one; nothing depends on it but what is cached.
-    """
-    stamp = getattr(self.records, 'stamp', None)
-    return self.fingerprint() + (stamp() if stamp else '')
+def fingerprint_difference(before: str, now: str) -> str:
+  """How two fingerprints of equally many images differ, in words; '' if they do not.
+
+  One of a folder that was taken before folders had `contents` is compared without.
+  """
+  (pixels, _, contents), (pixels_now, _, contents_now) = before.partition('/'), now.partition('/')
+  if contents and contents_now and contents != contents_now:
+    return 'files of the folder were changed or renamed'
+  if pixels == pixels_now:
+    return ''
+  if contents and contents == contents_now:
+    return 'the same files are decoded to other pixels, as by another version of Pillow'
+  return f'fingerprint: {before} there, {now} here'
 
 
 def read_batches(source: ImageSource, indices: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import logging
-from PIL import Image
 
-from gan.data import resize, toy
+from gan.data import decode, resize, toy
 from gan.data.source import DataError, ImageSource
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class TfdsRecords:
   def _decode(self, record: bytes) -> tuple[np.ndarray, int]:
     feature = self._parse(record).features.feature
     label = feature[self._label_key].int64_list.value[0] if self._label_key else 0
-    with Image.open(io.BytesIO(feature[self._image_key].bytes_list.value[0])) as image:
+    with decode.open_image(io.BytesIO(feature[self._image_key].bytes_list.value[0])) as image:
       square = resize.fit(resize.flatten(image), self._image_size)
       return resize.to_array(square, self._channels), label
 

@@ -15,13 +15,15 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, plots, workdir
-from gan.build import make_deal, make_loop, make_pipeline, open_data
+from gan.build import describe_data, make_deal, make_loop, make_pipeline, open_data
 from gan.dynamics.field import make_field, player_norms
 from gan.dynamics.spectrum import leading_eigenvalues, rotation
 from gan.restore import restore
+from gan.validate import validate
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint; the newest by default.')
+DATA_PATH = flags.DEFINE_string('config.data.path', None, 'Where the images are, if their folder has moved.')
 COUNT = flags.DEFINE_integer('count', 8, 'Eigenvalues of largest magnitude, and of largest real part, for networks.',
                              lower_bound=1)
 SCALARS = ('disc/accuracy', 'disc/logit_gap', 'disc/update_cosine', 'gen/update_cosine')
@@ -32,8 +34,13 @@ def main(argv: list[str]) -> int:
   del argv
   run_dir = Path(WORKDIR.value)
   config, _, built, step, state = restore(run_dir, STEP.value)
+  if DATA_PATH.value is not None:
+    config.data.path = DATA_PATH.value
+  validate(config)
   workdir.check_writable(run_dir / 'dynamics')
-  batches = make_pipeline(config, open_data(config), built.parallel, state.rng)
+  data = open_data(config)
+  workdir.check_data(run_dir, describe_data(data), config.data.path)
+  batches = make_pipeline(config, data, built.parallel, state.rng)
   fed = batches.feed(step, 1)
   turn = jax.jit(lambda fed: make_deal(config, built.parallel)(
       batches.batch(fed, state.rng, state.step, np.int32(0)), state, 0))(fed)

@@ -65,7 +65,7 @@ def get_classifier(open_source: Callable[[str], ImageSource], cache: Path, progr
 def cache_key(source: ImageSource) -> str:
   """Name of an entry: differs if the data, their size, or the code that the weights come from differ."""
   constants = training.VERSION, classifier.WIDTH, classifier.NUM_FEATURES  # What else there is, VERSION stands for.
-  parts = source.exact_fingerprint(), tuple(source.shape), source.class_names, constants
+  parts = source.fingerprint(), tuple(source.shape), source.class_names, constants
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -108,7 +108,7 @@ def _train(source: ImageSource, test: ImageSource | None, path: Path, progress: 
   print(f'The classifier of {source.name} {found} ({seconds:.0f} s).', flush=True)
   weights = _to_bytes(trained.weights)
   record = {
-      'data': source.name, 'fingerprint': source.exact_fingerprint(), 'image_shape': list(source.shape),
+      'data': source.name, 'fingerprint': source.fingerprint(), 'image_shape': list(source.shape),
       'class_names': list(source.class_names), 'num_test': trained.num_test,
       'accuracy': trained.accuracy if trained.num_test else None,  # JSON has no nan.
       'held_out': trained.held_out, 'accuracy_floor': ACCURACY_FLOORS.get(source.name),

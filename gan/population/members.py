@@ -40,8 +40,7 @@ def extract(root: str, run: str, out: Path) -> int:
   store = Store(root)
   ids, configs = store.members()
   member = ids.index(run)
-  info = store.read(DATA)
-  info = DataInfo(**info | {key: tuple(info[key]) for key in ('sample_shape', 'class_names')})
+  info = workdir.data_info(store.read(DATA), store.root / DATA)
   environment = store.read(ENVIRONMENT)
   state = _restore(store, configs, info)
   config = configs[member]

@@ -18,10 +18,11 @@ from gan.data import toy
 from gan.dispatch import Clock, Interrupted, next_boundary
 from gan.paths import write
 from gan.population import PopulationState, compiled, pictures
-from gan.population.store import SAMPLES, Row, Store, member_rows
+from gan.population.store import DATA, SAMPLES, Row, Store, member_rows
 from gan.scoring import Score
 from gan.scoring.evaluator import make_evaluator
 from gan.validate import validate
+from gan.workdir import WorkdirError, data_differences, data_info
 
 KEPT_POINTS, KEPT_IMAGES = 1000, 16   # Final samples of each member, for reports.
 SHOWN_SCORES = 3                      # On the console.
@@ -45,7 +46,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
     Exit code: 0 for a finished population, 128 + n if signal n ended it.
 
   Raises:
-    ConfigError, DataError, CheckpointError, MetricsError: what a person has to put right.
+    ConfigError, DataError, WorkdirError, CheckpointError, MetricsError: what a person has to put right.
   """
   config, store = configs[0], Store(root)
   settings, num_steps, devices = config.train, config.train.num_steps, list(devices or jax.local_devices())
@@ -56,6 +57,9 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   info = describe_data(data)
   if store.exists() and store.members()[0] != list(ids):
     raise ConfigError(f'{store.root} holds another population; name another --workdir')
+  if store.exists() and (differing := data_differences(data_info(store.read(DATA), store.root / DATA), info)):
+    raise WorkdirError(f'{store.root} was trained on other data: {"; ".join(differing)}. Put them back as they were, '
+                       'or name another --workdir')
   if not is_resident(config, data):
     raise ConfigError(f'data.name={config.data.name} does not fit on the device, and members of a population draw from '
                       'one resident data set; raise data.resident_bytes, or train the runs one by one with gan.main')

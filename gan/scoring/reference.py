@@ -79,7 +79,7 @@ def reference_order(source: ImageSource) -> np.ndarray:
 
 def reference_key(source: ImageSource, features: Features) -> str:
   """Name of a cache entry: a digest of the data, of the network's weights, of how it resizes, and of settings."""
-  parts = VERSION, source.exact_fingerprint(), source.shape, features.name, features.digest, features.resizing
+  parts = VERSION, source.fingerprint(), source.shape, features.name, features.digest, features.resizing
   if changed := settings.describe():  # Not a part of usual keys, so that they are those of all versions.
     parts += changed,
   return f'{features.name.replace(":", "-")}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}'

@@ -230,7 +230,7 @@ def test_data_that_do_not_fit_are_refused(tmp_path, changes, message):
   """Before anything is written or said."""
   source = open_digits('train')
   odd = types.SimpleNamespace(**{name: getattr(source, name) for name in (
-      'name', 'shape', 'records', 'class_names', 'num_classes', 'exact_fingerprint')} | changes)
+      'name', 'shape', 'records', 'class_names', 'num_classes', 'fingerprint')} | changes)
   odd.num_classes = len(odd.class_names)
   with pytest.raises(DataError, match=message):
     get_classifier(lambda split: odd, tmp_path)

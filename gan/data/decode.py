@@ -1,0 +1,59 @@
+"""From the bytes of an image file to an opened Pillow image whose pixels are brightness.
+
+Which formats are read is decided here. Formats that run other programs (EPS), hold other files or are hardly used are
+left out: Pillow would open them under any suffix.
+"""
+
+from typing import IO
+
+from PIL import Image, features
+
+from gan.data.source import DataError
+
+_AVIF = 'avif' in features.get_supported_modules()   # Pillow 11.3 and newer, if it was built with it.
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', *(['AVIF'] if _AVIF else []))
+SUFFIXES = ('.png', '.apng', '.jpg', '.jpeg', '.jpe', '.jfif', '.webp', '.bmp', '.gif', '.tif', '.tiff',
+            '.ppm', '.pgm', '.pbm', '.pnm', *(['.avif'] if _AVIF else []))
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # Tags of TIFF; the first and the last have one value per channel.
+_UNSIGNED, _WHITE_IS_ZERO = 1, 0
+
+# PNG's raw modes in which Pillow scales the pixels to 8 bits, but not the transparent value: what it must do.
+_KEY_TO_8_BITS = {'L;2': lambda key: key * 85, 'L;4': lambda key: key * 17,
+                  'RGB;16B': lambda key: tuple(value >> 8 for value in key)}
+
+
+def open_image(file: IO[bytes]) -> Image.Image:
+  """Open an image; its pixels are decoded when they are asked for.
+
+  A PNG without alpha channel can name one value, or one colour, as transparent. Of 16-bit colours Pillow reads the high
+  bytes alone, so every colour with those high bytes is then transparent.
+
+  Args:
+    file: an open binary file.
+
+  Returns:
+    An image for `resize.flatten`, to be closed by the caller. Of several (animations, pages), the first one is read.
+
+  Raises:
+    DataError: if the file says of its pixels what Pillow does not heed, so that they would come out wrong.
+    OSError: if it is of none of FORMATS.
+  """
+  image = Image.open(file, formats=FORMATS)
+  if image.format == 'TIFF':
+    _check_tiff(image)
+  if image.format == 'PNG' and 'transparency' in image.info:
+    scaled = _KEY_TO_8_BITS.get(image.tile[0][3])
+    if scaled:
+      image.info['transparency'] = scaled(image.info['transparency'])
+  return image
+
+
+def _check_tiff(image: Image.Image) -> None:
+  tags = image.tag_v2
+  bits = max(tags.get(_BITS, (1,)))
+  if any(kind != _UNSIGNED for kind in tags.get(_SAMPLE_FORMAT, ())) or bits > 16:
+    raise DataError('a TIFF of signed, floating-point or 32-bit numbers does not say which of them is white; save it '
+                    'with 8 bits')
+  if image.mode.startswith('I;16') and (bits != 16 or tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO):
+    raise DataError(f'a TIFF of {bits} bits{", of which 0 is white," if bits == 16 else ""} would be shown wrong; save '
+                    'it with 8 bits')
