@@ -29,7 +29,7 @@ from gan.scoring.collect import to_bytes
 
 KEY, FLOAT, INT = randomness.root_key(0), Shape((), jnp.float32), Shape((), jnp.int32)
 PENALTIES = {field: 0.1 for field, default in flatten(base_config()).items()
-             if field.startswith('penalty.') and default == 0.0 and not isinstance(default, bool)}
+             if field.startswith('penalty.') and isinstance(default, float) and not default}
 
 
 def wide_floats(jaxpr):
