@@ -84,8 +84,8 @@ def interpolated_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParam
     terms['gp'] = hparams['penalty.gp'], penalties.gradient_penalty(judge.seen, between, target, one_sided)
   if 'penalty.dragan' in hparams:
     far_key, noise_key = jax.random.split(keys[1])
-    far = draw_global(jax.random.uniform, far_key, real.shape[:1])
-    noise = draw_global(jax.random.uniform, noise_key, real.shape)
+    far = draw_global(uniform, far_key, real.shape[:1])
+    noise = draw_global(uniform, noise_key, real.shape)
     std = hparams['penalty.dragan_std'] * standard_deviation(real, gather)
     around = penalties.surround(real, std, far, noise)
     terms['dragan'] = hparams['penalty.dragan'], penalties.gradient_penalty(judge.seen, around, target, one_sided)
