@@ -114,6 +114,7 @@ def test_damaged_programs_are_one_sentence_and_compiled_anew(tmp_path, without, 
   assert_all_were_used(filled, before)
 
 
+@pytest.mark.slow
 def test_a_population_on_two_devices(tmp_path):
   sweep = tmp_path / 'tiny.py'
   sweep.write_text(SWEEP)
