@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import ml_collections
 import numpy as np
@@ -12,13 +13,14 @@ from gan import optimizers, randomness, step
 from gan.config import AROUND_NETWORK, ConfigError, flatten
 from gan.data import get_source, order, pipeline, toy
 from gan.data.source import ImageSource
-from gan.games import Game, generation
+from gan.games import Devices, Game, generation
+from gan.games.cast import PLAYERS
 from gan.games.view import View
 from gan.losses import LOSSES
 from gan.losses.choice import INDEX, chosen_among
 from gan.models import get_model
 from gan.parallel import Parallel, make_parallel
-from gan.rules import PLAYERS, Txs, optimizer_numbers, rule_settings
+from gan.rules import Txs, optimizer_numbers, rule_settings
 from gan.state import GanState, PyTree, create_state
 
 # Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no
@@ -41,8 +43,6 @@ class Build(NamedTuple):
   """A run, ready to be compiled."""
 
   game: Game
-  nets: generation.Nets
-  joint: bool                    # Whether the discriminator sees real and fake samples in one pass.
   txs: Txs
   parallel: Parallel
   hparams: dict[str, Any]        # Numbers that may differ between members of a population, see `hparams_of`.
@@ -84,14 +84,14 @@ def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devi
   parallel = parallel or make_parallel(config.parallel.strategy, devices)
   losses = tuple(losses) or (config.loss.name,)
   _check_transformed(config, sample_shape)
-  nets = generation.Nets(*(_network(config, player, sample_shape, parallel.axis_name) for player in ('gen', 'disc')))
-  rules = _rules(config, nets, sample_shape)
-  game = generation.make_game(nets, chosen_among([LOSSES[name] for name in losses]), config.model.z_dim, sample_shape,
-                              rules, parallel.draw, parallel.gather)
+  gen, disc = (_network(config, player, sample_shape, parallel.axis_name) for player in PLAYERS)
+  game = generation.make_generation(gen, disc, chosen_among([LOSSES[name] for name in losses]), config.model.z_dim,
+                                    sample_shape, _rules(config, disc, sample_shape),
+                                    Devices(parallel.draw, parallel.gather), config.model.z)
   optimistic = config.update.rule == 'optimistic'
   txs = Txs(*(_optimizer(config.optimizer[player], optimistic) for player in ('gen', 'disc')))
   memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.dynamics)
-  return Build(game, nets, rules.joint, txs, parallel, hparams_of(config, losses), memory)
+  return Build(game, txs, parallel, hparams_of(config, losses), memory)
 
 
 def _check_transformed(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...]) -> None:
@@ -109,14 +109,14 @@ def _network(config: ml_collections.ConfigDict, player: str, sample_shape: tuple
   return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
 
 
-def _rules(config: ml_collections.ConfigDict, nets: generation.Nets, sample_shape: tuple[int, ...]) -> generation.Rules:
+def _rules(config: ml_collections.ConfigDict, network: nn.Module, sample_shape: tuple[int, ...]) -> generation.Rules:
   disc, penalty, policy = config.model.disc, config.penalty, config.augment.policy
   view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
               pack=disc.pack)
   # With batch norm, real and fake are separate batches (Radford et al. 2015), and so they are where the discriminator
   # compares the samples of a batch; without either one pass is the same function.
   shown = jax.ShapeDtypeStruct((2, *sample_shape[:-1], disc.pack * sample_shape[-1]), 'float32')
-  collections = jax.eval_shape(functools.partial(nets.disc.init, train=True), randomness.root_key(0), shown)
+  collections = jax.eval_shape(functools.partial(network.init, train=True), randomness.root_key(0), images=shown)
   joint = 'batch_stats' not in collections and disc.minibatch in (None, 'none')
   return generation.Rules(joint, view, disc.spectral_norm,
                           penalty.lecam_form if penalty.lecam else None, penalty.one_sided, penalty.every)
@@ -149,9 +149,10 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
 def initial_state(built: Build, seed: jax.Array) -> GanState:
   """The state of a run before its first step; a function of the seed alone."""
   root = randomness.root_key(seed)
-  gen, disc = built.game.init(randomness.purpose_key(root, 'init'))
+  start = built.game.init(randomness.purpose_key(root, 'init'))
   txs = [tx(optimizer_numbers(built.hparams, player), 0) for tx, player in zip(built.txs, PLAYERS, strict=True)]
-  return create_state(root, gen, disc, txs, built.memory({'gen': gen[0], 'disc': disc[0]}))
+  memory = built.memory({player: own.params for player, own in start.items()})
+  return create_state(root, start['gen'], start['disc'], txs, memory)
 
 
 def make_initial_state(built: Build, seed: int) -> GanState:
@@ -187,8 +188,7 @@ def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.Tra
   rule = config.update.rule
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
   return step.make_train_step(
-      built.game, built.txs, rule, batch_size=config.train.batch_size, z_dim=config.model.z_dim, z=config.model.z,
-      shard=built.parallel.shard, mean=built.parallel.mean, **{name: settings[name] for name in rule_settings(rule)})
+      built.game, built.txs, rule, mean=built.parallel.mean, **{name: settings[name] for name in rule_settings(rule)})
 
 
 def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
@@ -196,17 +196,12 @@ def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline
   return built.parallel.compile(step.make_loop(make_train_step(config, built), batches.batch))
 
 
-def make_deal(config: ml_collections.ConfigDict, parallel: Parallel) -> Callable:
-  """What (batch, state, update) deals to the players."""
-  return step.make_deal(config.train.batch_size, config.model.z_dim, config.model.z, parallel.shard)
-
-
-def make_probe(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
+def make_probe(built: Build, batches: pipeline.Pipeline):
   """The compiled probe (state, data, hparams, i) -> scalars: how steep the discriminator is.
 
   `data` and `i` are those of the last step before `state`: it is judged on the batch that it was trained on.
   """
-  deal = make_deal(config, built.parallel)
+  deal = step.make_deal(built.game)
 
   def probe(state: GanState, data: Any, hparams: dict[str, Any], i: jax.Array) -> dict[str, jax.Array]:
     batch = batches.batch(data, state.rng, state.step - 1, i)

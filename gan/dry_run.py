@@ -7,6 +7,8 @@ import ml_collections
 
 from gan.build import build, describe_data, make_initial_state, open_data
 from gan.config import flatten
+from gan.randomness import root_key
+from gan.sampling import draw_from
 from gan.state import GanState, PyTree
 from gan.validate import validate
 
@@ -21,14 +23,19 @@ def describe(config: ml_collections.ConfigDict) -> str:
   info = describe_data(open_data(config))
   built = build(config, info.sample_shape)
   state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
-  latents = jax.ShapeDtypeStruct((config.train.batch_size, config.model.z_dim), 'float32')
-  fakes = jax.eval_shape(built.game.sample, state.ema, latents)
+  def sample(gen: PyTree) -> tuple:
+    draw = draw_from(root_key(0), 0)
+    inputs = built.game.draw(draw, {}, config.train.batch_size)
+    return inputs['z'], built.game.sample(gen, inputs, draw)
+
+  latents, fakes = jax.eval_shape(sample, state.ema)
   num_logits = fakes.shape[0] // config.model.disc.pack
   lines = ['Configuration', *(f'  {field} = {value}' for field, value in flatten(config).items()),
            'Data', f'  {info.name}: {info.num_examples or "endless"} examples {list(info.sample_shape)}, '
                    f'{len(info.class_names)} classes',
            'Shapes', f'  latents {list(latents.shape)} -> fakes {list(fakes.shape)} -> logits [{num_logits}]',
-           f'  discriminator sees real and fake {"in one joint pass" if built.joint else "as separate batches"}',
+           '  discriminator sees real and fake '
+           f'{"in one joint pass" if built.game.rules.joint else "as separate batches"}',
            *_parameters('Generator', state.gen.params), *_parameters('Discriminator', state.disc.params),
            f'State: {_bytes(state) / 2**20:.1f} MiB on each of {jax.device_count()} '
            f'{jax.devices()[0].device_kind} device(s)']

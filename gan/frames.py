@@ -8,10 +8,11 @@ import ml_collections
 import numpy as np
 
 from gan import images, plots, randomness
-from gan.build import build, make_deal, make_initial_state
+from gan.build import build, make_initial_state
 from gan.data import toy
 from gan.dynamics.field import make_field
 from gan.state import GanState
+from gan.step import make_deal
 
 ARROWS = 17          # Of the field, along each side.
 SMALL_GAMES = {'dirac': ('theta: where generated samples are', 'psi: slope of the discriminator'),
@@ -49,7 +50,7 @@ def _path_frame(config: ml_collections.ConfigDict, data: toy.Mixture) -> DrawFra
   config = config.copy_and_resolve_references()
   config.parallel.strategy = 'jit'
   built = build(config, data.modes.shape[1:], jax.local_devices()[:1])
-  deal = make_deal(config, built.parallel)
+  deal = make_deal(built.game)
   names = SMALL_GAMES[config.model.gen.name][0], SMALL_GAMES[config.model.disc.name][1]
   initial = make_initial_state(built, config.seed)
   start = [float(jax.tree.leaves(player.params)[0].squeeze()) for player in (initial.gen, initial.disc)]
@@ -67,8 +68,8 @@ def _path_frame(config: ml_collections.ConfigDict, data: toy.Mixture) -> DrawFra
     gen, disc = np.meshgrid(side, side)
     # Flat parameters are in the order of the players' names: the discriminator's come first.
     points = np.stack([disc.ravel(), gen.ravel()], axis=1).astype(np.float32)
-    # Parameters come from `points`; of the stats there may be LeCam's means.
-    players = {name: getattr(initial, name).replace(stats=jax.device_get(getattr(state, name).stats))
+    # Parameters come from `points`; what players remember may be LeCam's means.
+    players = {name: getattr(initial, name).replace(memory=jax.device_get(getattr(state, name).memory))
                for name in ('gen', 'disc')}
     here = initial.replace(step=np.asarray(state.step), **players)
     flow = np.asarray(field_at(here, points)).reshape(ARROWS, ARROWS, 2)[..., ::-1]

@@ -28,6 +28,10 @@ PURPOSES = {
     'consistency': 10,    # Transforms of consistency penalties.
     'analysis': 11,       # Directions that `gan.dynamics` probes.
     'points': 12,         # The fixed data set of a mixture.
+    'classes': 13,        # Classes of generated samples.
+    'codes': 14,          # Codes that a generator is to show.
+    'network': 15,        # Inside of networks.
+    'pool': 16,           # Which samples are kept in a pool.
 }
 
 

@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan.games import Game, Turn
+from gan.games import Game, Kept, Turn
+from gan.games.cast import PLAYERS
 from gan.optimizers import TxBuilder
 from gan.state import GanState, PyTree
 
 Scalars = dict[str, Array]
 Result = tuple[GanState, Scalars]
-PLAYERS = ('gen', 'disc')
 ALIGNMENT = 0.1   # Keeps the sign of symplectic adjustment positive where there is nothing to choose (Balduzzi et al.).
 EPS_ROOT = 1e-16  # Inside the optimizer's root when it is differentiated: its slope at a zero gradient is infinite.
 
@@ -71,45 +71,58 @@ class Moves:
   def optimizer(self, state: GanState, name: str, **extra: Any) -> optax.GradientTransformation:
     """The optimizer of one player at this step."""
     numbers = optimizer_numbers(self.hparams, name) | extra
-    if name == 'disc' and self.game.lazy_every > 1:  # k + 1 updates for k (Karras et al. 2020, 1912.04958, B).
-      share = self.game.lazy_every / (self.game.lazy_every + 1.0)
+    if periods := self.game.periods(name, self.hparams):  # k + 1 updates for k (Karras et al. 2020, 1912.04958, B).
+      share = 1.0 / (1.0 + sum(1.0 / period for period in periods))
       numbers |= {'lr': numbers['lr'] * share, 'b1': numbers['b1'] ** share, 'b2': numbers['b2'] ** share}
     return getattr(self.txs, name)(numbers, state.step)
 
-  def gradient(self, state: GanState, name: str, loss: Callable, update: int) -> tuple[PyTree, PyTree, Scalars]:
-    """One player's gradient, its new stats, and scalars; the other player is frozen."""
+  def gradient(self, state: GanState, name: str, loss: Callable, update: int) -> tuple[PyTree, Kept, Scalars]:
+    """One player's gradient, what its update leaves, and scalars.
+
+    Args:
+      state: where it is taken.
+      name: of the player.
+      loss: (params, state, turn, hparams) -> (value, (Kept, scalars)).
+      update: which update of the step this is.
+    """
     loss_fn = functools.partial(loss, state=state, turn=self.deal(state, update), hparams=self.hparams)
-    grads, (stats, scalars) = jax.grad(loss_fn, has_aux=True)(getattr(state, name).params)
-    return self.mean(grads), stats, self.mean(scalars)
+    grads, (kept, scalars) = jax.grad(loss_fn, has_aux=True)(getattr(state, name).params)
+    return self.mean(grads), self._shared(kept), self.mean(scalars)
+
+  def _shared(self, kept: Kept) -> Kept:
+    """Memory that is the same on all devices: what each found in its part of the batch is averaged."""
+    leaves, structure = jax.tree.flatten(kept.memory)
+    means = [self.mean(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf for leaf in leaves]
+    return kept._replace(memory=jax.tree.unflatten(structure, means))
 
   def local_field(self, params: dict[str, PyTree], state: GanState,
-                  update: int) -> tuple[PyTree, tuple[PyTree, Scalars]]:
+                  update: int) -> tuple[PyTree, tuple[dict[str, Kept], Scalars]]:
     """Both gradients on this device, from one forward pass that is pulled back once for each player."""
     loss_fn = functools.partial(self.game.losses, state=state, turn=self.deal(state, update), hparams=self.hparams)
     (disc, gen), pull, aux = jax.vjp(loss_fn, params, has_aux=True)
     one, zero = jnp.ones_like(disc), jnp.zeros_like(gen)
     return {'gen': pull((zero, one))[0]['gen'], 'disc': pull((one, zero))[0]['disc']}, aux
 
-  def field(self, state: GanState, update: int = 0) -> tuple[PyTree, PyTree, Scalars]:
-    """Both gradients {'gen', 'disc'}, both players' new stats, and scalars."""
-    grads, (stats, scalars) = self.local_field(params_of(state), state, update)
-    return self.mean(grads), stats, self.mean(scalars)
+  def field(self, state: GanState, update: int = 0) -> tuple[PyTree, dict[str, Kept], Scalars]:
+    """Both gradients {'gen', 'disc'}, what both updates leave, and scalars."""
+    grads, (kept, scalars) = self.local_field(params_of(state), state, update)
+    return self.mean(grads), {name: self._shared(own) for name, own in kept.items()}, self.mean(scalars)
 
-  def descend(self, state: GanState, name: str, grads: PyTree, stats: PyTree) -> Result:
+  def descend(self, state: GanState, name: str, grads: PyTree, kept: Kept) -> Result:
     """One optimizer update of one player along `grads`; the other is untouched."""
     player = getattr(state, name)
     updates, opt_state = self.optimizer(state, name).update(grads, player.opt_state, player.params)
     params = optax.apply_updates(player.params, updates)
     if name == 'disc' and 'penalty.clip' in self.hparams:
       params = clip_weights(params, self.hparams['penalty.clip'])
-    player = player.replace(params=params, stats=stats, opt_state=opt_state)
+    player = player.replace(params=params, opt_state=opt_state, stats=kept.stats, memory=kept.memory)
     return state.replace(**{name: player}), {f'{name}/grad_norm': optax.tree.norm(grads),
                                              f'{name}/update_norm': optax.tree.norm(updates)}
 
-  def descend_both(self, state: GanState, grads: PyTree, stats: PyTree) -> Result:
+  def descend_both(self, state: GanState, grads: PyTree, kept: dict[str, Kept]) -> Result:
     """One optimizer update of each player."""
-    state, gen_scalars = self.descend(state, 'gen', grads['gen'], stats['gen'])
-    state, disc_scalars = self.descend(state, 'disc', grads['disc'], stats['disc'])
+    state, gen_scalars = self.descend(state, 'gen', grads['gen'], kept['gen'])
+    state, disc_scalars = self.descend(state, 'disc', grads['disc'], kept['disc'])
     return state, gen_scalars | disc_scalars
 
 
@@ -118,21 +131,27 @@ def clip_weights(params: PyTree, bound: Array) -> PyTree:
   return jax.tree.map(lambda p: jnp.clip(p, -bound, bound), params)
 
 
-def _disc_turn(state: GanState, moves: Moves, update: int, disc_steps: int) -> Result:
-  grads, stats, scalars = moves.gradient(state, 'disc', moves.game.disc_loss, update)
-  state, norms = moves.descend(state, 'disc', grads, stats)
-  if moves.game.lazy_penalty is not None:
-    def regularise(state: GanState) -> GanState:
-      grads, stats, _ = moves.gradient(state, 'disc', moves.game.lazy_penalty, update)
-      return moves.descend(state, 'disc', grads, stats)[0]
-    count = state.step * disc_steps + update  # Updates of the discriminator before this one, all of them regular.
-    state = jax.lax.cond(count % moves.game.lazy_every == 0, regularise, lambda state: state, state)
-  return state, scalars | norms
+def _take_turn(state: GanState, moves: Moves, name: str, update: int, count: Array,
+               loss: Callable | None = None) -> Result:
+  """One update of one player; then, where they are due, one more for each period of its lazy terms.
 
-
-def _gen_turn(state: GanState, moves: Moves, update: int, loss: Callable | None = None) -> Result:
-  grads, stats, scalars = moves.gradient(state, 'gen', loss or moves.game.gen_loss, update)
-  state, norms = moves.descend(state, 'gen', grads, stats)
+  Args:
+    state: before it.
+    moves: what the players can do.
+    name: of the player.
+    update: which update of the step this is.
+    count: [] updates of this player before this one, all of them regular.
+    loss: the player's loss, if it is not the game's.
+  """
+  game = moves.game
+  grads, kept, scalars = moves.gradient(state, name, loss or functools.partial(game.loss, name), update)
+  state, norms = moves.descend(state, name, grads, kept)
+  for every in game.periods(name, moves.hparams):
+    def lazily(state: GanState, every: int = every) -> GanState:
+      grads, kept, _ = moves.gradient(state, name, functools.partial(game.lazy_loss, name, every), update)
+      return moves.descend(state, name, grads, kept)[0]
+    # Depends on the step alone: under `vmap` a condition that differs between members would compute both branches.
+    state = jax.lax.cond(count % every == 0, lazily, lambda state: state, state)
   return state, scalars | norms
 
 
@@ -148,20 +167,21 @@ def alternating(state: GanState, moves: Moves, *, first: str = 'disc', disc_step
     gen_steps: updates of the generator, each with latents of its own.
     gen_loss: the generator's loss, if it is not the game's.
   """
-  turns = {'disc': [functools.partial(_disc_turn, update=i, disc_steps=disc_steps) for i in range(disc_steps)],
-           'gen': [functools.partial(_gen_turn, update=disc_steps + i, loss=gen_loss) for i in range(gen_steps)]}
+  updates = {'disc': range(disc_steps), 'gen': range(disc_steps, disc_steps + gen_steps)}
+  losses = {'disc': None, 'gen': gen_loss}
   scalars = {}
   for name in (first, 'gen' if first == 'disc' else 'disc'):
-    for turn in turns[name]:  # Unrolled: few, and fixed when compiled.
-      state, found = turn(state, moves)
+    for i, update in enumerate(updates[name]):  # Unrolled: few, and fixed when compiled.
+      count = state.step * len(updates[name]) + i
+      state, found = _take_turn(state, moves, name, update, count, losses[name])
       scalars |= found
   return state, scalars
 
 
 def simultaneous(state: GanState, moves: Moves) -> Result:
   """Both players move from the same point; both gradients come from one forward pass."""
-  grads, stats, scalars = moves.field(state)
-  state, norms = moves.descend_both(state, grads, stats)
+  grads, kept, scalars = moves.field(state)
+  state, norms = moves.descend_both(state, grads, kept)
   return state, scalars | norms
 
 
@@ -172,8 +192,8 @@ def extragradient(state: GanState, moves: Moves) -> Result:
   both are taken on one batch (the same-sample form of Mishchenko et al. 2020, arXiv:1905.11373).
   """
   ahead, _ = simultaneous(state, moves)
-  grads, stats, scalars = moves.field(with_params(state, params_of(ahead)))  # Stats see the batch once.
-  state, norms = moves.descend_both(with_params(ahead, params_of(state)), grads, stats)
+  grads, kept, scalars = moves.field(with_params(state, params_of(ahead)))  # Stats see the batch once.
+  state, norms = moves.descend_both(with_params(ahead, params_of(state)), grads, kept)
   return state, scalars | norms
 
 
@@ -182,10 +202,10 @@ def consensus(state: GanState, moves: Moves) -> Result:
 
   gamma is hparams['update.consensus'].
   """
-  grads, stats, scalars = moves.field(state)
+  grads, kept, scalars = moves.field(state)
   transposed = _transposed_product(state, moves, grads)
   strength = moves.hparams.get('update.consensus', 0.0)
-  state, norms = moves.descend_both(state, jax.tree.map(lambda v, t: v + strength * t, grads, transposed), stats)
+  state, norms = moves.descend_both(state, jax.tree.map(lambda v, t: v + strength * t, grads, transposed), kept)
   return state, scalars | norms
 
 
@@ -195,14 +215,14 @@ def symplectic(state: GanState, moves: Moves) -> Result:
   Balduzzi et al. 2018 (arXiv:1802.05642), with their choice of the sign of lambda, which lets the adjustment pull
   towards stable points and away from unstable ones. |lambda| is hparams['update.adjustment'].
   """
-  grads, stats, scalars = moves.field(state)
+  grads, kept, scalars = moves.field(state)
   transposed = _transposed_product(state, moves, grads)
   _, forward = jax.jvp(lambda params: moves.local_field(params, state, 0)[0], (params_of(state),), (grads,))
   adjustment = jax.tree.map(lambda t, f: 0.5 * (t - f), transposed, moves.mean(forward))
   size = sum(leaf.size for leaf in jax.tree.leaves(grads))
   aligned = optax.tree.vdot(grads, transposed) * optax.tree.vdot(adjustment, transposed) / size + ALIGNMENT
   strength = moves.hparams.get('update.adjustment', 0.0) * jnp.sign(aligned)
-  state, norms = moves.descend_both(state, jax.tree.map(lambda v, a: v + strength * a, grads, adjustment), stats)
+  state, norms = moves.descend_both(state, jax.tree.map(lambda v, a: v + strength * a, grads, adjustment), kept)
   return state, scalars | norms
 
 
@@ -232,8 +252,8 @@ def unrolled(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: 
       return (clip_weights(params, hparams['penalty.clip']) if 'penalty.clip' in hparams else params, opt_state), None
 
     (disc_params, _), _ = jax.lax.scan(foresee, (state.disc.params, state.disc.opt_state), length=unroll_steps)
-    (_, value), (stats, scalars) = moves.game.losses({'gen': gen_params, 'disc': disc_params}, state, turn, hparams)
-    return value, (stats['gen'], {name: scalar for name, scalar in scalars.items() if 'gen' in name})
+    (_, value), (kept, scalars) = moves.game.losses({'gen': gen_params, 'disc': disc_params}, state, turn, hparams)
+    return value, (kept['gen'], {name: scalar for name, scalar in scalars.items() if 'gen' in name})
 
   return alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps, gen_loss=gen_loss)
 

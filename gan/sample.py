@@ -49,13 +49,13 @@ def main(argv: list[str]) -> int:
     return cli.fail(f'{run_dir / workdir.DATA}: name={info.name!r} is unknown{nearest(info.name, toy.MIXTURES)}')
   workdir.check_writable(out.parent, flag='--out')
 
-  config, _, built, step, state = restore(run_dir, STEP.value)
+  _, _, built, step, state = restore(run_dir, STEP.value)
   gen = {'params': state.gen.params, 'stats': state.gen.stats} if RAW.value else state.ema
   rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
   if INTERPOLATE.value:
-    samples = interpolate(built.game, gen, rng, NUM.value, WALK, config.model.z_dim, config.model.z)
+    samples = interpolate(built.game, gen, rng, NUM.value, WALK)
   else:
-    samples = make_sampler(make_stream(built.game, config.model.z_dim, config.model.z))(gen, rng, NUM.value)
+    samples = make_sampler(make_stream(built.game))(gen, rng, NUM.value)
 
   if NPZ.value:
     np.savez_compressed(out, samples=samples if two_dimensional else images.to_uint8(samples))

@@ -3,21 +3,42 @@
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec
 
-from gan import step
-from gan.games import Game
+from gan.games import Game, Inputs
+from gan.games.cast import Draw, Sampler
 from gan.parallel import AXIS, Parallel
+from gan.randomness import PURPOSES
 from gan.state import PyTree
 
 CHUNK = 256   # Samples drawn at a time: memory does not grow with their number.
+OTHERS = 2**31   # No chunk has such a number: it and more count the purposes of draws that are not latents.
 
 Stream = Callable[[PyTree, Array, int], Iterator[tuple[Array, int]]]
 
 
-def make_stream(game: Game, z_dim: int, z: str, parallel: Parallel | None = None) -> Stream:
+def draw_from(rng: Array, index: Array, place: Callable[[Array], Array] = lambda x: x) -> Draw:
+  """The draws of one chunk of samples.
+
+  Args:
+    rng: key [] of all of them.
+    index: [] number of the chunk.
+    place: puts an array [CHUNK, ...] where it is used.
+  """
+  def draw(purpose: str, sampler: Sampler, shape: tuple[int, ...]) -> Array:
+    return place(sampler(jax.random.fold_in(_root(rng, purpose), index), shape))
+
+  return draw
+
+
+def _root(rng: Array, purpose: str) -> Array:
+  return rng if purpose == 'latents' else jax.random.fold_in(rng, np.uint32(OTHERS + PURPOSES[purpose]))
+
+
+def make_stream(game: Game, parallel: Parallel | None = None) -> Stream:
   """Builds stream(gen, rng, num), which yields (samples [CHUNK, ...] on the devices, how many of them count).
 
   Sample i depends on (rng, i) alone: asking for more leaves the first ones as they were, and so does the number of
@@ -25,16 +46,17 @@ def make_stream(game: Game, z_dim: int, z: str, parallel: Parallel | None = None
 
   Args:
     game: whose generator is sampled.
-    z_dim: length of a latent.
-    z: distribution of latents.
     parallel: devices that share each chunk; one by default.
   """
   split = parallel is not None and CHUNK % parallel.mesh.size == 0
   rows = NamedSharding(parallel.mesh, PartitionSpec(AXIS)) if split else None
 
+  def place(drawn: Array) -> Array:
+    return jax.lax.with_sharding_constraint(drawn, rows) if split else drawn
+
   def chunk(gen: PyTree, rng: Array, index: Array) -> Array:
-    latents = step.draw_latents(jax.random.fold_in(rng, index), CHUNK, z_dim, z)
-    return game.sample(gen, jax.lax.with_sharding_constraint(latents, rows) if split else latents)
+    draw = draw_from(rng, index, place)
+    return game.sample(gen, game.draw(draw, {}, CHUNK), draw)
 
   # Whole on each device, so that every host can fetch it.
   compiled = jax.jit(chunk, out_shardings=parallel.replicated if parallel else None)
@@ -54,20 +76,21 @@ def make_sampler(stream: Stream) -> Callable[[PyTree, Array, int], np.ndarray]:
   return sample
 
 
-def interpolate(game: Game, gen: PyTree, rng: Array, rows: int, length: int, z_dim: int, z: str) -> np.ndarray:
-  """Walks between pairs of latents: float32 [rows * length, ...], row by row.
+def interpolate(game: Game, gen: PyTree, rng: Array, rows: int, length: int) -> np.ndarray:
+  """Walks between pairs of inputs of a generator: float32 [rows * length, ...], row by row."""
+  def pairs(drawn: Array) -> tuple[Array, Array]:
+    return tuple(drawn.reshape(2, rows, 1, *drawn.shape[1:]))
 
-  Normal latents go along the great circle, where they keep a likely norm (White 2016, arXiv:1609.04468); uniform ones
-  along the straight line, which stays in their cube.
-  """
-  start, end = step.draw_latents(rng, 2 * rows, z_dim, z).reshape(2, rows, 1, z_dim)
-  start, end = np.asarray(start), np.asarray(end)
-  t = np.linspace(0.0, 1.0, length, dtype=np.float32)[None, :, None]
-  if z == 'normal':
-    norms = np.linalg.norm(start, axis=-1, keepdims=True) * np.linalg.norm(end, axis=-1, keepdims=True)
-    cosine = (start * end).sum(-1, keepdims=True) / norms
-    angle = np.arccos(np.clip(cosine, -0.9999, 0.9999))
-    walk = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
-  else:
-    walk = (1 - t) * start + t * end
-  return np.asarray(jax.jit(game.sample)(gen, walk.reshape(rows * length, z_dim)))
+  def draw(purpose: str, sampler: Sampler, shape: tuple[int, ...]) -> Array:
+    return sampler(_root(rng, purpose), shape)
+
+  @jax.jit
+  def walk(gen: PyTree) -> Array:
+    drawn = {name: pairs(value) for name, value in game.draw(draw, {}, 2 * rows).items()}
+    start, end = ({name: pair[i] for name, pair in drawn.items()} for i in range(2))
+    t = jnp.linspace(0.0, 1.0, length, dtype=jnp.float32)
+    inputs: Inputs = jax.tree.map(lambda x: x.reshape(rows * length, *x.shape[2:]),
+                                  game.walk(start, end, t[None, :, None]))
+    return game.sample(gen, inputs, draw)
+
+  return np.asarray(walk(gen))

@@ -1,6 +1,7 @@
 """What a run carries from step to step, and nothing else."""
 
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,15 @@ class Player:
   params: PyTree                 # Trainable leaves.
   stats: PyTree                  # Mutable Flax collections (batch norm); {} if the networks have none.
   opt_state: optax.OptState
+  memory: PyTree = struct.field(default_factory=dict)   # What the terms of its loss remember, by name.
+
+
+class Start(NamedTuple):
+  """What a player begins with."""
+
+  params: PyTree
+  stats: PyTree
+  memory: PyTree = MappingProxyType({})
 
 
 @struct.dataclass
@@ -32,20 +42,21 @@ class GanState:
   memory: PyTree = struct.field(default_factory=dict)   # What the update rule remembers between steps.
 
 
-def create_state(rng: Array, gen: tuple[PyTree, PyTree], disc: tuple[PyTree, PyTree],
+def create_state(rng: Array, gen: Start, disc: Start,
                  txs: tuple[optax.GradientTransformation, optax.GradientTransformation],
                  memory: PyTree | None = None) -> GanState:
   """The state before the first step.
 
   Args:
     rng: typed root key [].
-    gen: initial (params, stats) of the generator.
+    gen: what the generator begins with.
     disc: the same of the discriminator.
     txs: their optimizers.
     memory: what the update rule remembers; nothing by default.
   """
-  players = [Player(params, stats, tx.init(params)) for (params, stats), tx in zip((gen, disc), txs, strict=True)]
+  players = [Player(start.params, start.stats, tx.init(start.params), dict(start.memory))
+             for start, tx in zip((gen, disc), txs, strict=True)]
   # Copies: an average that shared the generator's buffers would die with them when a step donates its input.
-  ema = jax.tree.map(jnp.copy, {'params': gen[0], 'stats': gen[1]})
+  ema = jax.tree.map(jnp.copy, {'params': gen.params, 'stats': gen.stats})
   return GanState(step=jnp.zeros((), jnp.int32), rng=rng, gen=players[0], disc=players[1], ema=ema,
                   memory=memory or {})

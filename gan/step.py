@@ -1,8 +1,8 @@
 """One step of training, and many steps in one dispatch.
 
-Nothing here knows of devices. What depends on them is handed in by whoever compiles the step: `shard`, which takes this
-device's part of a global draw, and `mean`, which averages over devices. In which order the players move is decided in
-rules.py.
+Nothing here knows of devices. What depends on them is handed in by whoever compiles the step: the game's `devices`,
+which give this device's part of a draw, and `mean`, which averages over devices. In which order the players move is
+decided in rules.py.
 """
 
 import functools
@@ -15,8 +15,8 @@ import optax
 from jax import Array
 
 from gan.games import Game, Turn
-from gan.randomness import normal, uniform
-from gan.rules import PLAYERS, RULES, Moves, Scalars, Txs, memory_of, params_of
+from gan.games.cast import PLAYERS
+from gan.rules import RULES, Moves, Scalars, Txs, memory_of, params_of
 from gan.state import GanState, PyTree
 
 TrainStep = Callable[[GanState, dict[str, Array], dict[str, Array]], tuple[GanState, Scalars]]
@@ -26,33 +26,24 @@ def _identity(tree: PyTree) -> PyTree:
   return tree
 
 
-def draw_latents(rng: Array, count: int, z_dim: int, distribution: str) -> Array:
-  """Latents [count, z_dim], float32: standard normal, or uniform on [-1, 1]."""
-  if distribution == 'normal':
-    return normal(rng, (count, z_dim))
-  if distribution == 'uniform':
-    return uniform(rng, (count, z_dim), -1.0, 1.0)
-  raise ValueError(f'model.z={distribution!r} is unknown; known: normal, uniform')
-
-
 def warmed_up(decay: Array, step: Array) -> Array:
   """Decay of a running average that has seen `step` updates: min(decay, (1 + t) / (10 + t))."""
   updates = jnp.asarray(step, jnp.float32)
   return jnp.minimum(decay, (1.0 + updates) / (10.0 + updates))
 
 
-def make_deal(batch_size: int, z_dim: int, z: str, shard: Callable[[Array], Array] = _identity) -> Callable[..., Turn]:
-  """Builds deal(batch [N, B, ...], state, update) -> Turn: a batch of its own, as far as they go, and fresh latents."""
+def make_deal(game: Game) -> Callable[..., Turn]:
+  """Builds deal(batch [N, B, ...], state, update) -> Turn: a batch of its own, as far as they go, and fresh inputs."""
   def deal(batch: dict[str, Array], state: GanState, update: int) -> Turn:
     row = min(update, next(iter(batch.values())).shape[0] - 1)
-    turn = Turn(jax.tree.map(lambda x: x[row], batch), None, state.rng, state.step, update)
-    return turn._replace(z=shard(draw_latents(turn.key('latents'), batch_size, z_dim, z)))
+    turn = Turn(jax.tree.map(lambda x: x[row], batch), {}, state.rng, state.step, update)
+    count = next(iter(turn.batch.values())).shape[0]
+    return turn._replace(inputs=game.draw(turn.draw(game.devices), turn.batch, count))
 
   return deal
 
 
-def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, batch_size: int, z_dim: int, z: str,
-                    shard: Callable[[Array], Array] = _identity, mean: Callable[[PyTree], PyTree] = _identity,
+def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Callable[[PyTree], PyTree] = _identity,
                     deal: Callable[..., Turn] | None = None, **settings: Any) -> TrainStep:
   """Builds a step: the players move by a rule, then the generator is averaged.
 
@@ -60,10 +51,6 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, batch_si
     game: what each player minimises.
     txs: their optimizers.
     rule: key of RULES.
-    batch_size: global number of latents of an update.
-    z_dim: length of a latent.
-    z: distribution of latents, 'normal' or 'uniform'.
-    shard: takes this device's rows of a global array [B, ...].
     mean: averages a tree over devices.
     deal: (batch, state, update) -> Turn, to play with other draws than those of `state.rng`.
     **settings: of the rule.
@@ -73,7 +60,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, batch_si
     of the discriminator; those after the last one, of the generator, see the last batch.
   """
   move = functools.partial(RULES[rule], **settings)
-  deal = deal or make_deal(batch_size, z_dim, z, shard)
+  deal = deal or make_deal(game)
 
   def train_step(state: GanState, batch: dict[str, Array], hparams: dict[str, Array]) -> tuple[GanState, Scalars]:
     before = state

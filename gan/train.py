@@ -80,10 +80,10 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   batches = make_pipeline(config, data, built.parallel, state.rng)
   loop = make_loop(config, built, batches)
   hparams = built.parallel.place(built.hparams)
-  stream = make_stream(built.game, config.model.z_dim, config.model.z, built.parallel)
+  stream = make_stream(built.game, built.parallel)
   evaluator = make_evaluator(config, data, built.parallel, title='Reference' if is_writer() else '')
   draw_frame = make_draw_frame(config, data, make_sampler(stream))
-  probe = make_probe(config, built, batches) if settings.dynamics and built.game.slopes else None
+  probe = make_probe(built, batches) if settings.dynamics and built.game.slopes else None
 
   report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer())
   report.message(f'{"Resuming" if step else "Training"} {run_dir} at step {step} of {num_steps} on '

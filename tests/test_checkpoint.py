@@ -10,14 +10,15 @@ import optax
 import pytest
 
 from gan.checkpoint import CheckpointError, Checkpoints
-from gan.state import create_state
+from gan.state import Start, create_state
 
 
 def make_state(step: int = 0, scale: float | None = None):
   scale = step if scale is None else scale
   params = {'dense': {'kernel': scale * jax.random.normal(jax.random.key(1), (64, 64))}}
   stats = {'batch_stats': {'mean': jnp.full((3,), float(scale))}}
-  state = create_state(jax.random.key(7), (params, stats), (params, {}), (optax.scale_by_adam(), optax.scale_by_rms()))
+  state = create_state(jax.random.key(7), Start(params, stats), Start(params, {}),
+                       (optax.scale_by_adam(), optax.scale_by_rms()))
   return state.replace(step=jnp.int32(step))
 
 

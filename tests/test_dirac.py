@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from gan import randomness
-from gan.games import Turn
-from gan.games.generation import Nets, make_game
+from gan.games import Devices, Turn
+from gan.games.generation import make_generation
 from gan.losses import LOSSES
 from gan.losses.choice import INDEX, chosen_among
 from gan.models.closed_form import DiracDiscriminator, DiracGenerator
 from gan.optimizers import make_optimizer
 from gan.rules import Txs
-from gan.state import create_state
+from gan.state import Start, create_state
 from gan.step import make_train_step
 from tests import dirac_closed_form as paper
 from tests.dirac_closed_form import CLOSED_FORM, RULES, eigenvalue_error, is_defective, operator
@@ -73,21 +73,21 @@ def make_orbit(losses, rule, **settings):
   Returns:
     orbit(loss, starts [R, 2], hparams of [R], num_steps) -> (theta, psi) [NUM_STEPS + 1, R, 2], zero after `num_steps`.
   """
-  nets = Nets(DiracGenerator(), DiracDiscriminator())
-  game = make_game(nets, chosen_among([LOSSES[name] for name in losses]), 1, (1,), draw_global=quadrature())
+  objective = chosen_among([LOSSES[name] for name in losses])
+  game = make_generation(DiracGenerator(), DiracDiscriminator(), objective, 1, (1,), devices=Devices(quadrature()))
   tx, count = make_optimizer('sgd'), REAL_NODES.size
 
   def deal(batch, state, update):  # G ignores its latents.
-    return Turn(batch, jnp.zeros((count, 1)), state.rng, state.step, update)
+    return Turn(batch, {'z': jnp.zeros((count, 1))}, state.rng, state.step, update)
 
-  step = make_train_step(game, Txs(tx, tx), rule, batch_size=count, z_dim=1, z='normal', deal=deal, **settings)
+  step = make_train_step(game, Txs(tx, tx), rule, deal=deal, **settings)
 
   def one_orbit(which, start, hparams, num_steps):
     numbers = {'lr': hparams['lr'], 'b1': 0.0, 'b2': 0.0, 'eps': 0.0}
     hparams = hparams | {f'optimizer.{player}.{k}': v for player in ('gen', 'disc') for k, v in numbers.items()} | {
         'train.ema_decay': 0.0, f'loss.{INDEX}': which}
     gen, disc, sgd = {'theta': start[:1]}, {'psi': start[1:, None]}, tx(numbers, 0)
-    state = create_state(randomness.root_key(0), (gen, {}), (disc, {}), (sgd, sgd))
+    state = create_state(randomness.root_key(0), Start(gen, {}), Start(disc, {}), (sgd, sgd))
 
     def advance(number, carry):
       state, _ = step(carry[0], {'images': jnp.zeros((count, 1))}, hparams)

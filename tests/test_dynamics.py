@@ -13,7 +13,7 @@ from gan.dynamics import spectrum
 from gan.dynamics.field import Field, make_field, player_norms
 from gan.dynamics.spectrum import leading_eigenvalues, rotation
 from gan.games import Turn
-from gan.games.generation import PLAIN, Nets, Rules, make_game
+from gan.games.generation import PLAIN, Rules, make_generation
 from gan.models.closed_form import DiracDiscriminator, DiracGenerator
 from gan.optimizers import make_optimizer
 from gan.plots import eigenvalues, trajectory
@@ -25,11 +25,11 @@ NUMBERS = {'lr': 0.1, 'b1': 0.0, 'b2': 0.9, 'eps': 1e-8}
 
 
 def dirac_field(theta, psi, loss='saturating', rules=PLAIN, **hparams) -> Field:
-  game = make_game(Nets(DiracGenerator(theta), DiracDiscriminator(psi)), losses.LOSSES[loss], 1, (1,), rules)
-  gen, disc = game.init(jax.random.key(0))
+  game = make_generation(DiracGenerator(theta), DiracDiscriminator(psi), losses.LOSSES[loss], 1, (1,), rules)
+  start = game.init(jax.random.key(0))
   tx = make_optimizer('sgd')(NUMBERS, 0)
-  state = create_state(root_key(0), gen, disc, (tx, tx))
-  turn = Turn({'images': jnp.zeros((4, 1))}, jnp.zeros((4, 1)), state.rng, state.step, 0)
+  state = create_state(root_key(0), start['gen'], start['disc'], (tx, tx))
+  turn = Turn({'images': jnp.zeros((4, 1))}, {'z': jnp.zeros((4, 1))}, state.rng, state.step, 0)
   return make_field(game, state, turn, hparams)
 
 

@@ -17,6 +17,6 @@ def test_the_field_is_that_of_the_state_with_its_means():
   state = build.make_initial_state(built, config.seed)
   draw = make_draw_frame(config, data, None)
   means = {'real': jnp.float32(3.0), 'fake': jnp.float32(-50.0), 'weight': jnp.float32(1.0)}
-  later = state.replace(disc=state.disc.replace(stats=state.disc.stats | {'lecam': means}))
+  later = state.replace(disc=state.disc.replace(memory=state.disc.memory | {'lecam': means}))
   assert np.array_equal(draw(state, 0, []), draw(state, 0, []))
   assert not np.array_equal(draw(state, 0, []), draw(later, 0, []))

@@ -61,8 +61,7 @@ def train(config, num_devices):
   shape = {'ring': (2,), 'gaussian': (1,), 'digits': (8, 8, 1)}[config.data.name]
   built = build(config, shape, jax.devices()[:num_devices])
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
-  step = make_train_step(built.game, built.txs, config.update.rule, batch_size=8, z_dim=config.model.z_dim, z='normal',
-                         shard=built.parallel.shard, mean=built.parallel.mean,
+  step = make_train_step(built.game, built.txs, config.update.rule, mean=built.parallel.mean,
                          **{name: settings[name] for name in rule_settings(config.update.rule)})
 
   def one_step(state, data, hparams, number):  # Data lie whole on every device, as a resident data set does.
@@ -93,7 +92,7 @@ def test_two_devices_equal_one(case):
                                                           for player in (before, after)), strict=True) if a.ndim != 1]
     assert min(moved) > 1e-4
   if case == 'ada':
-    ada = expected[1].stats['ada']
+    ada = expected[1].memory['ada']
     assert ada['probability'] == pytest.approx(2 / 3)
     assert ada['updates'] == 1
     assert ada['signs'] != 0

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from gan import augment, randomness
-from gan.games import Game, Turn
-from gan.games.generation import Nets, Rules, make_game
+from gan.games import Devices, Game, Kept, Turn
+from gan.games.generation import Rules, make_generation
 from gan.games.regularisation import standard_deviation
 from gan.losses import LOSSES
 from gan.optimizers import make_optimizer
 from gan.rules import Moves, Txs, alternating
-from gan.state import create_state
+from gan.state import Start, create_state
 from gan.step import make_train_step
 
 B, Z_DIM, SHAPE, WEIGHT = 6, 3, (4, 4, 1), 0.7
@@ -36,32 +36,32 @@ class Disc(nn.Module):
   linear: bool = False
 
   @nn.compact
-  def __call__(self, x, *, train):
-    x = x.reshape(x.shape[0], -1)
+  def __call__(self, images, *, train):
+    x = images.reshape(images.shape[0], -1)
     return nn.Dense(1)(x if self.linear else jnp.tanh(nn.Dense(4, name='hidden')(x)))[:, 0]
 
 
 @functools.cache
 def game_of(rules=PLAIN, linear=False, loss='nonsaturating'):
-  return make_game(Nets(Gen(), Disc(linear)), LOSSES[loss], Z_DIM, SHAPE, rules)
+  return make_generation(Gen(), Disc(linear), LOSSES[loss], Z_DIM, SHAPE, rules)
 
 
 @functools.cache
 def initial(rules=PLAIN, linear=False):
   tx = make_optimizer('sgd')(NUMBERS, 0)
-  gen, disc = jax.jit(game_of(rules, linear).init)(jax.random.key(1))
-  return create_state(randomness.root_key(0), gen, disc, (tx, tx))
+  start = jax.jit(game_of(rules, linear).init)(jax.random.key(1))
+  return create_state(randomness.root_key(0), start['gen'], start['disc'], (tx, tx))
 
 
 def turn_of(state):
-  return Turn({'images': IMAGES}, Z, state.rng, state.step, 0)
+  return Turn({'images': IMAGES}, {'z': Z}, state.rng, state.step, 0)
 
 
 def disc_loss(hparams, rules=PLAIN, state=None, linear=False):
-  """The discriminator's loss, its new stats, and the scalars."""
+  """The discriminator's loss, its new stats and memory, and the scalars."""
   state = initial(rules, linear) if state is None else state
-  value, (stats, scalars) = game_of(rules, linear).disc_loss(state.disc.params, state, turn_of(state), hparams)
-  return value, stats, scalars
+  value, (kept, scalars) = game_of(rules, linear).loss('disc', state.disc.params, state, turn_of(state), hparams)
+  return value, kept.stats | kept.memory, scalars
 
 
 def judge(x, disc=None):
@@ -153,10 +153,11 @@ def test_terms_of_the_discriminator(case):
 def test_noise_of_dragan_is_scaled_by_all_devices_samples():
   """Of samples whose halves differ: neither half has the standard deviation of the whole."""
   halves = np.stack([IMAGES[:3] + 4, 0.1 * IMAGES[3:]])
-  on_each = jax.vmap(lambda half: standard_deviation(half, lambda x: jax.lax.all_gather(x, 'data', tiled=True)),
+  on_each = jax.vmap(lambda half: standard_deviation(
+      half, Devices(gather=lambda x: jax.lax.all_gather(x, 'data', tiled=True))),
                      axis_name='data')(halves)
   np.testing.assert_allclose(on_each, [halves.std()] * 2, rtol=1e-5)
-  np.testing.assert_allclose(standard_deviation(halves[0], lambda x: x), halves[0].std(), rtol=1e-5)
+  np.testing.assert_allclose(standard_deviation(halves[0], Devices()), halves[0].std(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(('name', 'sign', 'expected'), [
@@ -167,7 +168,7 @@ def test_terms_of_the_generator(name, sign, expected):
   state = initial()
 
   def gen_loss(hparams):
-    value, (_, scalars) = game_of().gen_loss(state.gen.params, state, turn_of(state), hparams)
+    value, (_, scalars) = game_of().loss('gen', state.gen.params, state, turn_of(state), hparams)
     return value, scalars
 
   hparams = {f'penalty.{name}': WEIGHT, 'penalty.zcr_std': 0.2}
@@ -192,7 +193,7 @@ def test_without_weights_there_is_the_objective_alone():
 def test_one_pass_with_both_slopes_equals_two(names):
   hparams = {f'penalty.{name}': WEIGHT for name in names}
   state = initial()
-  one, two = (jax.value_and_grad(game_of(Rules(joint)).disc_loss, has_aux=True)(
+  one, two = (jax.value_and_grad(functools.partial(game_of(Rules(joint)).loss, 'disc'), has_aux=True)(
       state.disc.params, state, turn_of(state), hparams) for joint in (True, False))
   jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), one, two)
 
@@ -205,18 +206,18 @@ def test_lazy_gradients_sum_to_those_of_every_step():
   def gradient(loss):
     return jax.grad(lambda params: loss(params, state, turn_of(state), hparams)[0])(state.disc.params)
 
-  without, heavy, whole = (gradient(loss) for loss in (lazy.disc_loss, lazy.lazy_penalty, every.disc_loss))
+  without, heavy, whole = (gradient(functools.partial(*loss)) for loss in (
+      (lazy.loss, 'disc'), (lazy.lazy_loss, 'disc', 4), (every.loss, 'disc')))
   jax.tree.map(lambda a, b, c: np.testing.assert_allclose(4 * a + b, 4 * c, rtol=1e-3, atol=1e-5),
                without, heavy, whole)
   assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(heavy)) > 1e-2
-  assert (every.lazy_penalty, every.lazy_every) == (None, 1)
+  assert [game.periods('disc', hparams) for game in (every, lazy)] == [(), (4,)]
 
 
 def test_lazy_penalty_comes_in_every_kth_step():
   """In the others its weight is nothing to the result, and with it there is one update more."""
   rules = Rules(joint=True, lazy_every=4)
-  step = jax.jit(make_train_step(game_of(rules), Txs(make_optimizer('sgd'), make_optimizer('sgd')), batch_size=B,
-                                 z_dim=Z_DIM, z='normal'))
+  step = jax.jit(make_train_step(game_of(rules), Txs(make_optimizer('sgd'), make_optimizer('sgd'))))
   for number in (0, 1, 3, 4, 8):
     state = initial(rules).replace(step=jnp.int32(number))
     light, heavy = (step(state, {'images': IMAGES[None]}, HPARAMS | {'penalty.r1': weight})[0].disc.params
@@ -230,19 +231,22 @@ def test_lazy_penalty_comes_in_every_kth_step():
     (2, 5, [1, 0, 1, 0, 0, 1, 0, 1, 0])])
 def test_lazy_penalty_is_spread_out_over_the_updates_of_the_discriminator(disc_steps, every, expected, first):
   """Each k-th of all, however many a step has. Here the penalty alone moves the discriminator, by 1 each time."""
-  def still(params, state, turn, hparams):
-    return 0.0 * params, ({}, {})
+  class Still(Game):
+    def loss(self, player, params, state, turn, hparams):
+      return 0.0 * params, (Kept({}, {}), {})
 
-  def move(params, state, turn, hparams):
-    return -params, ({}, {})
+    def lazy_loss(self, player, every, params, state, turn, hparams):
+      return -params, (Kept({}, {}), {})
+
+    def periods(self, player, hparams):
+      return (every,) if player == 'disc' else ()
 
   numbers = {'lr': (every + 1) / every, 'b1': 0.0, 'b2': 0.0, 'eps': 1e-8}
   hparams = {f'optimizer.{player}.{name}': value for player in ('gen', 'disc') for name, value in numbers.items()}
-  game = Game(None, still, still, None, None, lazy_penalty=move, lazy_every=every)
   txs = Txs(make_optimizer('sgd'), make_optimizer('sgd'))
-  moves = Moves(game, txs, hparams, lambda state, update: None, lambda tree: tree)
+  moves = Moves(Still(networks={}, terms=()), txs, hparams, lambda state, update: None, lambda tree: tree)
   step = jax.jit(lambda state: alternating(state, moves, first=first, disc_steps=disc_steps)[0])
-  tx, zero = make_optimizer('sgd')(numbers, 0), (jnp.zeros(()), {})
+  tx, zero = make_optimizer('sgd')(numbers, 0), Start(jnp.zeros(()), {})
   state, found = create_state(jax.random.key(0), zero, zero, (tx, tx)), [0.0]
   for number in range(len(expected)):
     state = step(state.replace(step=jnp.int32(number)))
@@ -258,7 +262,8 @@ def test_lazy_regularisation_rescales_the_numbers_of_the_optimizer():
     return lambda numbers, step: found.update({name: numbers})
 
   for every, share in ((4, 0.8), (1, 1.0)):
-    moves = Moves(game_of(Rules(joint=True, lazy_every=every)), Txs(spy('gen'), spy('disc')), HPARAMS, None, None)
+    moves = Moves(game_of(Rules(joint=True, lazy_every=every)), Txs(spy('gen'), spy('disc')),
+                  HPARAMS | {'penalty.r1': 1.0}, None, None)
     for name in ('gen', 'disc'):
       moves.optimizer(initial(), name)
     assert found['gen'] == NUMBERS
@@ -274,7 +279,7 @@ def test_flipped_labels_swap_the_roles():
   assert scalars['disc/logit_gap'] == pytest.approx(float(jnp.mean(real) - jnp.mean(fake)), rel=1e-4)
   assert disc_loss({'loss.label_flip': 0.0})[0] == disc_loss({})[0]
   state = initial()
-  some = [float(game_of().disc_loss(state.disc.params, state, turn_of(state)._replace(update=i),
+  some = [float(game_of().loss('disc', state.disc.params, state, turn_of(state)._replace(update=i),
                                     {'loss.label_flip': 0.5})[0]) for i in range(8)]
   assert len(set(some)) > 3
 

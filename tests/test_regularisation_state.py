@@ -10,7 +10,7 @@ import pytest
 
 from gan import augment
 from gan.games import memory
-from gan.games.generation import Nets, Rules, make_game
+from gan.games.generation import Rules, make_generation
 from gan.games.view import View, packed
 from gan.losses import LOSSES
 from gan.models import spectral
@@ -37,8 +37,12 @@ from tests.test_regularisation import (
 )
 
 
-def with_stats(state, **stats):
-  return state.replace(disc=state.disc.replace(stats={**state.disc.stats, **stats}))
+def with_memory(state, **memory):
+  return state.replace(disc=state.disc.replace(memory={**state.disc.memory, **memory}))
+
+
+def kept_of(state):
+  return state.disc.stats | state.disc.memory
 
 
 @pytest.mark.parametrize('form', ['published', 'paper'])
@@ -46,7 +50,7 @@ def test_lecam_and_its_means(form):
   """The means move first, by their share 1 - decay of a weight that tends to 1; the penalty sees them moved."""
   rules = Rules(joint=True, lecam=form)
   before = {'real': jnp.float32(0.3), 'fake': jnp.float32(-0.2), 'weight': jnp.float32(0.5)}
-  state = with_stats(initial(rules), lecam=before)
+  state = with_memory(initial(rules), lecam=before)
   value, stats, _ = disc_loss({'penalty.lecam': WEIGHT, 'penalty.lecam_decay': 0.9}, rules, state)
   real, fake = np.asarray(judge(IMAGES)), np.asarray(judge(generate(Z)))
   weight = 0.9 * 0.5 + 0.1
@@ -69,49 +73,48 @@ class ConstantGen(nn.Module):
 
 class TwiceTheMean(nn.Module):
   @nn.compact
-  def __call__(self, x, *, train):
-    return 2.0 * jnp.mean(x, axis=(1, 2, 3)) + 0.0 * self.param('unused', nn.initializers.ones, (1,))
+  def __call__(self, images, *, train):
+    return 2.0 * jnp.mean(images, axis=(1, 2, 3)) + 0.0 * self.param('unused', nn.initializers.ones, (1,))
 
 
 @pytest.mark.parametrize(('form', 'decay'), [('published', 0.99), ('paper', 0.99), ('published', 0.9999)])
 def test_lecams_means_of_constant_logits_are_these_logits(form, decay):
   """From the first update on: D(x) = 2 and D(G(z)) = -2 have means 2 and -2, and a penalty of 16 + 16."""
-  game = make_game(Nets(ConstantGen(), TwiceTheMean()), LOSSES['hinge'], Z_DIM, SHAPE, Rules(joint=True, lecam=form))
-  gen, disc = game.init(jax.random.key(0))
+  game = make_generation(ConstantGen(), TwiceTheMean(), LOSSES['hinge'], Z_DIM, SHAPE, Rules(joint=True, lecam=form))
+  start = game.init(jax.random.key(0))
   tx = make_optimizer('sgd')(NUMBERS, 0)
-  state = create_state(jax.random.key(0), gen, disc, (tx, tx))
+  state = create_state(jax.random.key(0), start['gen'], start['disc'], (tx, tx))
   hparams = {'penalty.lecam': 1.0, 'penalty.lecam_decay': decay}
 
   @jax.jit
   def update(state):
     turn = turn_of(state)._replace(batch={'images': jnp.ones((B, *SHAPE))})
-    _, (stats, scalars) = game.disc_loss(state.disc.params, state, turn, hparams)
-    return with_stats(state, **stats), scalars['penalty/lecam']
+    _, (kept, scalars) = game.loss('disc', state.disc.params, state, turn, hparams)
+    return with_memory(state, **kept.memory), scalars['penalty/lecam']
 
   for number in range(101):
     state, penalty = update(state)
-    means = state.disc.stats['lecam']
+    means = state.disc.memory['lecam']
     assert (number, float(means['real']), float(means['fake']), float(penalty)) == (number, 2.0, -2.0, 32.0)
   assert means['weight'] == pytest.approx(1 - decay**101, rel=1e-3)
 
 
 def test_lecams_means_are_those_of_all_batches():
   """The i-th last of t batches counts decay^i, and all together 1."""
-  rng, stats, decay = np.random.default_rng(0), memory.initial(lecam=True, adaptive=False), 0.9
+  rng, means, decay = np.random.default_rng(0), memory.no_means(), 0.9
   real, fake = rng.normal(size=(2, 30))
-  hparams = {'penalty.lecam': 1.0, 'penalty.lecam_decay': decay}
   for t in range(30):
-    stats = memory.remember(stats, jnp.full(2, real[t]), jnp.full(2, fake[t]), jnp.ones(2), 2, jnp.int32(t), hparams)
+    means = memory.running_means(means, jnp.float32(real[t]), jnp.float32(fake[t]), jnp.float32(decay))
     weights = decay ** np.arange(t, -1.0, -1.0)
-    assert stats['lecam']['real'] == pytest.approx(np.average(real[:t + 1], weights=weights), abs=1e-5)
-    assert stats['lecam']['fake'] == pytest.approx(np.average(fake[:t + 1], weights=weights), abs=1e-5)
+    assert means['real'] == pytest.approx(np.average(real[:t + 1], weights=weights), abs=1e-5)
+    assert means['fake'] == pytest.approx(np.average(fake[:t + 1], weights=weights), abs=1e-5)
 
 
 def test_lecam_may_start_later():
   """Before its start there is no penalty, and the means are those of the last batch alone."""
   rules = Rules(joint=True, lecam='published')
   hparams = {'penalty.lecam': WEIGHT, 'penalty.lecam_decay': 0.9, 'penalty.lecam_start': 7.0}
-  state = with_stats(initial(rules), lecam={name: jnp.float32(1.0) for name in ('real', 'fake', 'weight')})
+  state = with_memory(initial(rules), lecam={name: jnp.float32(1.0) for name in ('real', 'fake', 'weight')})
   for step, started in ((0, False), (6, False), (7, True), (8, True)):
     value, stats, _ = disc_loss(hparams, rules, state.replace(step=jnp.int32(step)))
     plain, _, _ = disc_loss({}, state=initial().replace(step=jnp.int32(step)))
@@ -124,7 +127,7 @@ def test_ada_moves_its_probability(target, direction):
   """By the images since the last move / ada_images, up where the mean sign of real logits is above the target."""
   rules = Rules(joint=True, view=View(adaptive=True))
   before = {'probability': jnp.float32(0.25), 'signs': jnp.float32(0.0), 'updates': jnp.int32(2)}
-  state = with_stats(initial(rules), ada=before)
+  state = with_memory(initial(rules), ada=before)
   hparams = {'augment.ada_images': 90.0, 'augment.ada_interval': 3.0}
   hparams |= {} if target is None else {'augment.ada_target': target}
   _, stats, scalars = disc_loss(hparams, rules, state)
@@ -139,14 +142,13 @@ def test_ada_moves_its_probability(target, direction):
 def test_adas_probability_follows_the_mean_sign_of_several_batches():
   """Between two moves it stays; a move counts all batches since the last one, whatever the sign of each."""
   hparams = {'augment.ada_images': 100.0, 'augment.ada_interval': 4.0, 'augment.ada_target': 0.5}
-  stats, found = memory.initial(lecam=False, adaptive=True), []
+  controller, found = memory.no_augmentation(), []
   # Three batches of eight are above the target, the mean of the first four is not; that of the second four is.
   for real in (6, 7, 6, 2, 8, 8, 5, 6, 6, 7, 6):
-    probs = jnp.asarray(np.where(np.arange(8) < real, 0.9, 0.1))
-    stats = memory.remember(stats, probs, probs, probs, 8, jnp.int32(0), hparams)
-    found.append(float(stats['ada']['probability']))
+    controller = memory.controlled(controller, jnp.float32((2 * real - 8) / 8), 8, hparams)
+    found.append(float(controller['probability']))
   assert found == pytest.approx([0.0] * 7 + [0.32] * 4)
-  assert (float(stats['ada']['signs']), int(stats['ada']['updates'])) == (pytest.approx(0.5 + 0.75 + 0.5), 3)
+  assert (float(controller['signs']), int(controller['updates'])) == (pytest.approx(0.5 + 0.75 + 0.5), 3)
 
 
 # Share of the full speed in its steady rise, at batch 64: P(mean of 256 signs > 0.6) - P(< 0.6), by the binomial.
@@ -156,14 +158,14 @@ def test_adas_probability_rises_as_in_the_published_code(overfitting, speed):
   num, batch, images = 8_000, 64, 1e7
   hparams = {'augment.ada_images': images, 'augment.ada_target': 0.6, 'augment.ada_interval': 4.0}
 
-  def update(stats, key):
+  def update(controller, key):
     real_prob = jax.random.bernoulli(key, 0.5 + overfitting / 2, (batch,)).astype(jnp.float32)
-    return memory.remember(stats, real_prob, real_prob, real_prob, batch, jnp.int32(0), hparams), None
+    return memory.controlled(controller, jnp.mean(jnp.sign(real_prob - 0.5)), batch, hparams), None
 
-  before = memory.initial(lecam=False, adaptive=True)
-  stats, _ = jax.jit(lambda keys: jax.lax.scan(update, before, keys))(jax.random.split(jax.random.key(0), num))
+  before = memory.no_augmentation()
+  controller, _ = jax.jit(lambda keys: jax.lax.scan(update, before, keys))(jax.random.split(jax.random.key(0), num))
   error = np.sqrt((1 - speed**2) / (num / 4))  # Of the mean of as many signs as there were moves.
-  assert float(stats['ada']['probability']) * images / (num * batch) == pytest.approx(speed, abs=4 * error)
+  assert float(controller['probability']) * images / (num * batch) == pytest.approx(speed, abs=4 * error)
 
 
 def test_only_the_discriminators_update_changes_what_it_keeps():
@@ -173,19 +175,19 @@ def test_only_the_discriminators_update_changes_what_it_keeps():
   hparams = HPARAMS | {'augment.ada_images': 60.0, 'augment.ada_target': 0.99, 'augment.ada_interval': 2.0,
                        'penalty.lecam': 0.1}
   before = {'probability': jnp.float32(0.5), 'signs': jnp.float32(0.25), 'updates': jnp.int32(1)}
-  state = with_stats(state, ada=before)
-  step = jax.jit(make_train_step(game, Txs(make_optimizer('sgd'), make_optimizer('sgd')), batch_size=B, z_dim=Z_DIM,
-                                 z='normal', deal=lambda batch, state, update: turn_of(state)))
+  state = with_memory(state, ada=before)
+  step = jax.jit(make_train_step(game, Txs(make_optimizer('sgd'), make_optimizer('sgd')),
+                                 deal=lambda batch, state, update: turn_of(state)))
   after, _ = step(state, {'images': IMAGES[None]}, hparams)
   _, stats, _ = disc_loss(hparams, rules, state)
   assert set(stats) == {'ada', 'lecam', 'spectral_norm'}
-  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), after.disc.stats, stats)
-  changed = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), stats, state.disc.stats)
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), kept_of(after), stats)
+  changed = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), stats, kept_of(state))
   # The last kernel has one column: its vector, a sign, stays.
   assert sorted(jax.tree.leaves(changed))[1] > 1e-3
-  _, (gen_stats, _) = game.gen_loss(state.gen.params, state, turn_of(state), hparams)
-  assert gen_stats == after.gen.stats == {}
-  assert float(after.disc.stats['ada']['probability']) == pytest.approx(0.3)
+  _, (gen, _) = game.loss('gen', state.gen.params, state, turn_of(state), hparams)
+  assert gen.stats == gen.memory == after.gen.stats == after.gen.memory == {}
+  assert float(after.disc.memory['ada']['probability']) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize('linear', [True, False])
@@ -195,7 +197,7 @@ def test_spectral_norm_bounds_the_slope(linear):
   state = initial(rules, linear)
   params = jax.tree.map(lambda p: 5.0 * p, state.disc.params)
   _, vectors = spectral.normalize(params, state.disc.stats['spectral_norm'], update=True, iterations=500)
-  state = with_stats(state.replace(disc=state.disc.replace(params=params)), spectral_norm=vectors)
+  state = with_memory(state.replace(disc=state.disc.replace(params=params)), spectral_norm=vectors)
   slopes = game_of(rules, linear).slopes(state, turn_of(state), {})
   assert slopes['disc/real_slope'] <= 1 + 1e-4
   assert (slopes['disc/real_slope'] > 0.999) == linear

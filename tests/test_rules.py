@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from gan import randomness
-from gan.games import Game, Turn
+from gan.games import Game, Kept, Outcome, Played, Term
+from gan.games.generation import Generation
 from gan.optimizers import make_optimizer
-from gan.rules import RULES, Txs, memory_of, params_of, rule_settings
-from gan.state import create_state
+from gan.rules import RULES, Txs, memory_of, rule_settings
+from gan.state import Start, create_state
 from gan.step import initial_memory, make_train_step
 
 LR = {'gen': 0.1, 'disc': 0.05}
@@ -55,17 +56,21 @@ class Quartic:
     f32 = Quartic.__new__(Quartic)
     f32.__dict__ = {name: np.float32(value) for name, value in self.__dict__.items()}
 
-    def own(name):
-      def loss(params, state, turn, hparams):
-        at = {p: jax.lax.stop_gradient(value) for p, value in params_of(state).items()} | {name: params}
-        return getattr(f32, name)(at['gen'], at['disc']), ({}, {f'{name}/loss': jnp.float32(0.0)})
-      return loss
+    def term(name):
+      return Term(f'{name}/loss', name, lambda moment, memory: Outcome(
+          getattr(f32, name)(moment.cast.params['gen'], moment.cast.params['disc'])))
 
-    def losses(params, state, turn, hparams):
-      return (f32.disc(params['gen'], params['disc']), f32.gen(params['gen'], params['disc'])), (
-          {'gen': {}, 'disc': {}}, {'gen/loss': jnp.float32(0.0)})
+    return Written(networks={}, terms=(term('disc'), term('gen')))
 
-    return Game(None, own('disc'), own('gen'), losses, None)
+
+class Written(Game):
+  """A game of parameters alone: no networks, nothing drawn."""
+
+  def draw(self, draw, batch, count):
+    return {}
+
+  def play(self, cast, turn, hparams, memory, needs):
+    return Played(None, {'gen': {}, 'disc': {}})
 
 
 SPLIT = [GEN_DIM]
@@ -78,11 +83,9 @@ def run(game, rule, steps=1, b1=0.0, optimizer='sgd', start=None, angles=False, 
   hparams = hparams_of(b1)
   txs = [builder({k: hparams[f'optimizer.{p}.{k}'] for k in ('lr', 'b1', 'b2', 'eps')}, 0) for p in LR]
   params = {'gen': jnp.asarray(game.g, jnp.float32), 'disc': jnp.asarray(game.d, jnp.float32)} | (start or {})
-  state = create_state(jax.random.key(0), (params['gen'], {}), (params['disc'], {}), txs,
+  state = create_state(jax.random.key(0), Start(params['gen'], {}), Start(params['disc'], {}), txs,
                        initial_memory(rule, params, angles))
-  step = jax.jit(make_train_step(game.as_game(), Txs(builder, builder), rule, batch_size=1, z_dim=1, z='normal',
-                                 deal=lambda batch, state, update: Turn(batch, None, state.rng, state.step, update),
-                                 **settings))
+  step = jax.jit(make_train_step(game.as_game(), Txs(builder, builder), rule, **settings))
   states, scalars = [state], []
   for _ in range(steps):
     state, found = step(state, {'images': np.zeros((1, 1), np.float32)}, hparams)
@@ -258,20 +261,18 @@ def test_each_update_has_a_deal_of_its_own():
   """Batches in order, the last one for all that come after; latents never twice; generators first if they are."""
   calls, batch_size = [], 4
 
-  def loss(name):
-    def record(params, state, turn, hparams):
-      calls.append((name, float(turn.batch['images'][0]), np.asarray(turn.z), int(turn.step)))
-      return params, ({}, {})
-    return record
+  class Recording(Generation):
+    def loss(self, player, params, state, turn, hparams):
+      calls.append((player, float(turn.batch['images'][0]), np.asarray(turn.inputs['z']), int(turn.step)))
+      return params, (Kept({}, {}), {})
 
   builder = make_optimizer('sgd')
   tx = builder({'lr': 0.1, 'b1': 0.0}, 0)
-  state = create_state(randomness.root_key(0), (jnp.float32(1.0), {}), (jnp.float32(1.0), {}), (tx, tx))
-  game = Game(None, loss('disc'), loss('gen'), None, None)
-  step = make_train_step(game, Txs(builder, builder), batch_size=batch_size, z_dim=3, z='normal', first='gen',
-                         disc_steps=2, gen_steps=2)
+  state = create_state(randomness.root_key(0), Start(jnp.float32(1.0), {}), Start(jnp.float32(1.0), {}), (tx, tx))
+  game = Recording(networks={}, terms=(), objective=None, z_dim=3)
+  step = make_train_step(game, Txs(builder, builder), first='gen', disc_steps=2, gen_steps=2)
   for _ in range(2):
-    state, scalars = step(state, {'images': np.arange(2, dtype=np.float32)[:, None]}, hparams_of())
+    state, scalars = step(state, {'images': np.repeat(np.float32([[0.0], [1.0]]), batch_size, axis=1)}, hparams_of())
     # Players of one parameter each say where they are now.
     assert (scalars['gen/parameter'], scalars['disc/parameter']) == (state.gen.params, state.disc.params)
   assert [call[:2] + call[3:] for call in calls] == [

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gan import randomness
-from gan.games import Turn
-from gan.games.generation import Nets, Rules, make_game
+from gan.games import Kept, Turn
+from gan.games.generation import Rules, make_generation
 from gan.losses import LOSSES, LossPair
 from gan.optimizers import make_optimizer
 from gan.rules import RULES, Moves, Txs
@@ -40,7 +40,8 @@ class Dense(nn.Module):
   batch_norm: bool
 
   @nn.compact
-  def __call__(self, x, *, train):
+  def __call__(self, z=None, images=None, *, train):
+    x = images if z is None else z
     x = nn.Dense(3)(x)
     if self.batch_norm:
       x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
@@ -60,15 +61,15 @@ def any_of(names):
 
 @functools.cache
 def setting(batch_norm=True, names=KINDS):
-  game = make_game(Nets(Dense(2, batch_norm), Dense(1, batch_norm)), any_of(names), Z_DIM, (2,), Rules(not batch_norm))
+  game = make_generation(Dense(2, batch_norm), Dense(1, batch_norm), any_of(names), Z_DIM, (2,), Rules(not batch_norm))
   return game, jax.jit(game.init)(jax.random.key(1))
 
 
 def initial(rule, builder, batch_norm=True, names=KINDS):
-  _, (gen, disc) = setting(batch_norm, names)
+  _, start = setting(batch_norm, names)
   tx = builder({k: HPARAMS[f'optimizer.gen.{k}'] for k in ('lr', 'b1')}, 0)
-  return create_state(randomness.root_key(0), gen, disc, (tx, tx),
-                      initial_memory(rule, {'gen': gen[0], 'disc': disc[0]}, angles=False))
+  return create_state(randomness.root_key(0), start['gen'], start['disc'], (tx, tx),
+                      initial_memory(rule, {name: own.params for name, own in start.items()}, angles=False))
 
 
 @functools.cache
@@ -77,8 +78,7 @@ def lanes(rule, names):
   builder = make_optimizer('sgd', optimistic=rule == 'optimistic')
   state = initial(rule, builder, names=names)
   settings = {'unrolled': {'unroll_steps': 1}, 'lookahead': {'lookahead_steps': 2}}.get(rule, {})
-  step = make_train_step(setting(names=names)[0], Txs(builder, builder), rule, batch_size=BATCH, z_dim=Z_DIM,
-                         z='normal', **settings)
+  step = make_train_step(setting(names=names)[0], Txs(builder, builder), rule, **settings)
 
   run, batch = jax.jit(step, compiler_options=QUICK), {'images': IMAGES}
   of_loss = []
@@ -128,10 +128,10 @@ def test_the_field_is_the_two_frozen_gradients(batch_norm, names):
 
   def both(weights):
     moves = Moves(game, Txs(builder, builder), HPARAMS | {'loss.weights': weights},
-                  lambda state, update: Turn({'images': IMAGES[0]}, z, state.rng, state.step, update),
+                  lambda state, update: Turn({'images': IMAGES[0]}, {'z': z}, state.rng, state.step, update),
                   lambda tree: tree)
     (gen, gen_stats, gen_scalars), (disc, disc_stats, disc_scalars) = (
-        moves.gradient(state, name, loss, 0) for name, loss in (('gen', game.gen_loss), ('disc', game.disc_loss)))
+        moves.gradient(state, name, functools.partial(game.loss, name), 0) for name in ('gen', 'disc'))
     frozen = {'gen': gen, 'disc': disc}, {'gen': gen_stats, 'disc': disc_stats}, gen_scalars | disc_scalars
     return moves.field(state), frozen
 
@@ -149,10 +149,10 @@ def test_a_descent_changes_one_player(name):
   state, builder = initial('lookahead', make_optimizer('sgd')), make_optimizer('sgd')
   moves = Moves(setting()[0], Txs(builder, builder), HPARAMS, None, lambda tree: tree)
   player, other = getattr(state, name), 'disc' if name == 'gen' else 'gen'
-  after, _ = moves.descend(state, name, jax.tree.map(jnp.ones_like, player.params), {'new': 1.0})
+  after, _ = moves.descend(state, name, jax.tree.map(jnp.ones_like, player.params), Kept({'new': 1.0}, {'newer': 2.0}))
   moved = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), player.params, getattr(after, name).params)
   for leaf in jax.tree.leaves(moved):
     np.testing.assert_allclose(leaf, 0.05, rtol=1e-5)
-  assert getattr(after, name).stats == {'new': 1.0}
+  assert (getattr(after, name).stats, getattr(after, name).memory) == ({'new': 1.0}, {'newer': 2.0})
   assert same(getattr(after, other), getattr(state, other))
   assert same((after.step, after.ema, after.memory), (state.step, state.ema, state.memory))

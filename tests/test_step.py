@@ -11,12 +11,12 @@ import pytest
 
 from gan import build, losses, randomness
 from gan.config import ConfigError, apply_overrides, base_config
-from gan.games import Game, Turn
-from gan.games.generation import Nets, Rules, make_game
+from gan.games import Kept, Turn
+from gan.games.generation import LATENTS, Generation, Rules, make_generation
 from gan.optimizers import make_optimizer
 from gan.rules import Txs
-from gan.state import create_state
-from gan.step import draw_latents, make_loop, make_train_step, warmed_up
+from gan.state import Start, create_state
+from gan.step import make_loop, make_train_step, warmed_up
 from tests.test_rules_separation import any_of
 
 BATCH, Z_DIM, DISC_STEPS = 6, 3, 2
@@ -32,7 +32,8 @@ class Dense(nn.Module):
   batch_norm: bool = False
 
   @nn.compact
-  def __call__(self, x, *, train):
+  def __call__(self, z=None, images=None, *, train):
+    x = images if z is None else z
     x = nn.Dense(4)(x)
     if self.batch_norm:
       x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
@@ -42,14 +43,14 @@ class Dense(nn.Module):
 
 @functools.cache
 def game_of(loss='nonsaturating', batch_norm=True, joint=False):
-  return make_game(Nets(Dense(2, batch_norm), Dense(1, batch_norm)), losses.LOSSES[loss], Z_DIM, (2,), Rules(joint))
+  return make_generation(Dense(2, batch_norm), Dense(1, batch_norm), losses.LOSSES[loss], Z_DIM, (2,), Rules(joint))
 
 
 @functools.cache
 def initial(batch_norm=True, optimizer='sgd'):
   tx = make_optimizer(optimizer)(NUMBERS, 0)
-  gen, disc = jax.jit(game_of(batch_norm=batch_norm).init)(jax.random.key(1))
-  return create_state(randomness.root_key(0), gen, disc, (tx, tx))
+  start = jax.jit(game_of(batch_norm=batch_norm).init)(jax.random.key(1))
+  return create_state(randomness.root_key(0), start['gen'], start['disc'], (tx, tx))
 
 
 def txs(optimizer='sgd'):
@@ -57,7 +58,7 @@ def txs(optimizer='sgd'):
 
 
 def rule(game, optimizer='sgd', disc_steps=DISC_STEPS):
-  return make_train_step(game, txs(optimizer), disc_steps=disc_steps, batch_size=BATCH, z_dim=Z_DIM, z='normal')
+  return make_train_step(game, txs(optimizer), disc_steps=disc_steps)
 
 
 def images(seed=0, disc_steps=DISC_STEPS):
@@ -65,7 +66,7 @@ def images(seed=0, disc_steps=DISC_STEPS):
 
 
 def turn_of(batch, z, state):
-  return Turn(jax.tree.map(lambda x: x[0], batch), z, state.rng, state.step, 0)
+  return Turn(jax.tree.map(lambda x: x[0], batch), {'z': z}, state.rng, state.step, 0)
 
 
 def assert_trees(check, one, other):
@@ -86,7 +87,7 @@ assert_close = functools.partial(assert_trees, functools.partial(np.testing.asse
 @functools.cache
 def leaks():
   """Largest gradients {loss: (of disc in gen, of gen in gen, of disc in disc, of gen in disc)}; one program for all."""
-  game = make_game(Nets(Dense(2, True), Dense(1, True)), any_of(tuple(losses.LOSSES)), Z_DIM, (2,))
+  game = make_generation(Dense(2, True), Dense(1, True), any_of(tuple(losses.LOSSES)), Z_DIM, (2,))
   state = initial()
   turn = turn_of(images(), np.random.default_rng(1).normal(size=(BATCH, Z_DIM)).astype(np.float32), state)
 
@@ -94,8 +95,8 @@ def leaks():
     def both(gen_params, disc_params):
       at = state.replace(gen=state.gen.replace(params=gen_params), disc=state.disc.replace(params=disc_params))
       hparams = {'loss.weights': weights}
-      return jnp.stack([game.disc_loss(disc_params, at, turn, hparams)[0],
-                        game.gen_loss(gen_params, at, turn, hparams)[0]])
+      return jnp.stack([game.loss('disc', disc_params, at, turn, hparams)[0],
+                        game.loss('gen', gen_params, at, turn, hparams)[0]])
 
     grads = jax.jacrev(both, argnums=(0, 1))(state.gen.params, state.disc.params)
     return jnp.stack([jnp.max(jnp.stack([jnp.abs(leaf[i]).max() for leaf in jax.tree.leaves(of)]))
@@ -178,13 +179,13 @@ def test_decay_of_the_average_is_warmed_up():
 
 def recording_game(calls):
   """A game whose losses note what they are given; the players are one number each."""
-  def loss(name):
-    def record(params, state, turn, hparams):
-      others = state.disc if name == 'gen' else state.gen
-      calls.append((name, np.asarray(turn.batch['images']), np.asarray(turn.z), float(others.params)))
-      return params, ({'of': jnp.float32(len(calls))}, {f'{name}/loss': params})
-    return record
-  return Game(None, loss('disc'), loss('gen'), None, None)
+  class Recording(Generation):
+    def loss(self, player, params, state, turn, hparams):
+      others = state.disc if player == 'gen' else state.gen
+      calls.append((player, np.asarray(turn.batch['images']), np.asarray(turn.inputs['z']), float(others.params)))
+      return params, (Kept({'of': jnp.float32(len(calls))}, {}), {f'{player}/loss': params})
+
+  return Recording(networks={}, terms=(), objective=None, z_dim=Z_DIM)
 
 
 @pytest.mark.parametrize('disc_steps', [1, 3])
@@ -192,7 +193,7 @@ def test_turns_batches_and_latents(disc_steps):
   """disc_steps turns with a batch each, then the generator against the newest discriminator; no latents twice."""
   calls = []
   tx = make_optimizer('sgd')(NUMBERS, 0)
-  start = jnp.float32(1.0), {'of': jnp.float32(0.0)}
+  start = Start(jnp.float32(1.0), {'of': jnp.float32(0.0)})
   state = create_state(randomness.root_key(3), start, start, (tx, tx))
   step = rule(recording_game(calls), disc_steps=disc_steps)
   batches = [images(t, disc_steps) for t in range(2)]
@@ -215,14 +216,14 @@ def test_turns_batches_and_latents(disc_steps):
 
 
 def test_latent_distributions():
-  normal, uniform = (np.asarray(draw_latents(jax.random.key(0), 20_000, 2, z)) for z in ('normal', 'uniform'))
+  normal, uniform = (np.asarray(LATENTS[z](jax.random.key(0), (20_000, 2))) for z in ('normal', 'uniform'))
   assert abs(normal.mean()) < 0.03
   assert abs(normal.std() - 1) < 0.03
   assert np.abs(uniform).max() <= 1.0
   assert abs(uniform.mean()) < 0.03
   assert abs(uniform.var() - 1 / 3) < 0.01
   with pytest.raises(ValueError, match=r"model\.z='cauchy' is unknown; known: normal, uniform"):
-    draw_latents(jax.random.key(0), 2, 2, 'cauchy')
+    make_generation(None, None, losses.LOSSES['hinge'], 2, (2,), z='cauchy')
 
 
 def test_weights_are_clipped_where_asked():
@@ -296,7 +297,8 @@ def test_the_loop_stops_at_a_step_that_is_not_finite(loop, bad):
 def loss_and_gradient(game, state):
   z = np.ones((BATCH, Z_DIM), np.float32) * np.linspace(-1, 1, BATCH, dtype=np.float32)[:, None]
   turn = turn_of(images(), z, state)
-  run = jax.jit(lambda params: jax.value_and_grad(game.disc_loss, has_aux=True)(params, state, turn, {}))
+  loss = functools.partial(game.loss, 'disc')
+  run = jax.jit(lambda params: jax.value_and_grad(loss, has_aux=True)(params, state, turn, {}))
   (value, (_, scalars)), grads = run(state.disc.params)
   return value, scalars, grads
 
@@ -318,7 +320,7 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   config.model.gen.name = config.model.disc.name = model
   config.model.gen.width = config.model.disc.width = 2
   config.model.disc.update(settings)
-  assert build.build(config, shape).joint == joint
+  assert build.build(config, shape).game.rules.joint == joint
 
 
 @pytest.mark.parametrize(('field', 'value'), [

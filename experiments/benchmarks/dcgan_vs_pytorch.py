@@ -168,8 +168,8 @@ def make_peer(nets: tuple['nn.Module', 'nn.Module'], images: np.ndarray, config:
 def check_same_size(built: Build, nets: tuple['nn.Module', 'nn.Module']) -> None:
   """Ends the program unless both players have as many trainable numbers as the peer's."""
   players = jax.eval_shape(built.game.init, jax.random.key(0))
-  for name, (params, _), net in zip(('generator', 'discriminator'), players, nets, strict=True):
-    ours = sum(leaf.size for leaf in jax.tree.leaves(params))
+  for name, player, net in zip(('generator', 'discriminator'), ('gen', 'disc'), nets, strict=True):
+    ours = sum(leaf.size for leaf in jax.tree.leaves(players[player].params))
     theirs = sum(parameter.numel() for parameter in net.parameters())
     if ours != theirs:
       sys.exit(f'not the same {name}: ours has {ours:,} parameters, the peer\'s {theirs:,}. The comparison would mean '

@@ -13,6 +13,7 @@ from gan import build, plots
 from gan.config import apply_overrides
 from gan.dynamics.field import make_field
 from gan.rules import RULES
+from gan.step import make_deal
 
 STEPS = 300
 ARROWS = 15
@@ -100,7 +101,7 @@ def follow(overrides: dict[str, Any], steps: int = STEPS) -> Path:
   # Not validated: a Wasserstein critic without any bound is refused there, and wanted here.
   built = build.build(config, (1,), jax.devices()[:1])
   state, batches = build.make_initial_state(built, config.seed), Zeros(config.train.batch_size)
-  field = _field(config, built, batches, state)
+  field = _field(built, batches, state)
   loop = build.make_loop(config, built, batches)
   points = [[float(jax.tree.leaves(player.params)[0].squeeze()) for player in (state.gen, state.disc)]]
   for _ in range(steps):  # One step for each call: the loop reports its last position only.
@@ -109,8 +110,8 @@ def follow(overrides: dict[str, Any], steps: int = STEPS) -> Path:
   return Path(np.array(jax.device_get(points), np.float64), field)
 
 
-def _field(config: Any, built: build.Build, batches: Zeros, state: Any) -> np.ndarray:
-  deal = build.make_deal(config, built.parallel)
+def _field(built: build.Build, batches: Zeros, state: Any) -> np.ndarray:
+  deal = make_deal(built.game)
   side = np.linspace(-HALF, HALF, ARROWS)
   gen, disc = np.meshgrid(side, side)
 

@@ -1,5 +1,6 @@
 """What reaches the generator while a strong discriminator watches it: both forms of its loss, at the same states."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from experiments.explain.style import DISC, GEN, INK, SATURATING, Explained, new
 from gan import build
 from gan.plots import render
 from gan.state import GanState
+from gan.step import make_deal
 
 STEPS, EVERY = 1500, 25
 # A discriminator that learns five times as often and twice as fast as its opponent.
@@ -34,14 +36,15 @@ def make_norms(run: Ring) -> Callable[[GanState], dict[str, jax.Array]]:
     config = run.config.copy_and_resolve_references()
     config.loss.name = form
     games[form] = build.build(config, run.data.modes.shape[1:], jax.devices()[:1])
-  deal = build.make_deal(run.config, run.built.parallel)
+  deal = make_deal(run.built.game)
 
   @jax.jit
   def norms(state: GanState) -> dict[str, jax.Array]:
     turn = deal(run.batches.batch((), state.rng, state.step, 0), state, 0)
     found = {}
     for form, built in games.items():
-      grads, (_, scalars) = jax.grad(built.game.gen_loss, has_aux=True)(state.gen.params, state, turn, built.hparams)
+      loss = functools.partial(built.game.loss, 'gen')
+      grads, (_, scalars) = jax.grad(loss, has_aux=True)(state.gen.params, state, turn, built.hparams)
       found[form] = optax.tree.norm(grads)
       found['fake_prob'] = scalars['gen/fake_prob']
     return found

@@ -46,7 +46,7 @@ class Ring(NamedTuple):
 
   def sampler(self):
     """Builds draw(state, num) -> [num, 2] of the generator as it is, not averaged: the player, not its memory."""
-    sample = make_sampler(make_stream(self.built.game, self.config.model.z_dim, self.config.model.z))
+    sample = make_sampler(make_stream(self.built.game))
 
     def draw(state: GanState, num: int) -> np.ndarray:
       gen = {'params': state.gen.params, 'stats': state.gen.stats}

@@ -88,7 +88,7 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
   built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
   settings = config.train
   evaluator = make_evaluator(config, data)
-  stream, num = make_stream(built.game, config.model.z_dim, config.model.z), config.eval.num_samples
+  stream, num = make_stream(built.game), config.eval.num_samples
   batches = build.make_pipeline(config, data, built.parallel, jax.random.key(0))
   loop = build.make_loop(config, built, batches)
   for seed in seeds:

@@ -15,10 +15,11 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, plots, workdir
-from gan.build import describe_data, make_deal, make_loop, make_pipeline, open_data
+from gan.build import describe_data, make_loop, make_pipeline, open_data
 from gan.dynamics.field import make_field, player_norms
 from gan.dynamics.spectrum import leading_eigenvalues, rotation
 from gan.restore import restore
+from gan.step import make_deal
 from gan.validate import validate
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
   workdir.check_data(run_dir, describe_data(data), config.data.path)
   batches = make_pipeline(config, data, built.parallel, state.rng)
   fed = batches.feed(step, 1)
-  turn = jax.jit(lambda fed: make_deal(config, built.parallel)(
+  turn = jax.jit(lambda fed: make_deal(built.game)(
       batches.batch(fed, state.rng, state.step, np.int32(0)), state, 0))(fed)
 
   field = make_field(built.game, state, turn, built.hparams)

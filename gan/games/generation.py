@@ -1,5 +1,6 @@
-"""The game of generation: fakes from latents against a data set. The one place that applies the networks."""
+"""The game of generation: fakes from latents against a data set."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,24 +9,34 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from gan import penalties
-from gan.games import Game, Turn, memory, regularisation
-from gan.games.regularisation import Judge, Scored
-from gan.games.view import View, draw, look, packed
+from gan.games import (
+  ONE_DEVICE,
+  Devices,
+  Game,
+  HParams,
+  Inputs,
+  Memories,
+  Network,
+  Played,
+  Scalars,
+  Turn,
+  adversarial,
+  memories,
+  regularisation,
+)
+from gan.games.cast import SPECTRAL, Cast, Draw, only
+from gan.games.memory import controlled, no_augmentation
+from gan.games.regularisation import FAKE_SLOPE, REAL_SLOPE
+from gan.games.view import View, draw, look
 from gan.losses import LossPair
-from gan.models import spectral
-from gan.randomness import coin
+from gan.randomness import normal, uniform
 from gan.state import GanState, PyTree
 
-SPECTRAL = 'spectral_norm'
-
-
-class Nets(NamedTuple):
-  """The modules of both players."""
-
-  gen: nn.Module
-  disc: nn.Module
+ADA = 'ada'   # Among what the discriminator remembers.
+LATENTS = {'normal': normal, 'uniform': lambda key, shape: uniform(key, shape, -1.0, 1.0)}
 
 
 class Rules(NamedTuple):
@@ -53,186 +64,176 @@ class Rules(NamedTuple):
 PLAIN = Rules()
 
 
-def apply(net: nn.Module, params: PyTree, stats: PyTree, x: Array, *, train: bool) -> tuple[Array, PyTree]:
-  """Runs a network; returns its output and its new `stats` (unchanged unless `train`)."""
-  updated = {}
-  if SPECTRAL in stats:
-    params, updated[SPECTRAL] = spectral.normalize(params, stats[SPECTRAL], update=train)
-  collections = {name: stats[name] for name in stats if name not in (SPECTRAL, *memory.NAMES)}
-  if train and collections:
-    output, changed = net.apply({'params': params, **collections}, x, train=True, mutable=list(collections))
-    return output, {**stats, **updated, **changed}
-  return net.apply({'params': params, **collections}, x, train=train), {**stats, **updated}
+class Judge(NamedTuple):
+  """The discriminator as functions of samples alone.
 
-
-def make_game(nets: Nets, loss: LossPair, z_dim: int, sample_shape: tuple[int, ...], rules: Rules = PLAIN,
-              draw_global: Callable = lambda sampler, key, shape: sampler(key, shape),
-              gather: Callable[[Array], Array] = lambda x: x) -> Game:
-  """Lifts an objective on logits to losses over parameter pytrees.
-
-  Args:
-    nets: the two networks.
-    loss: the objective; its settings are read from `hparams` under 'loss.<setting>'.
-    z_dim: length of a latent.
-    sample_shape: shape of one sample.
-    rules: what else belongs to the game.
-    draw_global: (sampler, key, shape [B, ...]) -> this device's part, of that shape, of one draw for all devices.
-    gather: this device's logits [L] -> those of all devices. Objectives see the global batch: some mix its samples.
+  Attributes:
+    real, fake: samples [B, ...] -> logits [L], through the augmentations and noise of this turn.
+    see_real, see_fake: samples -> what the network is shown.
+    seen: what the network is shown -> logits [L].
   """
 
-  def init(rng: Array) -> tuple[tuple[PyTree, PyTree], tuple[PyTree, PyTree]]:
-    gen_rng, disc_rng = jax.random.split(rng)
-    gen = dict(nets.gen.init(gen_rng, jnp.zeros((2, z_dim), jnp.float32), train=True))
-    shown = packed(jnp.zeros((2 * rules.view.pack, *sample_shape), jnp.float32), rules.view.pack)
-    disc = dict(nets.disc.init(disc_rng, shown, train=True))
-    params = disc.pop('params')
-    if rules.spectral_norm:  # 2: the split above has the keys 0 and 1.
-      disc[SPECTRAL] = spectral.init_vectors(jax.random.fold_in(rng, 2), params)
-    return (gen.pop('params'), gen), (params, disc | memory.initial(rules.lecam is not None, rules.view.adaptive))
+  real: Callable[[Array], Array]
+  fake: Callable[[Array], Array]
+  see_real: Callable[[Array], Array]
+  see_fake: Callable[[Array], Array]
+  seen: Callable[[Array], Array]
 
-  def bind(hparams: dict[str, Array]) -> LossPair:
-    return loss.bind({name: hparams[f'loss.{name}'] for name in loss.settings if f'loss.{name}' in hparams})
 
-  def score_both(disc_params: PyTree, fakes: Array, state: GanState, turn: Turn, hparams: dict[str, Array], joint: bool,
-                 slopes: tuple[bool, bool] = (False, False)) -> tuple[Scored, Judge, PyTree]:
-    """Both batches through the discriminator; with |grad_x D|^2 of the real and of the generated one if asked."""
-    reals = turn.batch['images']
-    real_draws, fake_draws = draw(rules.view, turn, reals.shape, hparams, draw_global)
-    probability = memory.probability(state.disc.stats)
+class Scene(NamedTuple):
+  """Both batches and what the discriminator made of them, on this device.
+
+  Attributes:
+    real, fake: samples [B, ...].
+    real_logits, fake_logits: [L].
+    real_slope, fake_slope: |grad_x D|^2 [L], where a term needs them; else None.
+    judge: the discriminator, for terms that ask it again.
+  """
+
+  real: Array
+  fake: Array
+  real_logits: Array
+  fake_logits: Array
+  real_slope: Array | None
+  fake_slope: Array | None
+  judge: Judge
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Generation(Game):
+  """A generator makes samples of latents, a discriminator judges them beside real ones.
+
+  Attributes:
+    objective: on logits.
+    z_dim: length of a latent.
+    z: key of LATENTS.
+    rules: what else belongs to the game.
+  """
+
+  objective: LossPair
+  z_dim: int
+  z: str = 'normal'
+  rules: Rules = PLAIN
+
+  def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
+    """Latents [count, Z]."""
+    del batch
+    return {'z': draw('latents', LATENTS[self.z], (count, self.z_dim))}
+
+  def first_memory(self, player: str) -> dict[str, PyTree]:
+    """That of the terms, and ADA's controller."""
+    adaptive = player == 'disc' and self.rules.view.adaptive
+    return super().first_memory(player) | ({ADA: no_augmentation()} if adaptive else {})
+
+  def play(self, cast: Cast, turn: Turn, hparams: HParams, memory: Memories, needs: frozenset[str]) -> Played:
+    """Fakes of this turn's inputs, and both batches through the discriminator."""
+    fakes, gen_stats = cast('gen', **turn.inputs)
+    # In the generator's turn never jointly: the compiler drops the pass over real samples for losses without them.
+    joint = self.rules.joint and cast.player != 'gen'
+    scene, disc_stats = self._judge(cast, fakes, turn, hparams, memory['disc'], needs, joint)
+    played = Played(scene, {'gen': gen_stats, 'disc': disc_stats})
+    if ADA not in memory['disc'] or cast.player == 'gen':
+      return played
+    controller = self._adapted(scene, memory['disc'][ADA], hparams)
+    return played._replace(memory={'disc': {ADA: controller}},
+                           scalars={'disc/augment_probability': controller['probability']})
+
+  def _judge(self, cast: Cast, fakes: Array, turn: Turn, hparams: HParams, memory: dict[str, PyTree],
+             needs: frozenset[str], joint: bool) -> tuple[Scene, PyTree]:
+    """Both batches through the discriminator, with |grad_x D|^2 where it is needed; its new stats."""
+    reals, view = turn.batch['images'], self.rules.view
+    real_draws, fake_draws = draw(view, turn, reals.shape, hparams, self.devices)
+    probability = memory[ADA]['probability'] if ADA in memory else None
+    real_sloped, fake_sloped = REAL_SLOPE in needs, FAKE_SLOPE in needs
 
     def see(samples: Array, draws: dict[str, Array]) -> Array:
-      return look(rules.view, samples, draws, probability, state.step, hparams)
+      return look(view, samples, draws, probability, turn.step, hparams)
 
     def score(samples: Array, draws: dict[str, Array], stats: PyTree) -> tuple[Array, PyTree]:
-      return apply(nets.disc, disc_params, stats, see(samples, draws), train=True)
+      return cast('disc', images=see(samples, draws), stats=stats)
 
     def run(samples: Array, draws: dict[str, Array], stats: PyTree, slope: bool) -> tuple[Array, PyTree, Array | None]:
       if slope:
         return penalties.with_squared_slope(functools.partial(score, draws=draws, stats=stats), samples)
       return *score(samples, draws, stats), None
 
-    stats = before = state.disc.stats
-    if joint and slopes[0] == slopes[1]:
+    before = before_fake = cast.stats['disc']
+    if joint and real_sloped == fake_sloped:
       both, draws = jax.tree.map(lambda *pair: jnp.concatenate(pair), (reals, real_draws), (fakes, fake_draws))
-      before_fake = before
-      logits, stats, slope = run(both, draws, stats, slopes[0])
+      logits, stats, slope = run(both, draws, before, real_sloped)
       real_logits, fake_logits = jnp.split(logits, 2)
       real_slope, fake_slope = (None, None) if slope is None else jnp.split(slope, 2)
     else:
-      real_logits, stats, real_slope = run(reals, real_draws, stats, slopes[0])
+      real_logits, stats, real_slope = run(reals, real_draws, before, real_sloped)
       # Batch norm goes on from batch to batch; spectral norm takes one iteration, as both are judged by one network.
       before_fake = stats = stats | {name: before[name] for name in before if name == SPECTRAL}
-      fake_logits, stats, fake_slope = run(fakes, fake_draws, stats, slopes[1])
+      fake_logits, stats, fake_slope = run(fakes, fake_draws, stats, fake_sloped)
     # From the stats that each pass began with: spectral norm would otherwise be an iteration further, another function.
     judge = Judge(real=lambda x: score(x, real_draws, before)[0],
                   fake=lambda x: score(x, fake_draws, before_fake)[0],
                   see_real=lambda x: see(x, real_draws), see_fake=lambda x: see(x, fake_draws),
-                  seen=lambda x: apply(nets.disc, disc_params, before, x, train=True)[0])
-    return Scored(reals, fakes, real_logits, fake_logits, real_slope, fake_slope), judge, stats
+                  seen=lambda x: cast('disc', images=x, stats=before)[0])
+    return Scene(reals, fakes, real_logits, fake_logits, real_slope, fake_slope, judge), stats
 
-  def exact_slopes(hparams: dict[str, Array]) -> tuple[bool, bool]:
-    exact = 'penalty.difference_std' not in hparams
-    return exact and 'penalty.r1' in hparams, exact and 'penalty.r2' in hparams
+  def _adapted(self, scene: Scene, controller: PyTree, hparams: HParams) -> PyTree:
+    """ADA's controller after an update of the discriminator, which has judged these samples."""
+    real_logits, fake_logits = self.devices.gather(scene.real_logits), self.devices.gather(scene.fake_logits)
+    real_prob, _ = adversarial.bind(self.objective, hparams).probability(real_logits, fake_logits)
+    sign = jnp.mean(jnp.sign(real_prob - 0.5))
+    return controlled(controller, sign, real_logits.shape[0] * self.rules.view.pack, hparams)
 
-  def disc_value(disc_params: PyTree, gen_params: PyTree, scored: Scored, judge: Judge, stats: PyTree, state: GanState,
-                 turn: Turn, hparams: dict[str, Array], lazy: bool) -> tuple[Array, PyTree, dict[str, Array]]:
-    """The discriminator's objective and penalties, its new stats, and scalars; R1 and R2 are not there if `lazy`."""
-    bound, real_logits, fake_logits = bind(hparams), gather(scored.real_logits), gather(scored.fake_logits)
-    as_real, as_fake = real_logits, fake_logits
-    if 'loss.label_flip' in hparams:
-      flipped = coin(turn.key('labels'), hparams['loss.label_flip'], real_logits.shape)
-      as_real, as_fake = jnp.where(flipped, fake_logits, real_logits), jnp.where(flipped, real_logits, fake_logits)
-    value, parts = bound.disc(as_real, as_fake)
-    real_prob, fake_prob = bound.probability(real_logits, fake_logits)
-    scalars = {'disc/loss': value} | {f'disc/{name}': part for name, part in parts.items()} | {
-        'disc/real_prob': jnp.mean(real_prob),
-        'disc/fake_prob': jnp.mean(fake_prob),
-        # Who cannot tell is right half of the time.
-        'disc/accuracy': 0.5 + 0.25 * (jnp.mean(jnp.sign(real_prob - 0.5)) - jnp.mean(jnp.sign(fake_prob - 0.5))),
-        'disc/logit_gap': jnp.mean(real_logits) - jnp.mean(fake_logits)}
+  @property
+  def slopes(self) -> Callable[[GanState, Turn, HParams], Scalars] | None:
+    """Mean |grad_x D| at real and at generated samples; of a discriminator that judges them one by one."""
+    return self._slopes if self.rules.joint else None
 
-    terms = regularisation.interpolated_terms(scored, judge, turn, hparams, rules.one_sided, draw_global, gather)
-    terms |= regularisation.consistency_terms(scored, judge, turn, hparams, draw_global)
-    if not lazy:
-      terms |= regularisation.slope_terms(scored, judge, turn, hparams, draw_global)
-    if 'penalty.zcr_disc' in hparams:
-      nearby = regularisation.nearby_latents(turn, hparams, draw_global)
-      others, _ = apply(nets.gen, gen_params, state.gen.stats, nearby, train=True)
-      terms['zcr_disc'] = hparams['penalty.zcr_disc'], penalties.consistency(scored.fake_logits, judge.fake(others))
-    if 'penalty.orthogonal' in hparams:
-      terms['orthogonal'] = hparams['penalty.orthogonal'], penalties.orthogonal(disc_params)
-    num_samples = real_logits.shape[0] * rules.view.pack
-    stats = memory.remember(stats, real_logits, fake_logits, real_prob, num_samples, state.step, hparams)
-    if 'penalty.lecam' in hparams:
-      means, started = stats[memory.LECAM], state.step >= hparams.get('penalty.lecam_start', 0)
-      terms['lecam'] = started * hparams['penalty.lecam'], penalties.lecam(
-          real_logits, fake_logits, means['real'], means['fake'], rules.lecam)
-    if rules.view.adaptive:
-      scalars['disc/augment_probability'] = memory.probability(stats)
-    penalty, penalty_scalars = regularisation.total(terms)
-    return value + penalty, stats, scalars | penalty_scalars
+  def _slopes(self, state: GanState, turn: Turn, hparams: HParams) -> Scalars:
+    needs = frozenset({REAL_SLOPE, FAKE_SLOPE})
+    scene = self.play(self.cast(state, turn), turn, hparams, memories(state), needs).scene
+    return {'disc/real_slope': jnp.mean(jnp.sqrt(scene.real_slope)),
+            'disc/fake_slope': jnp.mean(jnp.sqrt(scene.fake_slope))}
 
-  def gen_value(gen_params: PyTree, scored: Scored, state: GanState, turn: Turn,
-                hparams: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
-    """The generator's objective and penalties, and scalars."""
-    bound, real_logits, fake_logits = bind(hparams), gather(scored.real_logits), gather(scored.fake_logits)
-    value, parts = bound.gen(real_logits, fake_logits)
-    scalars = {'gen/loss': value} | {f'gen/{name}': part for name, part in parts.items()} | {
-        'gen/fake_prob': jnp.mean(bound.probability(real_logits, fake_logits)[1])}
-    terms = {}
-    if 'penalty.zcr_gen' in hparams:  # Against the sign of all others: nearby latents should not give one sample.
-      nearby = regularisation.nearby_latents(turn, hparams, draw_global)
-      others, _ = apply(nets.gen, gen_params, state.gen.stats, nearby, train=True)
-      terms['zcr_gen'] = -hparams['penalty.zcr_gen'], penalties.consistency(scored.fake, others)
-    if 'penalty.gen_orthogonal' in hparams:
-      terms['gen_orthogonal'] = hparams['penalty.gen_orthogonal'], penalties.orthogonal(gen_params)
-    penalty, penalty_scalars = regularisation.total(terms)
-    return value + penalty, scalars | penalty_scalars
+  def sample(self, gen: PyTree, inputs: Inputs, draw: Draw | None = None) -> Array:
+    """Samples of latents."""
+    return Cast(self.networks, {'gen': gen['params']}, {'gen': gen['stats']}, draw)('gen', train=False, **inputs)[0]
 
-  def disc_loss(disc_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
-    """Discriminator loss at `disc_params`, with the generator held fixed."""
-    frozen = jax.lax.stop_gradient(state.gen.params)
-    fakes = jax.lax.stop_gradient(apply(nets.gen, frozen, state.gen.stats, turn.z, train=True)[0])
-    lazy = rules.lazy_every > 1
-    slopes = (False, False) if lazy else exact_slopes(hparams)
-    scored, judge, stats = score_both(disc_params, fakes, state, turn, hparams, rules.joint, slopes)
-    value, stats, scalars = disc_value(disc_params, frozen, scored, judge, stats, state, turn, hparams, lazy)
-    return value, (stats, scalars)
+  def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
+    """Latents between two others [..., Z].
 
-  def gen_loss(gen_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
-    """Generator loss at `gen_params`, with the discriminator held fixed."""
-    frozen = jax.lax.stop_gradient(state.disc.params)  # Parameters only: gradients must still cross the activations.
-    fakes, stats = apply(nets.gen, gen_params, state.gen.stats, turn.z, train=True)
-    # Never jointly: the compiler drops the pass over real samples for losses that do not use it.
-    scored, _, _ = score_both(frozen, fakes, state, turn, hparams, joint=False)
-    value, scalars = gen_value(gen_params, scored, state, turn, hparams)
-    return value, (stats, scalars)
+    Normal ones go along the great circle, where they keep a likely norm (White 2016, arXiv:1609.04468); uniform ones
+    along the straight line, which stays in their cube.
+    """
+    start, end = start['z'], end['z']
+    if self.z != 'normal':
+      return {'z': (1 - t) * start + t * end}
+    norms = jnp.linalg.norm(start, axis=-1, keepdims=True) * jnp.linalg.norm(end, axis=-1, keepdims=True)
+    cosine = jnp.sum(start * end, axis=-1, keepdims=True) / norms
+    angle = jnp.arccos(jnp.clip(cosine, -0.9999, 0.9999))
+    return {'z': (jnp.sin((1 - t) * angle) * start + jnp.sin(t * angle) * end) / jnp.sin(angle)}
 
-  def losses(params: dict[str, PyTree], state: GanState, turn: Turn, hparams: dict[str, Array]):
-    """Both losses at {'gen', 'disc'} parameters from one forward pass; each depends on both players."""
-    fakes, gen_stats = apply(nets.gen, params['gen'], state.gen.stats, turn.z, train=True)
-    scored, judge, stats = score_both(params['disc'], fakes, state, turn, hparams, rules.joint, exact_slopes(hparams))
-    disc, disc_stats, scalars = disc_value(params['disc'], params['gen'], scored, judge, stats, state, turn, hparams,
-                                           lazy=False)
-    gen, gen_scalars = gen_value(params['gen'], scored, state, turn, hparams)
-    return (disc, gen), ({'gen': gen_stats, 'disc': disc_stats}, scalars | gen_scalars)
 
-  def lazy_penalty(disc_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
-    """R1 and R2 of `lazy_every` updates at once."""
-    fakes = jax.lax.stop_gradient(apply(nets.gen, state.gen.params, state.gen.stats, turn.z, train=True)[0])
-    scored, judge, _ = score_both(disc_params, fakes, state, turn, hparams, rules.joint, exact_slopes(hparams))
-    value, scalars = regularisation.total(regularisation.slope_terms(scored, judge, turn, hparams, draw_global))
-    return rules.lazy_every * value, (state.disc.stats, scalars)
+def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int, sample_shape: tuple[int, ...],
+                    rules: Rules = PLAIN, devices: Devices = ONE_DEVICE, z: str = 'normal') -> Generation:
+  """Builds the game of two networks.
 
-  def slopes(state: GanState, turn: Turn, hparams: dict[str, Array]) -> dict[str, Array]:
-    """Mean |grad_x D| at real and at generated samples, of a discriminator that judges them one by one."""
-    fakes, _ = apply(nets.gen, state.gen.params, state.gen.stats, turn.z, train=True)
-    scored, _, _ = score_both(state.disc.params, fakes, state, turn, hparams, rules.joint, slopes=(True, True))
-    return {'disc/real_slope': jnp.mean(jnp.sqrt(scored.real_slope)),
-            'disc/fake_slope': jnp.mean(jnp.sqrt(scored.fake_slope))}
+  Args:
+    gen: called with z.
+    disc: called with images: samples, or packs of them.
+    loss: the objective; its settings are read from `hparams` under 'loss.<setting>'.
+    z_dim: length of a latent.
+    sample_shape: shape of one sample.
+    rules: what else belongs to the game.
+    devices: what it has to know of them.
+    z: distribution of latents, key of LATENTS.
 
-  def sample(gen: PyTree, z: Array) -> Array:
-    return apply(nets.gen, gen['params'], gen['stats'], z, train=False)[0]
-
-  return Game(init, disc_loss, gen_loss, losses, sample, lazy_penalty if rules.lazy_every > 1 else None,
-              rules.lazy_every, slopes if rules.joint else None)
+  Raises:
+    ValueError: if the distribution is unknown.
+  """
+  if z not in LATENTS:
+    raise ValueError(f'model.z={z!r} is unknown; known: {", ".join(LATENTS)}')
+  shown = (*sample_shape[:-1], rules.view.pack * sample_shape[-1])
+  networks = {'gen': Network(gen, {'z': only((z_dim,))}),
+              'disc': Network(disc, {'images': only(shown)}, rules.spectral_norm)}
+  terms = (*adversarial.terms(loss), *regularisation.terms(one_sided=rules.one_sided, lazy_every=rules.lazy_every,
+                                                           lecam=rules.lecam))
+  return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules)

@@ -1,54 +1,25 @@
-"""What the discriminator remembers between its updates, in its stats beside those of its network.
+"""What is remembered between updates of the discriminator: LeCam's means of logits, ADA's controller.
 
-Running means of its logits, for LeCam's penalty, and the controller of adaptive augmentation. As a part of the stats
-they are saved, resumed and kept from the generator's update like all others.
+As memory of a player they are saved, resumed and kept from the other player's update.
 """
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gan import augment
+from gan.games import HParams
 from gan.state import PyTree
 
-LECAM, ADA = 'lecam', 'ada'
-NAMES = (LECAM, ADA)
+
+def no_means() -> PyTree:
+  """LeCam's means before the first update."""
+  return {name: jnp.zeros((), jnp.float32) for name in ('real', 'fake', 'weight')}
 
 
-def initial(lecam: bool, adaptive: bool) -> dict[str, PyTree]:
-  """What is remembered before the first step, by name; {} if nothing is."""
-  means = {LECAM: {name: jnp.zeros((), jnp.float32) for name in ('real', 'fake', 'weight')}} if lecam else {}
-  controller = {'probability': jnp.zeros((), jnp.float32), 'signs': jnp.zeros((), jnp.float32),
-                'updates': jnp.zeros((), jnp.int32)}
-  return means | ({ADA: controller} if adaptive else {})
-
-
-def probability(stats: PyTree) -> Array | None:
-  """That of adaptive augmentation [], if there is any."""
-  return stats[ADA]['probability'] if ADA in stats else None
-
-
-def remember(stats: PyTree, real_logits: Array, fake_logits: Array, real_prob: Array, num_samples: int,
-             step: Array, hparams: dict[str, Array]) -> PyTree:
-  """The stats after an update; no gradient flows through them.
-
-  Args:
-    stats: before it.
-    real_logits: [L] of all devices.
-    fake_logits: [L] of all devices.
-    real_prob: [L], what the logits say of real samples being real.
-    num_samples: real samples that were judged.
-    step: steps finished so far.
-    hparams: numbers of the run.
-  """
-  updated = {}
-  if LECAM in stats:
-    # Until the penalty starts, the means are those of the latest batch, as in the authors' code for BigGAN.
-    decay = jnp.where(step < hparams.get('penalty.lecam_start', 0), 0.0, hparams.get('penalty.lecam_decay', 0.0))
-    updated[LECAM] = running_means(stats[LECAM], jnp.mean(real_logits), jnp.mean(fake_logits), decay)
-  if ADA in stats:
-    updated[ADA] = controlled(stats[ADA], jnp.mean(jnp.sign(real_prob - 0.5)), num_samples, hparams)
-  return {**stats, **jax.lax.stop_gradient(updated)}
+def no_augmentation() -> PyTree:
+  """ADA's controller before the first update."""
+  return {'probability': jnp.zeros((), jnp.float32), 'signs': jnp.zeros((), jnp.float32),
+          'updates': jnp.zeros((), jnp.int32)}
 
 
 def running_means(means: dict[str, Array], real: Array, fake: Array, decay: Array) -> dict[str, Array]:
@@ -70,7 +41,7 @@ def running_means(means: dict[str, Array], real: Array, fake: Array, decay: Arra
           'fake': means['fake'] + share * (fake - means['fake']), 'weight': weight}
 
 
-def controlled(ada: dict[str, Array], sign: Array, num_samples: int, hparams: dict[str, Array]) -> dict[str, Array]:
+def controlled(ada: dict[str, Array], sign: Array, num_samples: int, hparams: HParams) -> dict[str, Array]:
   """Moves the probability of adaptive augmentation after every `augment.ada_interval`-th update of the discriminator.
 
   As in the authors' code for StyleGAN2, which updates each player once a step, by the mean sign over all real samples

@@ -1,126 +1,163 @@
-"""The penalties of a discriminator in the game of generation: which, at which samples, with which weights.
+"""The penalties of the game of generation: which, at which samples, with which weights.
 
-A penalty belongs to a run's program if its weight is among `hparams`; its mathematics is in penalties.py.
+Their mathematics is in penalties.py. To add one: a function (moment, memory) -> Outcome, a line in `terms`, a test.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gan import augment, penalties
-from gan.games import Turn
+from gan.games import Devices, HParams, Moment, Outcome, Term
+from gan.games.adversarial import logits
+from gan.games.memory import no_means, running_means
 from gan.randomness import normal, uniform
+from gan.state import PyTree
 
-Terms = dict[str, tuple[Array, Array]]   # name -> (weight, penalty).
-HParams = dict[str, Array]
+REAL_SLOPE, FAKE_SLOPE = 'real_slope', 'fake_slope'   # What `Generation.play` takes along with the logits if needed.
 
 
-class Scored(NamedTuple):
-  """Both batches and what the discriminator made of them, on this device.
+def terms(*, one_sided: bool = False, lazy_every: int = 1, lecam: str | None = None) -> tuple[Term, ...]:
+  """All penalties; those of which a run has no weight are no part of its program.
 
-  Attributes:
-    real, fake: samples [B, ...].
-    real_logits, fake_logits: [L].
-    real_slope, fake_slope: |grad_x D|^2 [L], where the run penalises them; else None.
+  Args:
+    one_sided: whether gradient penalties with a target spare slopes below it.
+    lazy_every: discriminator updates between two additions of R1 and R2.
+    lecam: key of penalties.LECAM_FORMS; None leaves LeCam's term out, and with it what it remembers.
   """
+  def disc(name: str, value: Callable[[Moment], Array], **settings) -> Term:
+    return _term(name, 'disc', value, **settings)
 
-  real: Array
-  fake: Array
-  real_logits: Array
-  fake_logits: Array
-  real_slope: Array | None = None
-  fake_slope: Array | None = None
-
-
-class Judge(NamedTuple):
-  """The discriminator as functions of samples alone.
-
-  Attributes:
-    real, fake: samples [B, ...] -> logits [L], through the augmentations and noise of this turn.
-    see_real, see_fake: samples -> what the network is shown.
-    seen: what the network is shown -> logits [L].
-  """
-
-  real: Callable[[Array], Array]
-  fake: Callable[[Array], Array]
-  see_real: Callable[[Array], Array]
-  see_fake: Callable[[Array], Array]
-  seen: Callable[[Array], Array]
+  return (
+      disc('gp', lambda moment: _sloped(moment, between(moment), one_sided)),
+      disc('dragan', lambda moment: _sloped(moment, around(moment), one_sided)),
+      disc('zero_gp', lambda moment: penalties.zero_centred(moment.scene.judge.seen, between(moment))),
+      disc('cr_real', cr_real),
+      disc('cr_fake', cr_fake),
+      disc('r1', r1, scale=0.5, every=lazy_every, needs=_slope(REAL_SLOPE)),
+      disc('r2', r2, scale=0.5, every=lazy_every, needs=_slope(FAKE_SLOPE)),
+      disc('zcr_disc', zcr_disc),
+      disc('orthogonal', lambda moment: penalties.orthogonal(moment.cast.params['disc'])),
+      *([lecam_term(lecam)] if lecam else ()),
+      _term('zcr_gen', 'gen', zcr_gen, scale=-1.0),
+      _term('gen_orthogonal', 'gen', lambda moment: penalties.orthogonal(moment.cast.params['gen'])),
+  )
 
 
-def slope_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParams, draw_global: Callable) -> Terms:
-  """R1 and R2: from slopes that were taken along with the logits, or by finite differences."""
-  terms = {}
-  keys = jax.random.split(jax.random.fold_in(turn.key('penalty'), 1))
-  for name, key, score, samples, logits, slope in (
-      ('r1', keys[0], judge.real, scored.real, scored.real_logits, scored.real_slope),
-      ('r2', keys[1], judge.fake, scored.fake, scored.fake_logits, scored.fake_slope)):
-    if f'penalty.{name}' not in hparams:
-      continue
-    if 'penalty.difference_std' in hparams:
-      std = hparams['penalty.difference_std']
-      perturbed = score(samples + std * draw_global(normal, key, samples.shape))
-      value = penalties.finite_difference(logits, perturbed, std)
-    else:
-      value = jnp.mean(slope)
-    terms[name] = 0.5 * hparams[f'penalty.{name}'], value
-  return terms
+def _term(name: str, player: str, value: Callable[[Moment], Array], **settings) -> Term:
+  """A penalty that remembers nothing, with its weight in `penalty.<name>`."""
+  return Term(f'penalty/{name}', player, lambda moment, memory: Outcome(value(moment)), f'penalty.{name}', **settings)
 
 
-def interpolated_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParams, one_sided: bool,
-                       draw_global: Callable, gather: Callable) -> Terms:
-  """WGAN-GP, DRAGAN and the zero-centred penalty between real and generated samples, of what the network is shown."""
-  if not any(f'penalty.{name}' in hparams for name in ('gp', 'dragan', 'zero_gp')):
-    return {}
-  keys = jax.random.split(jax.random.fold_in(turn.key('penalty'), 2))
-  terms, real = {}, judge.see_real(scored.real)
-  uniforms = draw_global(uniform, keys[0], real.shape[:1])
-  between = penalties.interpolate(real, judge.see_fake(scored.fake), uniforms)
-  target = hparams.get('penalty.target', 0.0)  # Of the norm, for both.
-  if 'penalty.gp' in hparams:
-    terms['gp'] = hparams['penalty.gp'], penalties.gradient_penalty(judge.seen, between, target, one_sided)
-  if 'penalty.dragan' in hparams:
-    far_key, noise_key = jax.random.split(keys[1])
-    far = draw_global(uniform, far_key, real.shape[:1])
-    noise = draw_global(uniform, noise_key, real.shape)
-    std = hparams['penalty.dragan_std'] * standard_deviation(real, gather)
-    around = penalties.surround(real, std, far, noise)
-    terms['dragan'] = hparams['penalty.dragan'], penalties.gradient_penalty(judge.seen, around, target, one_sided)
-  if 'penalty.zero_gp' in hparams:
-    terms['zero_gp'] = hparams['penalty.zero_gp'], penalties.zero_centred(judge.seen, between)
-  return terms
+def _slope(name: str) -> Callable[[HParams], frozenset[str]]:
+  """Exact slopes are taken along with the logits; finite differences need none."""
+  return lambda hparams: frozenset() if 'penalty.difference_std' in hparams else frozenset({name})
 
 
-def standard_deviation(samples: Array, gather: Callable) -> Array:
+def r1(moment: Moment) -> Array:
+  """E |grad D|^2 at real samples."""
+  scene = moment.scene
+  return _squared_slope(moment, 0, scene.judge.real, scene.real, scene.real_logits, scene.real_slope)
+
+
+def r2(moment: Moment) -> Array:
+  """E |grad D|^2 at generated samples."""
+  scene = moment.scene
+  return _squared_slope(moment, 1, scene.judge.fake, scene.fake, scene.fake_logits, scene.fake_slope)
+
+
+def _squared_slope(moment: Moment, which: int, score: Callable, samples: Array, logits: Array,
+                   slope: Array | None) -> Array:
+  if 'penalty.difference_std' not in moment.hparams:
+    return jnp.mean(slope)
+  key = jax.random.split(jax.random.fold_in(moment.turn.key('penalty'), 1))[which]
+  std = moment.hparams['penalty.difference_std']
+  perturbed = score(samples + std * moment.devices.draw(normal, key, samples.shape))
+  return penalties.finite_difference(logits, perturbed, std)
+
+
+def _interpolation_keys(moment: Moment) -> Array:
+  return jax.random.split(jax.random.fold_in(moment.turn.key('penalty'), 2))
+
+
+def between(moment: Moment) -> Array:
+  """Points between real and generated samples, as the network is shown them."""
+  judge, scene = moment.scene.judge, moment.scene
+  real = judge.see_real(scene.real)
+  uniforms = moment.devices.draw(uniform, _interpolation_keys(moment)[0], real.shape[:1])
+  return penalties.interpolate(real, judge.see_fake(scene.fake), uniforms)
+
+
+def around(moment: Moment) -> Array:
+  """Points around real samples, as the network is shown them."""
+  real, draw = moment.scene.judge.see_real(moment.scene.real), moment.devices.draw
+  far_key, noise_key = jax.random.split(_interpolation_keys(moment)[1])
+  far, noise = draw(uniform, far_key, real.shape[:1]), draw(uniform, noise_key, real.shape)
+  return penalties.surround(real, moment.hparams['penalty.dragan_std'] * standard_deviation(real, moment.devices),
+                            far, noise)
+
+
+def standard_deviation(samples: Array, devices: Devices) -> Array:
   """Standard deviation [] of all entries of all devices' `samples` [B, ...]."""
   def mean(entries: Array) -> Array:
-    return jnp.mean(gather(jnp.mean(entries.reshape(entries.shape[0], -1), axis=1)))
+    return jnp.mean(devices.gather(jnp.mean(entries.reshape(entries.shape[0], -1), axis=1)))
   return jnp.sqrt(mean(jnp.square(samples - mean(samples))))
 
 
-def consistency_terms(scored: Scored, judge: Judge, turn: Turn, hparams: HParams, draw_global: Callable) -> Terms:
-  """CR and bCR: a flipped and shifted sample should be judged as the sample itself."""
-  terms = {}
-  keys = jax.random.split(jax.random.fold_in(turn.key('consistency'), 1))
-  for name, key, score, samples, logits in (('cr_real', keys[0], judge.real, scored.real, scored.real_logits),
-                                            ('cr_fake', keys[1], judge.fake, scored.fake, scored.fake_logits)):
-    if f'penalty.{name}' in hparams:
-      uniforms = draw_global(uniform, key, (samples.shape[0], augment.FLIP_AND_SHIFT_UNIFORMS))
-      transformed = score(augment.flip_and_shift(samples, uniforms))
-      terms[name] = hparams[f'penalty.{name}'], penalties.consistency(logits, transformed)
-  return terms
+def _sloped(moment: Moment, points: Array, one_sided: bool) -> Array:
+  target = moment.hparams.get('penalty.target', 0.0)   # Of the norm, in gp and dragan.
+  return penalties.gradient_penalty(moment.scene.judge.seen, points, target, one_sided)
 
 
-def nearby_latents(turn: Turn, hparams: HParams, draw_global: Callable) -> Array:
-  """Latents near those of this turn, for the latent consistency of zCR (Zhao et al. 2021, arXiv:2002.04724)."""
-  noise = draw_global(normal, jax.random.fold_in(turn.key('consistency'), 2), turn.z.shape)
-  return turn.z + hparams['penalty.zcr_std'] * noise
+def cr_real(moment: Moment) -> Array:
+  """CR: a flipped and shifted real sample should be judged as the sample itself."""
+  scene = moment.scene
+  return _consistency(moment, 0, scene.judge.real, scene.real, scene.real_logits)
 
 
-def total(terms: Terms) -> tuple[Array | float, dict[str, Array]]:
-  """Weighted sum, and the penalties without their weights as scalars 'penalty/<name>'."""
-  return sum(weight * value for weight, value in terms.values()), {
-      f'penalty/{name}': value for name, (_, value) in terms.items()}
+def cr_fake(moment: Moment) -> Array:
+  """bCR: so should a generated one."""
+  scene = moment.scene
+  return _consistency(moment, 1, scene.judge.fake, scene.fake, scene.fake_logits)
+
+
+def _consistency(moment: Moment, which: int, score: Callable, samples: Array, logits: Array) -> Array:
+  key = jax.random.split(jax.random.fold_in(moment.turn.key('consistency'), 1))[which]
+  uniforms = moment.devices.draw(uniform, key, (samples.shape[0], augment.FLIP_AND_SHIFT_UNIFORMS))
+  return penalties.consistency(logits, score(augment.flip_and_shift(samples, uniforms)))
+
+
+def zcr_disc(moment: Moment) -> Array:
+  """The discriminator's part of zCR (Zhao et al. 2021, arXiv:2002.04724): nearby latents should get one logit."""
+  return penalties.consistency(moment.scene.fake_logits, moment.scene.judge.fake(_nearby_fakes(moment)))
+
+
+def zcr_gen(moment: Moment) -> Array:
+  """The generator's part: nearby latents should not give one sample, so it has a negative weight."""
+  return penalties.consistency(moment.scene.fake, _nearby_fakes(moment))
+
+
+def _nearby_fakes(moment: Moment) -> Array:
+  """Samples of latents near those of this turn."""
+  z = moment.turn.inputs['z']
+  noise = moment.devices.draw(normal, jax.random.fold_in(moment.turn.key('consistency'), 2), z.shape)
+  nearby = z + moment.hparams['penalty.zcr_std'] * noise
+  return moment.cast('gen', **{**moment.turn.inputs, 'z': nearby})[0]
+
+
+def lecam_term(form: str) -> Term:
+  """LeCam's penalty, towards running means of the logits that count the present batch."""
+  def value(moment: Moment, means: PyTree) -> Outcome:
+    real, fake = logits(moment)
+    step, start = moment.turn.step, moment.hparams.get('penalty.lecam_start', 0)
+    # Until the penalty starts, the means are those of the latest batch, as in the authors' code for BigGAN.
+    decay = jnp.where(step < start, 0.0, moment.hparams.get('penalty.lecam_decay', 0.0))
+    means = jax.lax.stop_gradient(running_means(means, jnp.mean(real), jnp.mean(fake), decay))
+    return Outcome(penalties.lecam(real, fake, means['real'], means['fake'], form), memory=means)
+
+  def started(hparams: HParams, step: Array) -> Array:
+    return step >= hparams.get('penalty.lecam_start', 0)
+
+  return Term('penalty/lecam', 'disc', value, 'penalty.lecam', scale=started, memory=no_means)

@@ -1,6 +1,5 @@
 """What the discriminator sees of a sample: augmented, with noise, several at a time."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan import augment
-from gan.games import Turn
+from gan.games import Devices, HParams, Turn
 from gan.randomness import normal, uniform
 
 Draws = dict[str, Array]
@@ -29,17 +28,16 @@ class View(NamedTuple):
   pack: int = 1
 
 
-def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: dict[str, Array],
-         draw_global: Callable) -> tuple[Draws, Draws]:
+def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: HParams, devices: Devices) -> tuple[Draws, Draws]:
   """The random numbers of one turn for samples of `shape` [B, ...]: for real ones, and for generated ones."""
   def of_one(view_key: Array, noise_key: Array) -> Draws:
     draws = {}
     if view.policy:
-      draws['diff_augment'] = draw_global(uniform, view_key, (shape[0], augment.DIFF_AUGMENT_UNIFORMS))
+      draws['diff_augment'] = devices.draw(uniform, view_key, (shape[0], augment.DIFF_AUGMENT_UNIFORMS))
     if view.adaptive:
-      draws['ada'] = draw_global(uniform, view_key, (shape[0], augment.ADA_UNIFORMS))
+      draws['ada'] = devices.draw(uniform, view_key, (shape[0], augment.ADA_UNIFORMS))
     if 'augment.noise' in hparams:
-      draws['noise'] = draw_global(normal, noise_key, shape)
+      draws['noise'] = devices.draw(normal, noise_key, shape)
     return draws
 
   view_keys, noise_keys = jax.random.split(turn.key('view')), jax.random.split(turn.key('noise'))
@@ -47,7 +45,7 @@ def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: dict[str, Arra
 
 
 def look(view: View, samples: Array, draws: Draws, probability: Array | None, step: Array,
-         hparams: dict[str, Array]) -> Array:
+         hparams: HParams) -> Array:
   """Samples [B, ..., C] -> what the discriminator is shown, [B / pack, ..., pack C]."""
   if view.policy:
     samples = augment.diff_augment(samples, draws['diff_augment'], view.policy)

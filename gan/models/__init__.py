@@ -1,4 +1,8 @@
-"""Architectures, by name. Every network is called `module(x, *, train)`; discriminators return logits [B]."""
+"""Architectures, by name.
+
+A generator is called `module(z=..., train=...)`; a discriminator `module(images=..., train=...)`, which returns logits
+[B].
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -23,9 +23,9 @@ class DiracDiscriminator(nn.Module):
   start: float = 1.0
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, *, train: bool) -> Array:
     del train
-    return (x @ self.param('psi', nn.initializers.constant(self.start), (1, 1), jnp.float32))[:, 0]
+    return (images @ self.param('psi', nn.initializers.constant(self.start), (1, 1), jnp.float32))[:, 0]
 
 
 class LinearGenerator(nn.Module):
@@ -45,6 +45,6 @@ class QuadraticDiscriminator(nn.Module):
   start: float = 0.5
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, *, train: bool) -> Array:
     del train
-    return (jnp.square(x) @ self.param('w', nn.initializers.constant(self.start), (1, 1), jnp.float32))[:, 0]
+    return (jnp.square(images) @ self.param('w', nn.initializers.constant(self.start), (1, 1), jnp.float32))[:, 0]

@@ -70,8 +70,9 @@ class Discriminator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, *, train: bool) -> Array:
     check_minibatch(self.minibatch)
+    x = images
     for i in range(_num_halvings(self.image_size)):
       x = StridedConv(self.width * 2**i, self.dtype)(x)
       if self.batch_norm and i > 0:

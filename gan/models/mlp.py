@@ -52,10 +52,10 @@ class Discriminator(nn.Module):
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, *, train: bool) -> Array:
     del train
     check_minibatch(self.minibatch)
-    x = x.reshape(x.shape[0], -1)
+    x = images.reshape(images.shape[0], -1)
     for _ in range(self.layers):
       x = leaky_relu(nn.Dense(self.width, kernel_init=dense_init)(x))
     if self.minibatch == 'stddev':

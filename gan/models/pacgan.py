@@ -80,8 +80,9 @@ class Discriminator(nn.Module):
   pieces: int = 5
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, *, train: bool) -> Array:
     del train  # Nothing here differs between training and evaluation.
+    x = images
     for _ in range(self.layers):
       x = Maxout(self.width, self.pieces)(x)
     return nn.Dense(1, kernel_init=dcgan_init)(x)[:, 0]

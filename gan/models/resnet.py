@@ -106,10 +106,10 @@ class Discriminator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, *, train: bool) -> Array:
     del train
     halvings = _num_halvings(self.image_size)
-    x = nn.Dense(self.width, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(x)
+    x = nn.Dense(self.width, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(images)
     for done in range(halvings + 1):
       if done > 0:
         x = _convolve(halve(x), _channels(self.width, done), self.dtype)

@@ -188,7 +188,7 @@ def make_probe(population: Population, batches: Pipeline) -> Callable | None:
   game = population.built.game
   if not population.config.train.dynamics or game.slopes is None:
     return None
-  deal = build.make_deal(population.config, population.built.parallel)
+  deal = step.make_deal(game)
 
   def probe(state: PopulationState, data: PyTree, hparams: dict[str, Array]) -> dict[str, Array]:
     def of_member(member: GanState, numbers: dict[str, Array]) -> dict[str, Array]:
@@ -204,12 +204,12 @@ def make_stream(population: Population) -> Callable[[PyTree, Array, int], Iterat
 
   A member's samples are those that `gan.sampling` draws with the same generator and key.
   """
-  model = population.config.model
+  game = population.built.game
 
   def chunk(gen: PyTree, rngs: Array, index: Array) -> Array:
     def of_member(gen: PyTree, rng: Array) -> Array:
-      latents = step.draw_latents(jax.random.fold_in(rng, index), sampling.CHUNK, model.z_dim, model.z)
-      return population.built.game.sample(gen, latents)
+      draw = sampling.draw_from(rng, index)
+      return game.sample(gen, game.draw(draw, {}, sampling.CHUNK), draw)
     return jax.vmap(of_member)(gen, rngs)
 
   compiled = population.mapped(chunk, (_SPLIT, _SPLIT, _WHOLE), _SPLIT)

@@ -62,7 +62,7 @@ def extract(root: str, run: str, out: Path) -> int:
   built = build.build(config, info.sample_shape, jax.local_devices()[:1])
   # Of images a picture needs no data; they may be absent here.
   data = toy.MIXTURES[config.data.name]() if config.data.name in toy.MIXTURES else None
-  sample = make_sampler(make_stream(built.game, config.model.z_dim, config.model.z))
+  sample = make_sampler(make_stream(built.game))
   save_png(frame_path(out, int(one.step)), make_draw_frame(config, data, sample)(one, int(one.step), rows))
   page.write_page(out)
   return int(one.step)

@@ -63,7 +63,7 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     state, built = restored.state, restored.built
     root = state.rng if seed is None else randomness.root_key(np.uint32(seed))
     gen = {'params': state.gen.params, 'stats': state.gen.stats} if which == 'raw' else state.ema
-    stream = make_stream(built.game, config.model.z_dim, config.model.z, built.parallel)
+    stream = make_stream(built.game, built.parallel)
     batches = stream(gen, randomness.purpose_key(root, 'evaluation'), num)
     kind = '' if isinstance(data, toy.Mixture) else ranges.FLOATS
     return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed, kind)

@@ -142,9 +142,9 @@ def test_config_has_the_published_protocol(pac):
   assert config.train.batch_size // config.model.disc.pack == 100
   assert config.train.num_steps * 100 == 400 * 100_000
   built = build(config, (2,), jax.devices()[:1])
-  assert built.joint  # The discriminator judges packs one by one: all in one pass, and slopes may be penalised.
-  gen, disc = jax.eval_shape(built.game.init, jax.random.key(0))
-  sizes = [sum(leaf.size for leaf in jax.tree.leaves(params)) for params, _ in (gen, disc)]
+  assert built.game.rules.joint  # Packs are judged one by one: all in one pass, and slopes may be penalised.
+  start = jax.eval_shape(built.game.init, jax.random.key(0))
+  sizes = [sum(leaf.size for leaf in jax.tree.leaves(start[name].params)) for name in ('gen', 'disc')]
   assert sizes == [484_802, 405_201 + 2000 * (pac - 1)]
 
 
