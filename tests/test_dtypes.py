@@ -26,6 +26,7 @@ from gan.parallel import make_parallel
 from gan.population import compiled
 from gan.rules import RULES
 from gan.scoring.collect import to_bytes
+from gan.step import make_deal
 
 KEY, FLOAT, INT = randomness.root_key(0), Shape((), jnp.float32), Shape((), jnp.int32)
 PENALTIES = {field: 0.1 for field, default in flatten(base_config()).items()
@@ -134,9 +135,9 @@ def test_everything_at_once():
   built, state, batch = assert_narrow_step(config, (8, 8, 1))
 
   def field(state, batch, hparams):
-    return make_field(built.game, state, build.make_deal(config, built.parallel)(batch, state, 0), hparams).value()
+    return make_field(built.game, state, make_deal(built.game)(batch, state, 0), hparams).value()
   assert_narrow(field, state, batch, built.hparams)
-  stream = sampling.make_stream(built.game, config.model.z_dim, config.model.z)
+  stream = sampling.make_stream(built.game)
   assert_narrow(lambda gen, rng: next(stream(gen, rng, sampling.CHUNK))[0], state.ema, KEY)
 
 

@@ -121,7 +121,7 @@ def test_config_allows_penalties_on_slopes_in_one_pass():
   config = load('mnist,r1=0.5,r2=0.25')
   validate(config)
   assert (config.penalty.r1, config.penalty.r2, config.data.name) == (0.5, 0.25, 'mnist')
-  assert build(config, (32, 32, 1), jax.devices()[:1]).joint
+  assert build(config, (32, 32, 1), jax.devices()[:1]).game.rules.joint
   assert load('').data.name == 'stacked_mnist'
   assert load('runlocal').data.name == 'digits'
 

@@ -139,7 +139,7 @@ def test_samples_are_those_of_the_member_alone():
   rngs = jax.random.split(jax.random.key(0), 4)
   parts = list(compiled.make_stream(population)(state.members.ema, rngs, 300))
   assert [count for _, count in parts] == [256, 44]
-  alone = make_stream(build.build(members[2], (2,), jax.devices()[:1]).game, 2, 'normal')
+  alone = make_stream(build.build(members[2], (2,), jax.devices()[:1]).game)
   for (together, count), (own, _) in zip(parts, alone(member_state(state, 2).ema, rngs[2], 300), strict=True):
     np.testing.assert_allclose(together[2, :count], own[:count], atol=1e-5)
 
