@@ -24,6 +24,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   arg = parse_arg(arg, loss='saturating', rule='alternating', runlocal=False)
   config = base_config()
   config.data.name = 'dirac'
+  config.game.name = 'plane'
   config.model.gen.name = config.model.disc.name = 'dirac'
   config.model.gen.width = config.model.disc.width = None
   config.model.gen.start = config.model.disc.start = 1.0

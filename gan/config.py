@@ -61,6 +61,9 @@ def base_config() -> ml_collections.ConfigDict:
   config.data.flip = False                 # Mirror each image with probability 1/2.
   config.data.resident_bytes = 2 * 2**30   # Up to this size a data set is held on each device; larger ones stream.
 
+  config.game = ml_collections.ConfigDict()
+  config.game.name = 'generation'          # Key of gan.games.table.GAMES.
+
   config.model = ml_collections.ConfigDict()
   for player in ('gen', 'disc'):
     config.model[player] = ml_collections.ConfigDict()

@@ -21,7 +21,7 @@ def describe(config: ml_collections.ConfigDict) -> str:
   """
   validate(config, jax.device_count())
   info = describe_data(open_data(config))
-  built = build(config, info.sample_shape)
+  built = build(config, info.columns)
   state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
   def sample(gen: PyTree) -> tuple:
     draw = draw_from(root_key(0), 0)

@@ -11,6 +11,7 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, randomness, workdir
+from gan.build import make_conditions, open_data
 from gan.config import nearest
 from gan.data import toy
 from gan.restore import restore
@@ -49,13 +50,14 @@ def main(argv: list[str]) -> int:
     return cli.fail(f'{run_dir / workdir.DATA}: name={info.name!r} is unknown{nearest(info.name, toy.MIXTURES)}')
   workdir.check_writable(out.parent, flag='--out')
 
-  _, _, built, step, state = restore(run_dir, STEP.value)
+  config, _, built, step, state = restore(run_dir, STEP.value)
   gen = {'params': state.gen.params, 'stats': state.gen.stats} if RAW.value else state.ema
   rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
   if INTERPOLATE.value:
     samples = interpolate(built.game, gen, rng, NUM.value, WALK)
   else:
-    samples = make_sampler(make_stream(built.game))(gen, rng, NUM.value)
+    conditions = make_conditions(built.game, open_data(config)) if built.game.conditions else None
+    samples = make_sampler(make_stream(built.game, conditions=conditions))(gen, rng, NUM.value)
 
   if NPZ.value:
     np.savez_compressed(out, samples=samples if two_dimensional else images.to_uint8(samples))

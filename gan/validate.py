@@ -13,6 +13,7 @@ from gan.augment import DIFF_AUGMENT
 from gan.config import AROUND_NETWORK, ConfigError, base_config, flatten, nearest
 from gan.data import toy
 from gan.features.resizing import RESIZINGS
+from gan.games.table import GAMES
 from gan.losses import LOSSES
 from gan.models import MODELS
 from gan.models.minibatch import MINIBATCH
@@ -48,7 +49,8 @@ FORMS = ('saturating', 'nonsaturating', 'alternative', 'minimax')  # Ends of nam
 
 
 def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  tables = {'loss.name': LOSSES, 'model.gen.name': MODELS, 'model.disc.name': MODELS, 'update.rule': RULES,
+  tables = {'game.name': GAMES,
+            'loss.name': LOSSES, 'model.gen.name': MODELS, 'model.disc.name': MODELS, 'update.rule': RULES,
             'optimizer.gen.name': OPTIMIZERS, 'optimizer.disc.name': OPTIMIZERS,
             'optimizer.gen.schedule': SCHEDULES, 'optimizer.disc.schedule': SCHEDULES,
             'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform'), 'update.first': ('disc', 'gen'),

@@ -14,6 +14,7 @@ from gan import augment, build, randomness, sampling
 from gan.config import apply_overrides, base_config, flatten
 from gan.data import digits, pipeline
 from gan.data import toy as mixtures
+from gan.data.source import columns_of
 from gan.dynamics.field import make_field
 from gan.features import classifier, inception, simple, training
 from gan.losses import LOSSES
@@ -56,7 +57,7 @@ def assert_narrow(function, *arguments, **named):
 def assert_narrow_step(config, shape):
   """The first state of a configuration, and a step of its training."""
   with jax.enable_x64(True):
-    built = build.build(config, shape, jax.devices()[:1])
+    built = build.build(config, columns_of(shape), jax.devices()[:1])
     step = build.make_train_step(config, built)
   state = assert_narrow(functools.partial(build.initial_state, built), Shape((), jnp.uint32))
   batch = {'images': Shape((config.train.disc_steps, config.train.batch_size, *shape), jnp.float32)}
@@ -153,7 +154,7 @@ def test_batches():
 
 def test_populations():
   config = small(toy, model__gen__width=2, model__disc__width=2)
-  population = compiled.make_population([config, config], (2,), jax.devices()[:1])
+  population = compiled.make_population([config, config], columns_of((2,)), jax.devices()[:1])
   batches = pipeline.Drawn(mixtures.ring(), config.train.disc_steps, config.train.batch_size, lambda x: x)
   state = assert_narrow(lambda: compiled.initial_state(population))
   assert_narrow(compiled.make_step(population, batches.batch), state.members, (), population.hparams)

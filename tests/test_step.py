@@ -11,6 +11,7 @@ import pytest
 
 from gan import build, losses, randomness
 from gan.config import ConfigError, apply_overrides, base_config
+from gan.data.source import columns_of
 from gan.games import Kept, Turn
 from gan.games.generation import LATENTS, Generation, Rules, make_generation
 from gan.optimizers import make_optimizer
@@ -320,7 +321,7 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   config.model.gen.name = config.model.disc.name = model
   config.model.gen.width = config.model.disc.width = 2
   config.model.disc.update(settings)
-  assert build.build(config, shape).game.rules.joint == joint
+  assert build.build(config, columns_of(shape)).game.rules.joint == joint
 
 
 @pytest.mark.parametrize(('field', 'value'), [
@@ -329,11 +330,11 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
 def test_single_pixels_cannot_be_transformed(field, value):
   config = base_config()
   config.model.gen.name = config.model.disc.name = 'vanilla'
-  build.build(config, (1, 1, 3))
+  build.build(config, columns_of((1, 1, 3)))
   apply_overrides(config, {field: value})
-  build.build(config, (2, 2, 3))
+  build.build(config, columns_of((2, 2, 3)))
   with pytest.raises(ConfigError, match=rf'{field}={re.escape(str(value))} transforms .* 1 x 1; leave it out'):
-    build.build(config, (1, 1, 3))
+    build.build(config, columns_of((1, 1, 3)))
 
 
 GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/logit_gap': -0.07523924,
@@ -353,7 +354,7 @@ def test_golden_numbers():
     config.optimizer[player].lr = 1e-2
   config.model.z_dim, config.train.batch_size, config.train.disc_steps = 2, 16, 2
   data = build.open_data(config)
-  built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+  built = build.build(config, data.columns, jax.devices()[:1])
   state = build.make_initial_state(built, seed=0)
   batches = build.make_pipeline(config, data, built.parallel, state.rng)
   run = build.make_loop(config, built, batches)

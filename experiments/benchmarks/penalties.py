@@ -46,7 +46,7 @@ def make_variant(overrides: dict, batch_size: int, width: int) -> Run:
   apply_overrides(config, overrides)
   validate(config, jax.device_count())
   source = digits.load(32, 'train')
-  built = build(config, source.shape)
+  built = build(config, source.columns)
   state = make_initial_state(built, config.seed)
   batches = make_pipeline(config, source, built.parallel, state.rng)
   hparams = built.parallel.place(built.hparams)

@@ -11,6 +11,7 @@ from configs import dirac
 from experiments.explain.style import DATA, DISC, GEN, INK, Explained, new_figure
 from gan import build, plots
 from gan.config import apply_overrides
+from gan.data.source import columns_of
 from gan.dynamics.field import make_field
 from gan.rules import RULES
 from gan.step import make_deal
@@ -99,7 +100,7 @@ def follow(overrides: dict[str, Any], steps: int = STEPS) -> Path:
   config = dirac.get_config()
   apply_overrides(config, COMMON | overrides)
   # Not validated: a Wasserstein critic without any bound is refused there, and wanted here.
-  built = build.build(config, (1,), jax.devices()[:1])
+  built = build.build(config, columns_of((1,)), jax.devices()[:1])
   state, batches = build.make_initial_state(built, config.seed), Zeros(config.train.batch_size)
   field = _field(built, batches, state)
   loop = build.make_loop(config, built, batches)

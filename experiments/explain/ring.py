@@ -66,6 +66,6 @@ def ring(overrides: dict[str, Any]) -> Ring:
   config = toy.get_config()
   apply_overrides(config, overrides)
   data = build.open_data(config)
-  built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+  built = build.build(config, data.columns, jax.devices()[:1])
   state = build.make_initial_state(built, config.seed)
   return Ring(config, data, built, build.make_pipeline(config, data, built.parallel, state.rng), state)

@@ -7,8 +7,9 @@ fixed in each, lazy terms and what terms remember are derived here, once for eve
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -37,6 +38,28 @@ class Devices(NamedTuple):
 
 
 ONE_DEVICE = Devices()
+
+
+class GameError(ValueError):
+  """A game that cannot be built from what a person has chosen; the message says what to change."""
+
+
+class Setup(NamedTuple):
+  """What a game is built from.
+
+  Attributes:
+    settings: of the run, by field: 'penalty.every', ...
+    columns: of the data, by name: shape and dtype of one example as networks see it.
+    network: (player, shape of one sample) -> the module that `model.<player>` chooses.
+    objective: on logits.
+    devices: what the game has to know of them.
+  """
+
+  settings: Mapping[str, Any]
+  columns: Mapping[str, jax.ShapeDtypeStruct]
+  network: Callable[[str, tuple[int, ...]], nn.Module]
+  objective: Any
+  devices: Devices
 
 
 class Turn(NamedTuple):
@@ -177,11 +200,14 @@ class Game:
     networks: by name: 'gen', or 'gen.ab' and 'gen.ba' where a player has several.
     terms: of both losses. Those whose weight is not among the numbers of a run are not part of its program.
     devices: what it has to know of them.
+    conditions: columns of the data that samples are made of, beside what `draw` returns.
   """
 
   networks: Mapping[str, Network]
   terms: tuple[Term, ...]
   devices: Devices = ONE_DEVICE
+
+  conditions: ClassVar[tuple[str, ...]] = ()
 
   @property
   def slopes(self) -> Callable[[GanState, Turn, HParams], Scalars] | None:

@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -13,26 +13,28 @@ from jax.typing import ArrayLike
 
 from gan import penalties
 from gan.games import (
-  ONE_DEVICE,
-  Devices,
-  Game,
-  HParams,
-  Inputs,
-  Memories,
-  Network,
-  Played,
-  Scalars,
-  Turn,
-  adversarial,
-  memories,
-  regularisation,
+    ONE_DEVICE,
+    Devices,
+    Game,
+    GameError,
+    HParams,
+    Inputs,
+    Memories,
+    Network,
+    Played,
+    Scalars,
+    Setup,
+    Turn,
+    adversarial,
+    memories,
+    regularisation,
 )
 from gan.games.cast import SPECTRAL, Cast, Draw, only
 from gan.games.memory import controlled, no_augmentation
 from gan.games.regularisation import FAKE_SLOPE, REAL_SLOPE
 from gan.games.view import View, draw, look
 from gan.losses import LossPair
-from gan.randomness import normal, uniform
+from gan.randomness import normal, root_key, uniform
 from gan.state import GanState, PyTree
 
 ADA = 'ada'   # Among what the discriminator remembers.
@@ -237,3 +239,41 @@ def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int,
   terms = (*adversarial.terms(loss), *regularisation.terms(one_sided=rules.one_sided, lazy_every=rules.lazy_every,
                                                            lecam=rules.lecam))
   return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules)
+
+
+def make(setup: Setup) -> Generation:
+  """Builds the game that a configuration describes.
+
+  Raises:
+    GameError: if the samples are too small for what is done to them.
+  """
+  settings, shape = setup.settings, setup.columns['images'].shape
+  _check_transformed(settings, shape)
+  gen, disc = setup.network('gen', shape), setup.network('disc', shape)
+  policy = settings['augment.policy']
+  view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
+              pack=settings['model.disc.pack'])
+  rules = Rules(_is_joint(disc, (*shape[:-1], view.pack * shape[-1])), view, settings['model.disc.spectral_norm'],
+                settings['penalty.lecam_form'] if settings['penalty.lecam'] else None, settings['penalty.one_sided'],
+                settings['penalty.every'])
+  return make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
+                         settings['model.z'])
+
+
+def _is_joint(disc: nn.Module, shown: tuple[int, ...]) -> bool:
+  """Whether real and generated samples go through the discriminator in one pass.
+
+  With batch norm they are separate batches (Radford et al. 2015), and so they are where the discriminator compares the
+  samples of a batch. Without either, one pass is the same function.
+  """
+  images = jax.ShapeDtypeStruct((2, *shown), jnp.float32)
+  collections = jax.eval_shape(functools.partial(disc.init, train=True), root_key(0), images=images)
+  return 'batch_stats' not in collections and getattr(disc, 'minibatch', 'none') == 'none'
+
+
+def _check_transformed(settings: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+  if len(shape) == 3 and min(shape[:2]) < 2:
+    for field in ('augment.policy', 'penalty.cr_real', 'penalty.cr_fake'):
+      if (value := settings[field]) not in (0.0, 'none'):
+        raise GameError(f'{field}={value} transforms images of 2 x 2 pixels or more, and these have '
+                        f'{" x ".join(map(str, shape[:2]))}; leave it out, or raise data.image_size')

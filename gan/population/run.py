@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from gan import environment, health, images, randomness
-from gan.build import describe_data, is_resident, make_pipeline, open_data
+from gan.build import describe_data, is_resident, make_conditions, make_pipeline, open_data, show_of
 from gan.checkpoint import Checkpoints
 from gan.config import ConfigError
 from gan.data import toy
@@ -63,7 +63,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   if not is_resident(config, data):
     raise ConfigError(f'data.name={config.data.name} does not fit on the device, and members of a population draw from '
                       'one resident data set; raise data.resident_bytes, or train the runs one by one with gan.main')
-  population = compiled.make_population(configs, info.sample_shape, devices, devices_per_member)
+  population = compiled.make_population(configs, info.columns, devices, devices_per_member)
   env = environment.describe(argv)
   if not store.exists():
     store.claim(ids, configs, info._asdict(), env)
@@ -77,10 +77,11 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   if step and (differing := environment.differences(env, store.read('environment.json'))):
     say('Warning: resuming where the environment differs, equal only to rounding: ' + '; '.join(differing))
   store.cut_rows(step)
-  log = _Log(store, len(ids))
+  log = _Log(store, len(ids), show_of(config).failures)
   loop, probe = compiled.make_loop(population, batches), compiled.make_probe(population, batches)
-  stream = compiled.make_stream(population)
-  evaluator = make_evaluator(config, data)
+  show = show_of(config)
+  stream = compiled.make_stream(population, make_conditions(population.built.game, data))
+  evaluator = make_evaluator(config, data) if show.scored else None
   hparams = population.place(population.hparams)
   clock = Clock(step, settings.batch_size * settings.disc_steps * len(ids), log.elapsed())
   periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)
@@ -99,7 +100,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
         jax.block_until_ready(state)
         scalars = state.scalars | (probe(state, fed, hparams) if probe else {})
         scores = None
-        if due['eval']:
+        if due['eval'] and evaluator:
           scores, state = _evaluate(evaluator, stream, state, population.num, config)
         row = log.add(step, scalars, state, scores, clock.read(step))
         say(_line(row, num_steps, len(ids)))
@@ -133,8 +134,8 @@ def is_finished(root: str) -> bool:
 class _Log:
   """What was logged of all members: kept for verdicts, written part by part."""
 
-  def __init__(self, store: Store, num: int):
-    self._store, self._num, self._new = store, num, []
+  def __init__(self, store: Store, num: int, failures: Sequence[str]):
+    self._store, self._num, self._failures, self._new = store, num, failures, []
     self._rows: list[Row] = store.rows()
     self.members = [member_rows(self._rows, member) for member in range(num)]
 
@@ -158,7 +159,7 @@ class _Log:
     for i, rows in enumerate(self.members):
       died = not alive[i] and len(rows) > known[i]
       if died or (scores is not None and alive[i]):
-        verdict = health.judge(rows).row()
+        verdict = health.judge(rows, self._failures).row()
         rows[-1] |= verdict
         for name, value in verdict.items():
           row.setdefault(name, [None] * self._num)[i] = value

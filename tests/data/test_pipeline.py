@@ -154,7 +154,7 @@ def test_streamed_fills_a_short_dispatch_with_zeros(make):
 
 
 def test_load_all_keeps_the_order():
-  images, labels = pipeline.load_all(ImageSource('fake', 'train', SHAPE, (), FakeRecords(101)))
+  images, labels = pipeline.load_all(ImageSource('fake', 'train', SHAPE, (), FakeRecords(101))).values()
   np.testing.assert_array_equal(labels, np.arange(101))
   np.testing.assert_array_equal(images[57], image(57))
 
