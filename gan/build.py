@@ -23,7 +23,6 @@ from gan.losses.choice import INDEX, chosen_among
 from gan.models import get_model
 from gan.parallel import Parallel, make_parallel
 from gan.rules import Txs, optimizer_numbers, rule_settings
-from gan.sampling import CHUNK
 from gan.state import GanState, PyTree, create_state
 
 # Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no
@@ -175,11 +174,6 @@ def _make_part(config: ml_collections.ConfigDict, data: Source, parallel: Parall
     return pipeline.Resident(data, disc_steps, batch_size, parallel.shard, parallel.place, config.data.flip, part)
   return pipeline.Streamed(data, disc_steps, batch_size, parallel.shard, parallel.place_batch, config.data.flip, rng,
                            config.train.steps_per_call, parallel.host_rows(batch_size), part)
-
-
-def make_conditions(game: Game, data: Data) -> Callable | None:
-  """What samples of a game are made of besides its draws, chunk by chunk; None if nothing."""
-  return pipeline.make_conditions(data, game.conditions, CHUNK)
 
 
 def make_sight(config: ml_collections.ConfigDict, built: Build, data: Data | None, sample: Callable) -> frames.Sight:

@@ -11,11 +11,12 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, randomness, workdir
-from gan.build import make_conditions, open_data
+from gan.build import open_data
 from gan.config import nearest
 from gan.data import toy
+from gan.data.pipeline import make_conditions
 from gan.restore import restore
-from gan.sampling import interpolate, make_sampler, make_stream
+from gan.sampling import CHUNK, interpolate, make_sampler, make_stream
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 NUM = flags.DEFINE_integer('num', 64, 'Samples, or rows of an interpolation.', lower_bound=1)
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> int:
   if INTERPOLATE.value:
     samples = interpolate(built.game, gen, rng, NUM.value, WALK)
   else:
-    conditions = make_conditions(built.game, open_data(config)) if built.game.conditions else None
+    conditions = make_conditions(open_data(config), built.game.conditions, CHUNK) if built.game.conditions else None
     samples = make_sampler(make_stream(built.game, conditions=conditions))(gen, rng, NUM.value)
 
   if NPZ.value:

@@ -12,7 +12,6 @@ from gan import environment, health, images, ledger, page, randomness, workdir
 from gan.build import (
     build,
     describe_data,
-    make_conditions,
     make_initial_state,
     make_loop,
     make_pipeline,
@@ -22,12 +21,13 @@ from gan.build import (
     show_of,
 )
 from gan.checkpoint import Checkpoints
+from gan.data.pipeline import make_conditions
 from gan.dispatch import Clock, Interrupted, next_boundary
 from gan.frames import FRAMES
 from gan.metrics import NonFiniteSamplesError
 from gan.parallel import is_writer, on_any_host
 from gan.report import Report
-from gan.sampling import make_sampler, make_stream
+from gan.sampling import CHUNK, make_sampler, make_stream
 from gan.scoring import records
 from gan.scoring.evaluator import make_evaluator
 from gan.scoring.samples import VERSIONS
@@ -92,7 +92,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   loop = make_loop(config, built, batches)
   hparams = built.parallel.place(built.hparams)
   show = show_of(config)
-  stream = make_stream(built.game, built.parallel, make_conditions(built.game, data))
+  stream = make_stream(built.game, built.parallel, make_conditions(data, built.game.conditions, CHUNK))
   evaluator = None
   if show.scored:
     evaluator = make_evaluator(config, data, built.parallel, title='Reference' if is_writer() else '')

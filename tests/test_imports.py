@@ -21,6 +21,7 @@ OURS = {
     'gan.metrics': ('gan.metrics',),
     'gan.games': ('gan.state', 'gan.losses', 'gan.penalties', 'gan.augment', 'gan.randomness', 'gan.models.spectral',
                   'gan.games'),
+    'gan.games.show': ('gan.health',),
     'gan.rules': ('gan.state', 'gan.optimizers', 'gan.games'),
     'gan.step': ('gan.state', 'gan.games', 'gan.rules'),
     'gan.dynamics.field': ('gan.state', 'gan.games', 'gan.rules'), 'gan.dynamics.spectrum': ('gan.dynamics.field',),
@@ -30,13 +31,14 @@ OURS = {
     'gan.paths': ('gan.images',), 'gan.dispatch': (),
     'gan.population': ('gan.state',), 'gan.population.program': ('gan.build', 'gan.config', 'gan.losses'),
     'gan.population.compiled': ('gan.population', 'gan.build', 'gan.sampling', 'gan.step', 'gan.data.pipeline',
-                                'gan.parallel', 'gan.state'),
+                                'gan.data.source', 'gan.parallel', 'gan.state'),
     'gan.population.store': ('gan.config', 'gan.paths', 'gan.report'),
     'gan.population.pictures': ('gan.images', 'gan.data.toy'),
     'gan.population.run': ('gan',), 'gan.population.members': ('gan',),
     'gan.ledger': ('gan.images', 'gan.report', 'gan.scoring.records'),
-    'gan.report': ('gan.images', 'gan.health', 'gan.scoring.records'),
-    'gan.page': ('gan.images', 'gan.report', 'gan.health', 'gan.scoring.records', 'gan.scoring.meanings'),
+    'gan.report': ('gan.images', 'gan.games.show', 'gan.health', 'gan.scoring.records'),
+    'gan.page': ('gan.images', 'gan.report', 'gan.games.show', 'gan.games.table', 'gan.health',
+                 'gan.scoring.records', 'gan.scoring.meanings'),
     'gan.sampling': ('gan.games', 'gan.parallel', 'gan.state', 'gan.randomness'),
     'gan.cache': (), 'gan.compilation': ('gan.cache', 'gan.environment'),
     # Networks to look at images with. They know data sets, because some are trained on them; never a generator.
@@ -56,7 +58,8 @@ OURS = {
                             'gan.randomness', 'gan.environment'),
     # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
     'gan.config': (),
-    'gan.validate': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.penalties',
+    'gan.validate': ('gan.config', 'gan.games.table', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel',
+                     'gan.penalties',
                      'gan.rules', 'gan.augment', 'gan.data.toy', 'gan.features.resizing', 'gan.scoring.plan'),
 }
 # Mathematics: these packages only, beside the standard library.

@@ -244,6 +244,11 @@ class Game:
     """Inputs between `start` (t = 0) and `end` (t = 1), as likely as these; for games in which it makes sense."""
     raise NotImplementedError
 
+  def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:
+    """Lines on what becomes of a batch, for people; `state` and `batch` are shapes."""
+    shapes = ', '.join(f'{name} {list(column.shape)}' for name, column in batch.items())
+    return [f'batch: {shapes}']
+
   def first_memory(self, player: str) -> dict[str, PyTree]:
     """What is remembered for a player before the first update, by name; a game that plays with memory adds its own."""
     return {term.key: term.memory() for term in self.terms if term.player == player and term.memory}

@@ -199,6 +199,15 @@ class Generation(Game):
     """Samples of latents."""
     return Cast(self.networks, {'gen': gen['params']}, {'gen': gen['stats']}, draw)('gen', train=False, **inputs)[0]
 
+  def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:
+    """From latents to logits, and how the discriminator sees both kinds of samples."""
+    count = batch['images'].shape[0]
+    inputs = {'z': jax.ShapeDtypeStruct((count, self.z_dim), jnp.float32)}
+    fakes = jax.eval_shape(self.sample, state.ema, inputs)
+    passes = 'in one joint pass' if self.rules.joint else 'as separate batches'
+    return [f'latents {[count, self.z_dim]} -> fakes {list(fakes.shape)} -> logits [{count // self.rules.view.pack}]',
+            f'discriminator sees real and fake {passes}']
+
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
     """Latents between two others [..., Z].
 

@@ -10,13 +10,14 @@ from gan.build import DataInfo
 from gan.checkpoint import CheckpointError, Checkpoints
 from gan.config import flatten
 from gan.data import toy
+from gan.data.pipeline import make_conditions
 from gan.frames import FRAMES
 from gan.images import frame_path, save_png
 from gan.paths import write
 from gan.population import PopulationState, compiled
 from gan.population.store import DATA, ENVIRONMENT, Store, member_rows
 from gan.report import MetricsFile
-from gan.sampling import make_sampler, make_stream
+from gan.sampling import CHUNK, make_sampler, make_stream
 from gan.state import GanState
 
 
@@ -63,7 +64,7 @@ def extract(root: str, run: str, out: Path) -> int:
   data = toy.MIXTURES[config.data.name]() if config.data.name in toy.MIXTURES else None
   if built.game.conditions:  # Of other games a picture needs no data; they may be absent here.
     data = build.open_data(config)
-  sample = make_sampler(make_stream(built.game, conditions=build.make_conditions(built.game, data)))
+  sample = make_sampler(make_stream(built.game, conditions=make_conditions(data, built.game.conditions, CHUNK)))
   draw_frame = FRAMES[build.show_of(config).frame](build.make_sight(config, built, data, sample))
   save_png(frame_path(out, int(one.step)), draw_frame(one, int(one.step), rows))
   page.write_page(out)

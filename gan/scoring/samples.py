@@ -10,8 +10,8 @@ import ml_collections
 import numpy as np
 
 from gan import environment, randomness
-from gan.build import make_conditions
 from gan.data import get_source, toy
+from gan.data.pipeline import make_conditions
 from gan.data.source import DataError, ImageSource, read_batches
 from gan.restore import Restored
 from gan.sampling import CHUNK, make_stream
@@ -64,7 +64,7 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     state, built = restored.state, restored.built
     root = state.rng if seed is None else randomness.root_key(np.uint32(seed))
     gen = {'params': state.gen.params, 'stats': state.gen.stats} if which == 'raw' else state.ema
-    stream = make_stream(built.game, built.parallel, make_conditions(built.game, data))
+    stream = make_stream(built.game, built.parallel, make_conditions(data, built.game.conditions, CHUNK))
     batches = stream(gen, randomness.purpose_key(root, 'evaluation'), num)
     kind = '' if isinstance(data, toy.Mixture) else ranges.FLOATS
     return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed, kind)
