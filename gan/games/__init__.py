@@ -95,13 +95,13 @@ class Played(NamedTuple):
     scene: what the terms look at; each game has a scene of its own.
     stats: new ones of each player's networks.
     memory: what this changes of each player's memory, by name.
-    scalars: to be logged.
+    scalars: of each player, to be logged.
   """
 
   scene: Any
   stats: dict[str, PyTree]
   memory: Memories = MappingProxyType({})
-  scalars: Scalars = MappingProxyType({})
+  scalars: Mapping[str, Scalars] = MappingProxyType({})
 
 
 class Kept(NamedTuple):
@@ -279,7 +279,7 @@ class Game:
     cast = self.cast(state, turn).training(player, params)
     terms = [term for term in self._terms(hparams, [player]) if term.every == 1]
     values, kept, scalars = self._evaluate(cast, terms, state, turn, hparams)
-    return values[player], (kept[player], scalars)
+    return values[player], (kept[player], scalars[player])
 
   def lazy_loss(self, player: str, every: int, params: PyTree, state: GanState, turn: Turn,
                 hparams: HParams) -> tuple[Array, tuple[Kept, Scalars]]:
@@ -289,11 +289,11 @@ class Game:
     values, kept, scalars = self._evaluate(cast, terms, state, turn, hparams)
     before = getattr(state, player)
     memory = before.memory | {term.key: kept[player].memory[term.key] for term in terms if term.memory}
-    return every * values[player], (Kept(before.stats, memory), scalars)
+    return every * values[player], (Kept(before.stats, memory), scalars[player])
 
   def losses(self, params: dict[str, PyTree], state: GanState, turn: Turn,
-             hparams: HParams) -> tuple[tuple[Array, Array], tuple[dict[str, Kept], Scalars]]:
-    """Both losses (disc, gen) at {'gen', 'disc'} parameters, lazy terms and all.
+             hparams: HParams) -> tuple[tuple[Array, Array], tuple[dict[str, Kept], dict[str, Scalars]]]:
+    """Both losses (disc, gen) at {'gen', 'disc'} parameters, lazy terms and all; what is kept and scalars by player.
 
     From one play, with nobody frozen, for rules that follow the vector field of the game.
     """
@@ -309,17 +309,18 @@ class Game:
     return [term for term in self.terms if term.player in players and term.is_in(hparams)]
 
   def _evaluate(self, cast: Cast, terms: list[Term], state: GanState, turn: Turn,
-                hparams: HParams) -> tuple[dict[str, Array], dict[str, Kept], Scalars]:
-    """The sum of each player's terms, what is kept, and scalars."""
+                hparams: HParams) -> tuple[dict[str, Array], dict[str, Kept], dict[str, Scalars]]:
+    """The sum of each player's terms, what it keeps, and its scalars."""
     needs = frozenset().union(*(term.needs(hparams) for term in terms))
     played = self.play(cast, turn, hparams, memories(state), needs)
     moment = Moment(cast, played.scene, turn, hparams, self.devices)
     memory = {player: own | played.memory.get(player, {}) for player, own in memories(state).items()}
-    values, scalars = dict.fromkeys(PLAYERS, jnp.zeros((), jnp.float32)), dict(played.scalars)
+    values = dict.fromkeys(PLAYERS, jnp.zeros((), jnp.float32))
+    scalars = {player: dict(played.scalars.get(player, {})) for player in PLAYERS}
     for term in terms:
       value, found, remembered = term.value(moment, memory[term.player].get(term.key))
       values[term.player] += term.weighted(value, hparams, state.step)
-      scalars |= {term.name: value, **found}
+      scalars[term.player] |= {term.name: value, **found}
       if term.memory:
         memory[term.player][term.key] = remembered
     kept = {player: Kept(played.stats[player], jax.lax.stop_gradient(memory[player])) for player in PLAYERS}

@@ -138,7 +138,7 @@ class Generation(Game):
       return played
     controller = self._adapted(scene, memory['disc'][ADA], hparams)
     return played._replace(memory={'disc': {ADA: controller}},
-                           scalars={'disc/augment_probability': controller['probability']})
+                           scalars={'disc': {'disc/augment_probability': controller['probability']}})
 
   def _judge(self, cast: Cast, fakes: Array, turn: Turn, hparams: HParams, memory: dict[str, PyTree],
              needs: frozenset[str], joint: bool) -> tuple[Scene, PyTree]:
