@@ -30,7 +30,9 @@ def describe(config: ml_collections.ConfigDict) -> str:
 
   latents, fakes = jax.eval_shape(sample, state.ema)
   num_logits = fakes.shape[0] // config.model.disc.pack
-  lines = ['Configuration', *(f'  {field} = {value}' for field, value in flatten(config).items()),
+  fields = [f'  {field} = {value}' for field, value in flatten(config).items()
+            if value or not field.startswith('schedule.')]   # Most numbers are constant.
+  lines = ['Configuration', *fields,
            'Data', f'  {info.name}: {info.num_examples or "endless"} examples {list(info.sample_shape)}, '
                    f'{len(info.class_names)} classes',
            'Shapes', f'  latents {list(latents.shape)} -> fakes {list(fakes.shape)} -> logits [{num_logits}]',

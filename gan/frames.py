@@ -57,7 +57,8 @@ def _path_frame(config: ml_collections.ConfigDict, data: toy.Mixture) -> DrawFra
   @jax.jit
   def field_at(state: GanState, points: jax.Array) -> jax.Array:
     batch = {'images': data.draw(randomness.purpose_key(state.rng, 'analysis'), config.train.batch_size)[None]}
-    field = make_field(built.game, state, deal(batch, state, 0), built.hparams)
+    field = make_field(built.game, state, deal(batch, state, 0),
+                       built.numbers_at(built.hparams, state.step))
     return jax.vmap(field.evaluate, (0, None))(points, field.context)
 
   def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
