@@ -10,7 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from gan import frames, optimizers, randomness, step
+from gan import frames, optimizers, randomness, schedules, scheduling, step
 from gan.config import AROUND_NETWORK, ConfigError, flatten
 from gan.data import get_source, order, pipeline, toy
 from gan.data.source import Column, Source, Unpaired
@@ -56,6 +56,7 @@ class Build(NamedTuple):
   txs: Txs
   parallel: Parallel
   hparams: dict[str, Any]        # Numbers that may differ between members of a population, see `hparams_of`.
+  numbers_at: Callable[[dict[str, Any], jax.Array], dict[str, Any]]   # (hparams, steps finished) -> those of a step.
   memory: Callable[[dict[str, PyTree]], PyTree]   # {'gen', 'disc'} parameters -> what the step remembers at first.
 
 
@@ -99,9 +100,16 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
   except GameError as error:
     raise ConfigError(str(error)) from None
   optimistic = config.update.rule == 'optimistic'
-  txs = Txs(*(_optimizer(config.optimizer[player], optimistic) for player in ('gen', 'disc')))
+  txs = Txs(*(optimizers.make_optimizer(config.optimizer[player].name, optimistic) for player in ('gen', 'disc')))
   memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.dynamics)
-  return Build(game, txs, parallel, hparams_of(config, losses), memory)
+  numbers_at = functools.partial(schedules.resolve, schedules=scheduling.schedules_of(flatten(config)),
+                                 images_per_step=images_per_step(config))
+  return Build(game, txs, parallel, hparams_of(config, losses), numbers_at, memory)
+
+
+def images_per_step(config: ml_collections.ConfigDict) -> int:
+  """Real images that the discriminator sees in one step."""
+  return config.train.batch_size * config.train.disc_steps
 
 
 def _network(config: ml_collections.ConfigDict, axis_name: str | None, player: str,
@@ -111,9 +119,6 @@ def _network(config: ml_collections.ConfigDict, axis_name: str | None, player: s
   return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
 
 
-def _optimizer(settings: ml_collections.ConfigDict, optimistic: bool) -> optimizers.TxBuilder:
-  return optimizers.make_optimizer(settings.name, settings.schedule, settings.warmup_steps, settings.decay_steps,
-                                   optimistic)
 
 
 def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
@@ -122,24 +127,33 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
   Args:
     config: of the run.
     losses: objectives that the program has; where there are several, 'loss.index' says which one is the run's.
+
+  Returns:
+    float32 numbers: the fields as they are at first, and what their schedules need (`schedules.resolve`).
   """
+  flat = flatten(config)
+  values = {field: flat[field] for field in number_fields(config, losses)} | scheduling.numbers(flat)
+  chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
+  return {field: np.float32(value) for field, value in values.items()} | chosen
+
+
+def number_fields(config: ml_collections.ConfigDict, losses: Sequence[str]) -> list[str]:
+  """The fields of a configuration that enter the compiled program as numbers."""
   flat, fields = flatten(config), ['train.ema_decay']
   settings = {setting for name in losses for setting in LOSSES[name].settings}
   fields += [f'loss.{setting}' for setting in sorted(settings)]
   fields += [f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ALWAYS]
   optional = [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
-  optional += ['augment.ada_images', 'augment.ada_interval', 'augment.noise_steps', 'penalty.lecam_start',
+  optional += ['augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start',
                'loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
-  fields += [field for field in optional if flat[field]]
-  chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
-  return {field: np.float32(flat[field]) for field in fields} | chosen
+  return fields + [field for field in optional if flat[field]]
 
 
 def initial_state(built: Build, seed: jax.Array) -> GanState:
   """The state of a run before its first step; a function of the seed alone."""
   root = randomness.root_key(seed)
   start = built.game.init(randomness.purpose_key(root, 'init'))
-  txs = [tx(optimizer_numbers(built.hparams, player), 0) for tx, player in zip(built.txs, PLAYERS, strict=True)]
+  txs = [tx(optimizer_numbers(built.hparams, player)) for tx, player in zip(built.txs, PLAYERS, strict=True)]
   memory = built.memory({player: own.params for player, own in start.items()})
   return create_state(root, start['gen'], start['disc'], txs, memory)
 
@@ -178,7 +192,8 @@ def _make_part(config: ml_collections.ConfigDict, data: Source, parallel: Parall
 
 def make_sight(config: ml_collections.ConfigDict, built: Build, data: Data | None, sample: Callable) -> frames.Sight:
   """What the picture of a state is made of."""
-  return frames.Sight(built.game, data, sample, built.hparams, config.seed, config.train.batch_size,
+  hparams_at = functools.partial(built.numbers_at, built.hparams)
+  return frames.Sight(built.game, data, sample, hparams_at, config.seed, config.train.batch_size,
                       config.train.num_samples, config.eval.num_samples)
 
 
@@ -205,7 +220,8 @@ def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.Tra
   rule = config.update.rule
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
   return step.make_train_step(
-      built.game, built.txs, rule, mean=built.parallel.mean, **{name: settings[name] for name in rule_settings(rule)})
+      built.game, built.txs, rule, mean=built.parallel.mean, numbers_at=built.numbers_at,
+      **{name: settings[name] for name in rule_settings(rule)})
 
 
 def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
@@ -222,6 +238,7 @@ def make_probe(built: Build, batches: pipeline.Pipeline):
 
   def probe(state: GanState, data: Any, hparams: dict[str, Any], i: jax.Array) -> dict[str, jax.Array]:
     batch = batches.batch(data, state.rng, state.step - 1, i)
-    return built.parallel.mean(built.game.slopes(state, deal(batch, state, 0), hparams))
+    numbers = built.numbers_at(hparams, state.step)
+    return built.parallel.mean(built.game.slopes(state, deal(batch, state, 0), numbers))
 
   return built.parallel.compile(probe, donate=False)

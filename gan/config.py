@@ -19,6 +19,9 @@ FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
                      'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
 
+# Their floats are numbers of a run, each of which may have a schedule.
+SCHEDULED_GROUPS = ('loss', 'penalty', 'augment', 'optimizer', 'train', 'update')
+
 # Of `model.disc`: done to any network from outside, so that none of them knows it.
 AROUND_NETWORK = ('spectral_norm', 'pack')
 
@@ -125,8 +128,7 @@ def base_config() -> ml_collections.ConfigDict:
   config.augment.ada_target = 0.6          # ada: E[sign(D(real))] that its probability steers to,
   config.augment.ada_interval = 4          # discriminator updates between two moves, by the mean sign over all of them,
   config.augment.ada_images = 500_000      # and real images until it has gone from 0 to 1.
-  config.augment.noise = 0.0               # Instance noise: std, in units of the data,
-  config.augment.noise_steps = 0           # falling linearly to 0 over so many steps; 0: constant.
+  config.augment.noise = 0.0               # Instance noise: std, in units of the data.
 
   config.optimizer = ml_collections.ConfigDict()
   for player in ('gen', 'disc'):
@@ -137,9 +139,6 @@ def base_config() -> ml_collections.ConfigDict:
     config.optimizer[player].b2 = 0.999            # adam: second moment; rmsprop: decay of the squares.
     config.optimizer[player].eps = 1e-8
     config.optimizer[player].weight_decay = 0.0    # Decoupled from the gradient (AdamW).
-    config.optimizer[player].schedule = 'constant' # Key of gan.optimizers.SCHEDULES: factor on lr from 1 to 0
-    config.optimizer[player].decay_steps = 0       # over this many steps (never over num_steps).
-    config.optimizer[player].warmup_steps = 0      # Steps over which lr rises linearly.
 
   config.train = ml_collections.ConfigDict()
   config.train.batch_size = 128            # Global; must divide by the number of devices.
@@ -180,7 +179,17 @@ def base_config() -> ml_collections.ConfigDict:
 
   config.parallel = ml_collections.ConfigDict()
   config.parallel.strategy = 'jit'         # jit or pmap: equal to rounding (gan/parallel.py).
+
+  # How numbers change while a run goes on (gan/schedules.py): 'linear,over=10000' for any of them; '' is constant.
+  config.schedule = RunConfig({group: _texts(config[group]) for group in SCHEDULED_GROUPS})
   return config
+
+
+def _texts(group: ml_collections.ConfigDict) -> RunConfig:
+  """The same group with '' in the place of each float, and nothing else."""
+  texts = {name: _texts(value) if isinstance(value, ml_collections.ConfigDict) else ''
+           for name, value in group.items() if isinstance(value, ml_collections.ConfigDict | float)}
+  return RunConfig(texts)
 
 
 def parse_arg(arg: str, **defaults: Any) -> ml_collections.ConfigDict:
@@ -253,7 +262,9 @@ def unflatten(flat: dict[str, Any]) -> ml_collections.ConfigDict:
   """
   config = base_config()
   if unknown := sorted(set(flat) - set(flatten(config))):
-    raise ConfigError(f'this run was written by another version of the code; fields unknown to this one: {unknown}')
+    replaced = any(field.endswith(('.schedule', '.decay_steps', '.warmup_steps', '.noise_steps')) for field in unknown)
+    raise ConfigError(f'this run was written by another version of the code; fields unknown to this one: {unknown}' + (
+        '; a schedule is now a text, such as schedule.optimizer.gen.lr=linear,over=10000' if replaced else ''))
   try:
     apply_overrides(config, flat)
   except TypeError as error:

@@ -23,7 +23,9 @@ def describe(config: ml_collections.ConfigDict) -> str:
   state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
   batch = {name: jax.ShapeDtypeStruct((config.train.batch_size, *column.shape), column.seen.dtype)
            for name, column in info.columns.items()}
-  lines = ['Configuration', *(f'  {field} = {value}' for field, value in flatten(config).items()),
+  fields = [f'  {field} = {value}' for field, value in flatten(config).items()
+            if value or not field.startswith('schedule.')]   # Most numbers are constant.
+  lines = ['Configuration', *fields,
            'Data', f'  {info.name}: {info.num_examples or "endless"} examples {list(info.sample_shape)}, '
                    f'{len(info.class_names)} classes',
            'Shapes', *(f'  {line}' for line in built.game.describe(state, batch)),

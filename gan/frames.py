@@ -26,7 +26,7 @@ class Sight(NamedTuple):
     game: that is played.
     data: what it is about; None if only images are drawn.
     sample: made by `sampling.make_sampler`; pictures show the averaged generator, from fixed latents.
-    hparams: numbers of the run.
+    hparams_at: step -> numbers of the run.
     seed: of the run.
     batch_size: of the run.
     num_images: in a grid.
@@ -36,7 +36,7 @@ class Sight(NamedTuple):
   game: Game
   data: Any
   sample: Callable
-  hparams: Mapping[str, Any]
+  hparams_at: Callable[[jax.Array], Mapping[str, Any]]
   seed: int
   batch_size: int
   num_images: int
@@ -72,7 +72,7 @@ def path(sight: Sight) -> DrawFrame:
   @jax.jit
   def field_at(state: GanState, points: jax.Array) -> jax.Array:
     batch = {'images': sight.data.draw(randomness.purpose_key(state.rng, 'analysis'), sight.batch_size)[None]}
-    field = make_field(game, state, deal(batch, state, 0), sight.hparams)
+    field = make_field(game, state, deal(batch, state, 0), sight.hparams_at(state.step))
     return jax.vmap(field.evaluate, (0, None))(points, field.context)
 
   def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:

@@ -1,18 +1,17 @@
 """Optimizer settings -> optax transformations whose numbers may be traced.
 
 A `TxBuilder` is a transformation waiting for its numbers: inside the compiled step it receives the scalars of its
-player (`lr`, `b1`, `b2`, `eps`, and `weight_decay` if there is any) and the step, so that members of a population may
-differ in them.
+player (`lr`, `b1`, `b2`, `eps`, and `weight_decay` if there is any) as they are at this step, so that they may be
+scheduled, and members of a population may differ in them. Where b1 or b2 change, Adam corrects its moments for their
+start as if all steps so far had had the present ones.
 """
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import optax
-from jax import Array
 from jax.typing import ArrayLike
 
-TxBuilder = Callable[[dict[str, ArrayLike], ArrayLike], optax.GradientTransformation]
+TxBuilder = Callable[[dict[str, ArrayLike]], optax.GradientTransformation]
 
 OPTIMIZERS = {
     # Kingma & Ba 2015, arXiv:1412.6980.
@@ -23,45 +22,29 @@ OPTIMIZERS = {
     # b1 is the momentum; 0 is plain gradient descent.
     'sgd': lambda n: optax.trace(decay=n['b1']),
 }
-SCHEDULES = {
-    'constant': lambda decay_steps: optax.constant_schedule(1.0),
-    'linear': lambda decay_steps: optax.linear_schedule(1.0, 0.0, decay_steps),
-    'cosine': lambda decay_steps: optax.cosine_decay_schedule(1.0, decay_steps),
-}
 
 
-def make_optimizer(name: str, schedule: str = 'constant', warmup_steps: int = 0, decay_steps: int = 0,
-                   optimistic: bool = False) -> TxBuilder:
+def make_optimizer(name: str, optimistic: bool = False) -> TxBuilder:
   """Builds one player's optimizer.
 
   Args:
     name: key of OPTIMIZERS.
-    schedule: key of SCHEDULES; the factor on the learning rate goes from 1 to 0 over `decay_steps` and stays there.
-    warmup_steps: steps over which the factor first rises from 0 to 1, on top of the schedule.
-    decay_steps: length of the schedule, in steps, whatever `disc_steps` and `update.gen_steps` are.
     optimistic: whether each direction is corrected by the one before, 2 d_t - d_{t-1} (Daskalakis et al. 2018,
       arXiv:1711.00141). The first step is d_1, as if the one before it had been the same; in the code of Gidel et al.
       2019 (arXiv:1802.10551) it is 2 d_1, as if it had been 0.
 
   Raises:
-    ValueError: if a name is unknown; lists the known ones.
+    ValueError: if the name is unknown; lists the known ones.
   """
-  for kind, value, table in (('optimizer', name, OPTIMIZERS), ('schedule', schedule, SCHEDULES)):
-    if value not in table:
-      raise ValueError(f'{kind} {value!r} is unknown; known: {", ".join(sorted(table))}')
-  decay = SCHEDULES[schedule](decay_steps)
+  if name not in OPTIMIZERS:
+    raise ValueError(f'optimizer {name!r} is unknown; known: {", ".join(sorted(OPTIMIZERS))}')
 
-  def factor(step: ArrayLike) -> Array:
-    step = jnp.asarray(step, jnp.float32)
-    warmup = jnp.minimum(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    return warmup * decay(step)
-
-  def build(numbers: dict[str, ArrayLike], step: ArrayLike) -> optax.GradientTransformation:
+  def build(numbers: dict[str, ArrayLike]) -> optax.GradientTransformation:
     direction = [OPTIMIZERS[name](numbers)]
     if optimistic:
       direction.append(optax.scale_by_optimistic_gradient())
     if 'weight_decay' in numbers:  # Decoupled from the direction (Loshchilov & Hutter 2019, arXiv:1711.05101).
       direction.append(optax.add_decayed_weights(numbers['weight_decay']))
-    return optax.chain(*direction, optax.scale(-numbers['lr'] * factor(step)))
+    return optax.chain(*direction, optax.scale(-numbers['lr']))
 
   return build

@@ -289,6 +289,8 @@ def _command(environment: dict[str, Any]) -> str:
 def _grouped(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
   groups: dict[str, list[tuple[str, str]]] = {}
   for key, value in sorted(_flat(config).items()):
+    if key.startswith('schedule.') and not value:   # One for each number, and most are constant.
+      continue
     group, _, name = key.rpartition('.')
     groups.setdefault(group, []).append((name, _text(value)))
   return list(groups.items())

@@ -57,7 +57,7 @@ class Moves:
   Attributes:
     game: what each player minimises.
     txs: their optimizers.
-    hparams: numbers of the run.
+    hparams: numbers of the run at this step.
     deal: (state, update) -> the batch and draws of an evaluation; equal numbers get equal deals.
     mean: averages a tree over devices.
   """
@@ -74,7 +74,7 @@ class Moves:
     if periods := self.game.periods(name, self.hparams):  # k + 1 updates for k (Karras et al. 2020, 1912.04958, B).
       share = 1.0 / (1.0 + sum(1.0 / period for period in periods))
       numbers |= {'lr': numbers['lr'] * share, 'b1': numbers['b1'] ** share, 'b2': numbers['b2'] ** share}
-    return getattr(self.txs, name)(numbers, state.step)
+    return getattr(self.txs, name)(numbers)
 
   def gradient(self, state: GanState, name: str, loss: Callable, update: int) -> tuple[PyTree, Kept, Scalars]:
     """One player's gradient, what its update leaves, and scalars.

@@ -12,6 +12,7 @@ from gan import environment, health, images, ledger, page, randomness, workdir
 from gan.build import (
     build,
     describe_data,
+    images_per_step,
     make_initial_state,
     make_loop,
     make_pipeline,
@@ -103,8 +104,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   report.message(f'{"Resuming" if step else "Training"} {run_dir} at step {step} of {num_steps} on '
                  f'{jax.device_count()} {jax.devices()[0].platform} device(s)')
   periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)
-  images_per_step = settings.batch_size * settings.disc_steps
-  clock = Clock(step, images_per_step)
+  clock = Clock(step, images_per_step(config))
   pending = None
 
   def is_logged(step: int) -> bool:

@@ -5,11 +5,14 @@ import importlib.util
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import ml_collections
 
+from gan import scheduling
 from gan.augment import DIFF_AUGMENT
+from gan.build import number_fields
 from gan.config import AROUND_NETWORK, ConfigError, base_config, flatten, nearest
 from gan.data import toy
 from gan.features.resizing import RESIZINGS
@@ -17,7 +20,7 @@ from gan.games.table import GAMES
 from gan.losses import LOSSES
 from gan.models import MODELS
 from gan.models.minibatch import MINIBATCH
-from gan.optimizers import OPTIMIZERS, SCHEDULES
+from gan.optimizers import OPTIMIZERS
 from gan.parallel import STRATEGIES
 from gan.penalties import LECAM_FORMS
 from gan.rules import RULES, rule_settings
@@ -35,11 +38,11 @@ def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
     ConfigError: lists all problems at once; each says what to change.
   """
   names = list(_name_problems(config))
-  problems = [*names, *_number_problems(config), *_device_problems(config, num_devices)]
+  problems = [*names, *_number_problems(flatten(config)), *_device_problems(config, num_devices)]
   if not names:  # Each combination is looked up by its names.
     said = {problem.partition('=')[0] for problem in problems}
     found = itertools.chain(*(check(config) for check in (_combination_problems, _penalty_problems, _augment_problems,
-                                                          _rule_problems, _eval_problems)))
+                                                          _rule_problems, _eval_problems, _schedule_problems)))
     problems += [problem for problem in found if problem.partition('=')[0] not in said]
   if problems:
     raise ConfigError('\n'.join(f'  * {problem}' for problem in problems))
@@ -52,7 +55,6 @@ def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   tables = {'game.name': GAMES,
             'loss.name': LOSSES, 'model.gen.name': MODELS, 'model.disc.name': MODELS, 'update.rule': RULES,
             'optimizer.gen.name': OPTIMIZERS, 'optimizer.disc.name': OPTIMIZERS,
-            'optimizer.gen.schedule': SCHEDULES, 'optimizer.disc.schedule': SCHEDULES,
             'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform'), 'update.first': ('disc', 'gen'),
             'penalty.lecam_form': LECAM_FORMS,
             'model.disc.minibatch': (*MINIBATCH, None), 'train.on_failure': ('continue', 'stop'),
@@ -80,10 +82,9 @@ _POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_
              'update.gen_steps', 'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
 _NOT_NEGATIVE = ('seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'train.patience',
-                 'augment.noise', 'augment.noise_steps', 'penalty.lecam_start', 'update.consensus', 'update.adjustment',
+                 'augment.noise', 'penalty.lecam_start', 'update.consensus', 'update.adjustment',
                  *(f'penalty.{field}' for field, value in _DEFAULTS.penalty.items() if isinstance(value, float)),
-                 *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
-                   for field in ('decay_steps', 'warmup_steps', 'weight_decay')))
+                 *(f'optimizer.{player}.weight_decay' for player in ('gen', 'disc')))
 _FRACTIONS = ('loss.label_smoothing', 'loss.label_flip', 'train.ema_decay', 'penalty.lecam_decay',
               *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('b1', 'b2')))
 _MAY_BE_INFINITE = ('loss.alpha_disc', 'loss.alpha_gen')
@@ -91,8 +92,7 @@ _AT_LEAST_ONE_IF_SET = ('model.gen.layers', 'model.disc.layers', 'model.gen.bloc
                         'model.disc.pieces')
 
 
-def _number_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  flat = flatten(config)
+def _number_problems(flat: dict[str, Any]) -> Iterator[str]:
   for field, value in flat.items():
     if value is None or (field in _MAY_BE_INFINITE and value == math.inf):
       continue
@@ -167,11 +167,6 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       of_matrices = {'gen': ['penalty.gen_orthogonal'], 'disc': ['penalty.orthogonal', 'model.disc.spectral_norm']}
       yield from (f'{field}={value} is for matrices, and model.{player}.name={name} has a single weight; leave it out'
                   for field in of_matrices[player] if (value := flat[field]))
-    optimizer = config.optimizer[player]
-    if optimizer.schedule != 'constant' and optimizer.decay_steps == 0:
-      yield f'optimizer.{player}.schedule={optimizer.schedule} needs its length in optimizer.{player}.decay_steps'
-    if optimizer.schedule == 'constant' and optimizer.decay_steps:
-      yield f'optimizer.{player}.decay_steps={optimizer.decay_steps} does nothing for a constant schedule'
   if config.data.num_points and not two_dimensional:
     yield f'data.num_points={config.data.num_points} is for mixtures; data.name={config.data.name} has its own size'
   elif config.data.num_points and (size := 4 * dim * config.data.num_points) > config.data.resident_bytes:
@@ -248,8 +243,6 @@ def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   for setting in ('ada_target', 'ada_images', 'ada_interval'):
     if policy != 'ada' and config.augment[setting] != defaults[setting]:
       yield f'augment.{setting}={config.augment[setting]} does nothing without augment.policy=ada'
-  if config.augment.noise_steps and not config.augment.noise:
-    yield f'augment.noise_steps={config.augment.noise_steps} does nothing without augment.noise'
 
 
 def _rule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
@@ -264,6 +257,11 @@ def _rule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
           'and another learning rate for each of them'
   if config.train.patience and config.train.on_failure == 'continue':
     yield f'train.patience={config.train.patience} does nothing with train.on_failure=continue; use stop'
+
+
+def _schedule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  yield from scheduling.problems(flatten(config), number_fields(config, (config.loss.name,)),
+                                 lambda field, value: _number_problems({field: value}))
 
 
 def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:

@@ -108,8 +108,8 @@ def test_all_problems_are_listed_at_once():
 
 
 @pytest.mark.parametrize('field', ['loss.name', 'model.gen.name', 'model.disc.name', 'update.rule',
-                                   'optimizer.gen.name', 'optimizer.disc.name', 'optimizer.gen.schedule',
-                                   'optimizer.disc.schedule', 'parallel.strategy', 'model.z'])
+                                   'optimizer.gen.name', 'optimizer.disc.name', 'parallel.strategy',
+                                   'model.z'])
 def test_unknown_names(field):
   config = base_config()
   apply_overrides(config, {field: 'nonesuch'})
@@ -124,11 +124,11 @@ NUMBERS = {field: value for field, value in flatten(base_config()).items()
 ANY_SIGN = {'loss.a', 'loss.b', 'loss.c', 'model.gen.start', 'model.disc.start'}
 ZERO_IS_FINE = ANY_SIGN | {
     'seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'loss.label_smoothing', 'loss.label_flip',
-    'train.ema_decay', 'train.patience', 'augment.noise', 'augment.noise_steps', 'augment.ada_target',
+    'train.ema_decay', 'train.patience', 'augment.noise', 'augment.ada_target',
     'penalty.lecam_start', 'update.consensus', 'update.adjustment', *(field for field, value in NUMBERS.items()
                            if field.startswith('penalty.') and isinstance(value, float)),
     *(f'optimizer.{player}.{field}' for player in ('gen', 'disc')
-      for field in ('b1', 'b2', 'decay_steps', 'warmup_steps', 'weight_decay'))}
+      for field in ('b1', 'b2', 'weight_decay'))}
 BELOW_ONE = ('loss.label_smoothing', 'loss.label_flip', 'train.ema_decay', 'penalty.lecam_decay', 'optimizer.gen.b1',
              'optimizer.gen.b2', 'optimizer.disc.b1', 'optimizer.disc.b2', 'augment.ada_target')
 
@@ -169,8 +169,6 @@ def test_numbers_must_lie_in_their_range(field, value):
     ({'model__gen__name': 'mlp'}, 'does not fit the images of data.name=digits; use dcgan or vanilla'),
     ({'data__name': 'ring', 'model__disc__name': 'mlp'}, 'does not fit the points of data.name=ring; use mlp'),
     ({'data__image_size': 28, 'model__gen__name': 'vanilla'}, 'data.image_size=28: model.disc.name=dcgan is built for'),
-    ({'optimizer__disc__schedule': 'linear'}, 'optimizer.disc.decay_steps'),
-    ({'optimizer__gen__decay_steps': 5}, 'optimizer.gen.decay_steps=5 does nothing for a constant schedule'),
     ({'data__name': 'grid', 'data__flip': True, 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'},
      'data.flip=True mirrors images; data.name=grid has none'),
     ({'data__num_points': 5}, 'data.num_points=5 is for mixtures; data.name=digits has its own size'),
@@ -188,7 +186,7 @@ def test_wrong_combinations(overrides, message):
     {'loss__name': 'hinge', 'loss__margin': 2.0}, {'loss__name': 'saturating', 'loss__label_smoothing': 0.1},
     {'loss__name': 'wasserstein', 'penalty__clip': 0.01}, {'model__disc__batch_norm': False},
     {'loss__name': 'least_squares', 'loss__a': -1.0, 'loss__c': 0.0}, {'data__name': 'folder', 'data__path': 'x'},
-    {'optimizer__gen__schedule': 'cosine', 'optimizer__gen__decay_steps': 5}, {'train__num_steps': 2**31 - 1},
+    {'schedule__optimizer__gen__lr': 'cosine,over=5'}, {'train__num_steps': 2**31 - 1},
     {'data__image_size': 28, 'model__gen__name': 'vanilla', 'model__disc__name': 'vanilla', 'model__gen__layers': 3}])
 def test_right_combinations(overrides):
   validate(valid(**overrides))
@@ -218,6 +216,8 @@ def test_a_run_of_an_older_version_opens_and_one_of_a_newer_version_is_refused()
   assert opened.loss.a == -1.0
   with pytest.raises(ConfigError, match=r"unknown to this one: \['loss.z'\]"):
     unflatten(without | {'loss.z': 1})
+  with pytest.raises(ConfigError, match=r'a schedule is now a text, such as schedule\.optimizer\.gen\.lr=linear'):
+    unflatten(without | {'optimizer.gen.decay_steps': 0})
   with pytest.raises(ConfigError, match='a configuration that cannot be'):
     unflatten(without | {'train.batch_size': 'many'})
 

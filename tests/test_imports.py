@@ -15,6 +15,7 @@ TREES = {module: ast.parse(path.read_text()) for module, path in PATHS.items()}
 OURS = {
     'gan.losses': ('gan.losses',), 'gan.augment': ('gan.augment',),
     'gan.penalties': (), 'gan.state': (), 'gan.randomness': (), 'gan.optimizers': (),
+    'gan.schedules': (), 'gan.scheduling': ('gan.config', 'gan.schedules'),
     'gan.images': (), 'gan.health': (), 'gan.plots': ('gan.images',),
     'gan.settings': ('gan.randomness',), 'gan.environment': ('gan.settings',),
     'gan.models': ('gan.models', 'gan.randomness'),
@@ -29,7 +30,8 @@ OURS = {
     'gan.parallel': ('gan.state',),
     'gan.checkpoint': ('gan.state', 'gan.parallel', 'gan.paths'),
     'gan.paths': ('gan.images',), 'gan.dispatch': (),
-    'gan.population': ('gan.state',), 'gan.population.program': ('gan.build', 'gan.config', 'gan.losses'),
+    'gan.population': ('gan.state',),
+    'gan.population.program': ('gan.build', 'gan.config', 'gan.losses', 'gan.schedules', 'gan.scheduling'),
     'gan.population.compiled': ('gan.population', 'gan.build', 'gan.sampling', 'gan.step', 'gan.data.pipeline',
                                 'gan.data.source', 'gan.parallel', 'gan.state'),
     'gan.population.store': ('gan.config', 'gan.paths', 'gan.report'),
@@ -56,18 +58,19 @@ OURS = {
     'gan.scoring.ranges': ('gan.data',),
     'gan.scoring.samples': ('gan.scoring.collect', 'gan.scoring.ranges', 'gan.data', 'gan.sampling', 'gan.restore',
                             'gan.randomness', 'gan.environment'),
-    # Names and types are checked against the tables, so the configuration knows those; nothing of them is built.
+    # Names and types are checked against the tables, so the configuration knows those; nothing of them is built. Of
+    # `build` it asks which fields are numbers of the run.
     'gan.config': (),
     'gan.validate': ('gan.config', 'gan.games.table', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel',
-                     'gan.penalties',
-                     'gan.rules', 'gan.augment', 'gan.data.toy', 'gan.features.resizing', 'gan.scoring.plan'),
+                     'gan.penalties', 'gan.rules', 'gan.augment', 'gan.data.toy', 'gan.features.resizing',
+                     'gan.scoring.plan', 'gan.build', 'gan.scheduling'),
 }
 # Mathematics: these packages only, beside the standard library.
 NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspect', 'collections', 'typing', 'types',
            'dataclasses', 'itertools', 'zlib', 'gan'}
 MATHEMATICS = ('gan.losses', 'gan.penalties', 'gan.models', 'gan.state', 'gan.randomness', 'gan.optimizers',
-               'gan.metrics', 'gan.step', 'gan.rules', 'gan.games', 'gan.augment', 'gan.dynamics.field',
-               'gan.dynamics.spectrum', 'gan.health')
+               'gan.schedules', 'gan.metrics', 'gan.step', 'gan.rules', 'gan.games', 'gan.augment',
+               'gan.dynamics.field', 'gan.dynamics.spectrum', 'gan.health')
 ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.prepare', 'gan.dynamics.__main__',
                 'experiments.explain.__main__', 'experiments.run', 'experiments.extract', 'experiments.compare'}
 MAY_KNOW_CONFIGS = {'gan.config', 'gan.validate', 'gan.build', 'gan.train', 'gan.workdir',

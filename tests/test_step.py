@@ -49,7 +49,7 @@ def game_of(loss='nonsaturating', batch_norm=True, joint=False):
 
 @functools.cache
 def initial(batch_norm=True, optimizer='sgd'):
-  tx = make_optimizer(optimizer)(NUMBERS, 0)
+  tx = make_optimizer(optimizer)(NUMBERS)
   start = jax.jit(game_of(batch_norm=batch_norm).init)(jax.random.key(1))
   return create_state(randomness.root_key(0), start['gen'], start['disc'], (tx, tx))
 
@@ -193,7 +193,7 @@ def recording_game(calls):
 def test_turns_batches_and_latents(disc_steps):
   """disc_steps turns with a batch each, then the generator against the newest discriminator; no latents twice."""
   calls = []
-  tx = make_optimizer('sgd')(NUMBERS, 0)
+  tx = make_optimizer('sgd')(NUMBERS)
   start = Start(jnp.float32(1.0), {'of': jnp.float32(0.0)})
   state = create_state(randomness.root_key(3), start, start, (tx, tx))
   step = rule(recording_game(calls), disc_steps=disc_steps)

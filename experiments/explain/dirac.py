@@ -119,7 +119,7 @@ def _field(built: build.Build, batches: Zeros, state: Any) -> np.ndarray:
   @jax.jit
   def evaluate(state: Any, points: jax.Array) -> jax.Array:
     turn = deal(batches.batch((), state.rng, state.step, 0), state, 0)
-    field = make_field(built.game, state, turn, built.hparams)
+    field = make_field(built.game, state, turn, built.numbers_at(built.hparams, state.step))
     return jax.vmap(field.evaluate, (0, None))(points, field.context)
 
   # Flat parameters are in the order of the players' names: the discriminator's come first.

@@ -9,8 +9,7 @@ penalty needs.
 from gan.augment.adaptive import ADA_COLUMNS, ADA_UNIFORMS, ada_augment, ada_step
 from gan.augment.consistency import FLIP_AND_SHIFT_COLUMNS, FLIP_AND_SHIFT_UNIFORMS, flip_and_shift
 from gan.augment.differentiable import DIFF_AUGMENT, DIFF_AUGMENT_COLUMNS, DIFF_AUGMENT_UNIFORMS, diff_augment
-from gan.augment.noise import noise_std
 
 __all__ = ['ADA_COLUMNS', 'ADA_UNIFORMS', 'DIFF_AUGMENT', 'DIFF_AUGMENT_COLUMNS', 'DIFF_AUGMENT_UNIFORMS',
            'FLIP_AND_SHIFT_COLUMNS', 'FLIP_AND_SHIFT_UNIFORMS', 'ada_augment', 'ada_step', 'diff_augment',
-           'flip_and_shift', 'noise_std']
+           'flip_and_shift']

@@ -149,7 +149,7 @@ class Generation(Game):
     real_sloped, fake_sloped = REAL_SLOPE in needs, FAKE_SLOPE in needs
 
     def see(samples: Array, draws: dict[str, Array]) -> Array:
-      return look(view, samples, draws, probability, turn.step, hparams)
+      return look(view, samples, draws, probability, hparams)
 
     def score(samples: Array, draws: dict[str, Array], stats: PyTree) -> tuple[Array, PyTree]:
       return cast('disc', images=see(samples, draws), stats=stats)

@@ -195,6 +195,7 @@ def make_probe(population: Population, batches: Pipeline) -> Callable | None:
   def probe(state: PopulationState, data: PyTree, hparams: dict[str, Array]) -> dict[str, Array]:
     def of_member(member: GanState, numbers: dict[str, Array]) -> dict[str, Array]:
       batch = batches.batch(data, member.rng, member.step - 1, jnp.int32(0))
+      numbers = population.built.numbers_at(numbers, member.step)
       return population.built.parallel.mean(game.slopes(member, deal(batch, member, 0), numbers))
     return jax.vmap(of_member, in_axes=(AXES, 0))(state.members, hparams)
 

@@ -108,6 +108,22 @@ def test_members_may_share_their_batch_between_devices():
     assert_equal(member_state(state, i).disc, alone.disc, atol=1e-5)
 
 
+def test_members_may_differ_in_the_numbers_of_their_schedules():
+  text = {'optimizer.gen.lr': 'linear,over={},end={},warmup={}', 'augment.noise': 'cosine,over={},end={},unit=images'}
+  numbers = [{'optimizer.gen.lr': lr, 'augment.noise': noise} for lr, noise in (
+      ((5, 0, 0), (40, 0)), ((50, 0.01, 3), (400, 0.3)), ((8, 0.2, 0), (80, 0.1)))]
+  members = configs(SMALL, SGD, {'augment.noise': 0.2, 'loss.name': 'nonsaturating'}, members=[
+      {f'schedule.{field}': text[field].format(*own[field]) for field in text} for own in numbers])
+  assert len({program_key(config) for config in members}) == 1
+  _, state = train_together(members, 10)
+  for i, config in enumerate(members):
+    alone, _, _ = train_alone(config, 10)
+    for part in ('gen', 'disc', 'ema'):
+      assert_equal(getattr(member_state(state, i), part), getattr(alone, part), atol=1e-5)
+  leaves = jax.tree.leaves(state.members.gen.params)
+  assert all(np.abs(np.asarray(leaf[i] - leaf[j])).max() > 1e-4 for leaf in leaves for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
 def test_equal_seeds_share_weights_data_and_latents_whatever_their_objective():
   members = configs(SMALL, SGD, members=[{'seed': 3, 'loss.name': name} for name in ('saturating', 'hinge')]
                     + [{'seed': 4, 'loss.name': 'hinge'}])
