@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from gan import optimizers, randomness, step
-from gan.config import AROUND_NETWORK, ConfigError, flatten
+from gan.config import ConfigError, flatten
 from gan.data import get_source, order, pipeline, toy
 from gan.data.source import ImageSource
 from gan.games import Devices, Game, generation
@@ -18,7 +18,7 @@ from gan.games.cast import PLAYERS
 from gan.games.view import View
 from gan.losses import LOSSES
 from gan.losses.choice import INDEX, chosen_among
-from gan.models import get_model
+from gan.models import AROUND, get_model
 from gan.parallel import Parallel, make_parallel
 from gan.rules import Txs, optimizer_numbers, rule_settings
 from gan.state import GanState, PyTree, create_state
@@ -26,7 +26,7 @@ from gan.state import GanState, PyTree, create_state
 # Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no
 # noise), it is not part of the program.
 OPTIONAL = ('penalty', 'augment', 'update')
-ALWAYS = ('lr', 'b1', 'b2', 'eps')
+COUNTS = ('augment.ada_images', 'augment.ada_interval', 'augment.noise_steps', 'penalty.lecam_start')   # So may these.
 
 
 class DataInfo(NamedTuple):
@@ -72,7 +72,7 @@ def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devi
   """Networks, game, optimizers and devices of a configuration that is valid.
 
   Args:
-    config: of the run.
+    config: of the run, complete.
     sample_shape: shape of one sample.
     devices: that it uses; all by default.
     parallel: how it uses them; by default as the configuration says.
@@ -104,8 +104,7 @@ def _check_transformed(config: ml_collections.ConfigDict, sample_shape: tuple[in
 
 
 def _network(config: ml_collections.ConfigDict, player: str, sample_shape: tuple[int, ...], axis_name: str | None):
-  settings = {key: value for key, value in config.model[player].items()
-              if value is not None and key not in AROUND_NETWORK}
+  settings = {key: value for key, value in config.model[player].items() if key not in AROUND}
   return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
 
 
@@ -117,9 +116,9 @@ def _rules(config: ml_collections.ConfigDict, network: nn.Module, sample_shape: 
   # compares the samples of a batch; without either one pass is the same function.
   shown = jax.ShapeDtypeStruct((2, *sample_shape[:-1], disc.pack * sample_shape[-1]), 'float32')
   collections = jax.eval_shape(functools.partial(network.init, train=True), randomness.root_key(0), images=shown)
-  joint = 'batch_stats' not in collections and disc.minibatch in (None, 'none')
-  return generation.Rules(joint, view, disc.spectral_norm,
-                          penalty.lecam_form if penalty.lecam else None, penalty.one_sided, penalty.every)
+  joint = 'batch_stats' not in collections and disc.get('minibatch', 'none') == 'none'
+  return generation.Rules(joint, view, disc.spectral_norm, penalty.get('lecam_form'), penalty.get('one_sided', False),
+                          penalty.get('every', 1))
 
 
 def _optimizer(settings: ml_collections.ConfigDict, optimistic: bool) -> optimizers.TxBuilder:
@@ -134,14 +133,14 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
     config: of the run.
     losses: objectives that the program has; where there are several, 'loss.index' says which one is the run's.
   """
-  flat, fields = flatten(config), ['train.ema_decay']
-  settings = {setting for name in losses for setting in LOSSES[name].settings}
-  fields += [f'loss.{setting}' for setting in sorted(settings)]
-  fields += [f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ALWAYS]
-  optional = [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
-  optional += ['augment.ada_images', 'augment.ada_interval', 'augment.noise_steps', 'penalty.lecam_start',
-               'loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
-  fields += [field for field in optional if flat[field]]
+  # Of the other objectives of the program a run has the settings' defaults.
+  flat = {f'loss.{name}': setting.default for loss in losses for name, setting in LOSSES[loss].settings.items()}
+  flat |= flatten(config)
+  optional = ['loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
+  optional += [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
+  always = ['train.ema_decay', *(field for field in flat if field.partition('.')[0] in ('loss', 'optimizer')
+                                 and isinstance(flat[field], float))]
+  fields = [field for field in always if field not in optional] + [field for field in optional if flat.get(field)]
   chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
   return {field: np.float32(flat[field]) for field in fields} | chosen
 

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
       config.eval[name] = value
   if DATA_PATH.value is not None:
     config.data.path = DATA_PATH.value
-  validate(config)
+  config = validate(config)
   workdir.check_writable(run_dir)
   if NEIGHBOURS.value:
     if not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES:

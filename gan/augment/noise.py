@@ -4,6 +4,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from gan.declare import NOT_NEGATIVE, Setting
+
+NOISE = Setting(0.0, 'Instance noise: standard deviation, in units of the data; 0: none.', NOT_NEGATIVE)
+NOISE_SETTINGS = {'noise_steps': Setting(0, 'Steps over which the noise falls linearly to 0; 0: constant.',
+                                         NOT_NEGATIVE)}
+
 
 def noise_std(std: ArrayLike, decay_steps: ArrayLike, step: ArrayLike) -> Array:
   """Standard deviation of instance noise at a step, falling linearly from `std` to 0.

@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from gan import penalties
+from gan.declare import POSITIVE, Setting, one_of
 from gan.games import (
   ONE_DEVICE,
   Devices,
@@ -37,6 +38,9 @@ from gan.state import GanState, PyTree
 
 ADA = 'ada'   # Among what the discriminator remembers.
 LATENTS = {'normal': normal, 'uniform': lambda key, shape: uniform(key, shape, -1.0, 1.0)}
+# Of a configuration, in `model`.
+SETTINGS = {'z_dim': Setting(100, 'Length of a latent.', POSITIVE),
+            'z': Setting('normal', 'Latents: normal, or uniform on [-1, 1].', one_of(LATENTS))}
 
 
 class Rules(NamedTuple):

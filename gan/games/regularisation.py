@@ -1,20 +1,70 @@
-"""The penalties of the game of generation: which, at which samples, with which weights.
+"""The penalties of the game of generation: which, at which samples, with which weights and settings.
 
-Their mathematics is in penalties.py. To add one: a function (moment, memory) -> Outcome, a line in `terms`, a test.
+Their mathematics is in penalties.py. To add one: a function (moment, memory) -> Outcome, a line in `PENALTIES` and one
+in `terms`, a test.
 """
 
 from collections.abc import Callable
+from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gan import augment, penalties
+from gan.declare import ANY, FRACTION, NOT_NEGATIVE, POSITIVE, Setting, Settings, one_of
 from gan.games import Devices, HParams, Moment, Outcome, Term
 from gan.games.adversarial import logits
 from gan.games.memory import no_means, running_means
 from gan.randomness import normal, uniform
 from gan.state import PyTree
+
+
+class Penalty(NamedTuple):
+  """What a configuration may set of a penalty: its weight in `penalty.<name>`, and more if the weight is not 0.
+
+  Attributes:
+    meaning: of the weight.
+    settings: that it shares with others or has for itself.
+  """
+
+  meaning: str
+  settings: Settings = MappingProxyType({})
+
+  @property
+  def weight(self) -> Setting:
+    """0: the penalty is no part of the program."""
+    return Setting(0.0, self.meaning, NOT_NEGATIVE)
+
+
+_NORM = {'target': Setting(1.0, 'Wanted norm of the slope, in gp and dragan.', NOT_NEGATIVE),
+         'one_sided': Setting(False, 'gp and dragan spare norms below the target.', ANY)}
+_LAZY = {'every': Setting(1, 'R1 and R2 come after every k-th update of D only, k times as heavy.', POSITIVE),
+         'difference_std': Setting(0.0, 'R1 and R2 by finite differences under noise of this std; 0: exact.',
+                                   NOT_NEGATIVE)}
+_NEARBY = {'zcr_std': Setting(0.05, 'zCR: distance of nearby latents, in units of latents.', POSITIVE)}
+PENALTIES = {
+    'r1': Penalty('R1: gamma in gamma/2 E|grad D|^2 at real samples.', _LAZY),
+    'r2': Penalty('R2: gamma in gamma/2 E|grad D|^2 at generated samples.', _LAZY),
+    'gp': Penalty('WGAN-GP: lambda in lambda E(|grad D| - target)^2 between real and generated samples.', _NORM),
+    'dragan': Penalty('DRAGAN: lambda in lambda E(|grad D| - target)^2 around real samples.', _NORM | {
+        'dragan_std': Setting(0.5, "DRAGAN: noise up to this, in units of the batch's standard deviation.", POSITIVE)}),
+    'zero_gp': Penalty('lambda in lambda E|grad D|^2 between real and generated samples.'),
+    'lecam': Penalty("LeCam: pulls logits to the running mean of the other side's.", {
+        'lecam_decay': Setting(0.99, 'LeCam: decay of the running means in each update of D.', FRACTION),
+        'lecam_form': Setting('published', "LeCam: published, gaps of the right sign only, as in the authors' code; or "
+                              'paper.', one_of(penalties.LECAM_FORMS)),
+        'lecam_start': Setting(0, 'LeCam: steps without the penalty; its means are those of the latest batch.',
+                               NOT_NEGATIVE)}),
+    'cr_real': Penalty('CR: pulls logits of real samples and of their flipped and shifted copies together.'),
+    'cr_fake': Penalty('bCR: the same for generated samples.'),
+    'zcr_disc': Penalty('zCR, discriminator: pulls D(G(z)) and D(G(z + eps)) together.', _NEARBY),
+    'zcr_gen': Penalty('zCR, generator: pushes G(z) and G(z + eps) apart.', _NEARBY),
+    'orthogonal': Penalty("Columns of the discriminator's kernels at right angles."),
+    'gen_orthogonal': Penalty("Columns of the generator's kernels at right angles."),
+    'clip': Penalty('Bound on each parameter of D after each update; 0: none.'),
+}
 
 REAL_SLOPE, FAKE_SLOPE = 'real_slope', 'fake_slope'   # What `Generation.play` takes along with the logits if needed.
 
