@@ -143,6 +143,13 @@ def close(name: str, known: Iterable[str]) -> str:
   return f' (did you mean {found[0]}?)' if found else ''
 
 
+def check_known(names: Iterable[str], known: Iterable[str]) -> None:
+  """Raises ValueError for the first of the numbers handed to a program that nothing in it would read."""
+  for name in names:
+    if name not in known:
+      raise ValueError(f'{name!r} is no number of this run{close(name, known)}; it would change nothing')
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
   """'; known: a, b (did you mean a?)': the end of every message about an unknown name."""
   known = list(known)

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan.declare import NOT_NEGATIVE, POSITIVE, SHARE, Setting, Settings, of, one_of
-from gan.games import Game, Kept, Turn
+from gan.declare import NOT_NEGATIVE, POSITIVE, SHARE, Setting, Settings, check_known, of, one_of
+from gan.games import NOT_OF_GAMES, Game, Kept, Turn
 from gan.games.cast import PLAYERS
-from gan.optimizers import TxBuilder
+from gan.optimizers import OPTIMIZERS, SETTINGS, TxBuilder
 from gan.state import GanState, PyTree
 
 Scalars = dict[str, Array]
@@ -69,6 +69,9 @@ class Moves:
   hparams: dict[str, Array]
   deal: Callable[[GanState, int], Turn]
   mean: Callable[[PyTree], PyTree]
+
+  def __post_init__(self):
+    check_known((name for name in self.hparams if name.partition('.')[0] in NOT_OF_GAMES), NUMBERS)
 
   def optimizer(self, state: GanState, name: str, **extra: Any) -> optax.GradientTransformation:
     """The optimizer of one player at this step."""
@@ -306,6 +309,12 @@ RULES = {
     'unrolled': Rule(unrolled, of(unrolled, _TURNS | {
         'unroll_steps': ('Updates of the discriminator that the generator foresees.', POSITIVE)})),
 }
+
+# All that the rules and the step read of the numbers of a run.
+NUMBERS = frozenset({'train.ema_decay', *(f'update.{name}' for rule in RULES.values() for name in rule.settings),
+                     *(f'optimizer.{player}.{name}' for player in PLAYERS
+                       for settings in (SETTINGS, *(own.settings for own in OPTIMIZERS.values()))
+                       for name in settings)})
 
 
 def rule_settings(rule: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from gan import penalties
+from gan import augment, penalties
 from gan.declare import POSITIVE, Setting, one_of
 from gan.games import (
   ONE_DEVICE,
@@ -118,6 +118,15 @@ class Generation(Game):
   z_dim: int
   z: str = 'normal'
   rules: Rules = PLAIN
+
+  @functools.cached_property
+  def numbers(self) -> frozenset[str]:
+    """Those of the objective, of the penalties and of what the discriminator sees."""
+    loss = (*self.objective.settings, *adversarial.SETTINGS)
+    penalty = (setting for name, own in regularisation.PENALTIES.items() for setting in (name, *own.settings))
+    view = ('noise', *augment.NOISE_SETTINGS, *augment.ADA_SETTINGS)
+    return frozenset(f'{group}.{name}' for group, names in (('loss', loss), ('penalty', penalty), ('augment', view))
+                     for name in names)
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
     """Latents [count, Z]."""

@@ -15,7 +15,7 @@ from jax import Array
 from jax.nn import sigmoid
 from jax.typing import ArrayLike
 
-from gan.declare import Meanings, Setting
+from gan.declare import ANY, Meanings, Setting
 
 Scalars = dict[str, Array]
 Objective = Callable[..., tuple[Array, Scalars]]
@@ -106,7 +106,7 @@ class LossPair(NamedTuple):
   @property
   def settings(self) -> dict[str, Setting]:
     """Settings of either player."""
-    return {p.name: Setting(p.default, *self.meanings[p.name]) for objective in (self.disc, self.gen)
+    return {p.name: Setting(p.default, *self.meanings.get(p.name, ('', ANY))) for objective in (self.disc, self.gen)
             for p in inspect.signature(objective).parameters.values() if p.kind is p.KEYWORD_ONLY}
 
   def bind(self, settings: dict[str, ArrayLike]) -> 'LossPair':
