@@ -33,14 +33,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.data.image_size = arg.size or (16 if digits else 32)
   config.data.flip = arg.data in ('cifar10', 'cifar100', 'celeb_a')
   config.model.gen.name = config.model.disc.name = 'dcgan'
-  config.model.gen.width = config.model.disc.width = 64
   config.loss.name = arg.loss
   if arg.loss == 'wasserstein':
     apply_overrides(config, WASSERSTEIN)
   config.train.batch_size = 64 if digits else 128
   # 25 epochs of the sets above.
   config.train.num_steps = 25 * EXAMPLES.get(arg.data, 60_000) // config.train.batch_size
-  config.train.ema_decay = 0.999
   if digits:
     config.train.num_steps = 2_000
     config.train.log_every, config.train.sample_every = 50, 50

@@ -26,17 +26,14 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.data.name = 'dirac'
   config.game.name = 'plane'
   config.model.gen.name = config.model.disc.name = 'dirac'
-  config.model.gen.width = config.model.disc.width = None
-  config.model.gen.start = config.model.disc.start = 1.0
   config.model.z_dim = 1
   config.loss.name = arg.loss
-  config['update'].rule = arg.rule
+  config.update.rule = arg.rule
   for player in (config.optimizer.gen, config.optimizer.disc):
     player.name, player.lr, player.b1 = 'sgd', 0.2, 0.0
   config.train.batch_size = 64             # All samples are equal; noise, if there is any, is not.
   config.train.num_steps = 500
   config.train.ema_decay = 0.9
-  config.train.steps_per_call = 10
   config.train.log_every = 2
   config.train.save_every = config.train.eval_every = config.train.sample_every = 100
   config.eval.num_samples = 64

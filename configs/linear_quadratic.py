@@ -23,20 +23,16 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.data.name = 'gaussian'
   config.game.name = 'plane'
   config.model.gen.name = config.model.disc.name = 'linear_quadratic'
-  config.model.gen.width = config.model.disc.width = None
-  config.model.gen.start, config.model.disc.start = 2.0, 0.5
   config.model.z_dim = 1
   config.loss.name = arg.loss
-  config['update'].rule = arg.rule
+  config.update.rule = arg.rule
   for player in (config.optimizer.gen, config.optimizer.disc):
     player.name, player.lr, player.b1 = 'sgd', 0.02, 0.0
   config.train.batch_size = 512
   config.train.num_steps = 1_000
   config.train.ema_decay = 0.9
-  config.train.steps_per_call = 10
   config.train.log_every = 4
   config.train.save_every = config.train.eval_every = config.train.sample_every = 200
-  config.eval.num_samples = 2_500
   if arg.runlocal:
     apply_overrides(config, RUNLOCAL)
   return config

@@ -31,14 +31,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config = base_config()
   config.data.name = arg.data
   config.model.gen.name = config.model.disc.name = 'pacgan'
-  config.model.gen.width, config.model.gen.layers = 400, 4
-  config.model.disc.width, config.model.disc.layers, config.model.disc.pieces = 200, 3, 5
   config.model.disc.pack = arg.pac
   config.model.z_dim = 2
   config.loss.name = arg.loss
   if arg.loss == 'wasserstein':
     config.penalty.clip = 0.1              # As in toy.py; the paper has no such run.
-  config['update'].rule = 'simultaneous'   # Both gradients from one forward pass.
+  config.update.rule = 'simultaneous'   # Both gradients from one forward pass.
   for player in (config.optimizer.gen, config.optimizer.disc):
     player.lr, player.b1 = 1e-4, 0.8
   config.train.batch_size = 100 * arg.pac  # Samples: 100 packs.
@@ -47,7 +45,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.train.steps_per_call = 50
   config.train.log_every, config.train.sample_every = 500, 5_000
   config.train.save_every = config.train.eval_every = 10_000
-  config.eval.num_samples = 2_500
   if arg.runlocal:
     apply_overrides(config, RUNLOCAL)
     config.train.batch_size, config.model.gen.width, config.model.disc.width = 16 * arg.pac, 16, 8

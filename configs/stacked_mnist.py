@@ -32,7 +32,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.data.flip = config.data.name == 'cifar10'   # R3GAN: --mirror=1.
   config.model.gen.name = config.model.disc.name = 'resnet'
   config.model.gen.width = config.model.disc.width = 32   # Ours: what two cores can train.
-  config.model.gen.blocks = config.model.disc.blocks = 1  # R3GAN: 2.
+  # One residual block at each resolution; R3GAN: 2.
   config.model.z_dim = 100                           # PacGAN; R3GAN: 64.
   config.model.z = 'normal'                          # R3GAN; PacGAN: uniform.
   config.loss.name = arg.loss

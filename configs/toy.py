@@ -28,12 +28,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config = base_config()
   config.data.name = arg.data
   config.model.gen.name = config.model.disc.name = 'mlp'
-  config.model.gen.width = config.model.disc.width = 128
-  config.model.gen.layers = config.model.disc.layers = 2
   config.model.z_dim = 2
   config.loss.name = arg.loss
   for player in (config.optimizer.gen, config.optimizer.disc):
-    player.lr, player.b1 = 1e-3, 0.5
+    player.lr = 1e-3
   if arg.loss == 'wasserstein':
     config.penalty.clip = 0.1
     config.train.disc_steps = 5

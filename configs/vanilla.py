@@ -23,8 +23,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.data.name = arg.data
   config.data.image_size = arg.size or (16 if digits else 28)
   config.model.gen.name = config.model.disc.name = 'vanilla'
-  config.model.gen.width = config.model.disc.width = 256
-  config.model.gen.layers = config.model.disc.layers = 2
   config.model.z_dim = 64
   config.loss.name = arg.loss
   if arg.loss == 'wasserstein':

@@ -15,7 +15,8 @@ import numpy as np
 
 from experiments.sweep import Run, Sweep, SweepError
 from gan import build
-from gan.config import flatten, unflatten
+from gan.complete import unflatten
+from gan.config import flatten
 from gan.environment import describe
 from gan.paths import open_path, write
 from gan.population import compiled

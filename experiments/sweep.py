@@ -9,15 +9,12 @@ and, if it likes, QUESTION, METRIC, BY and more for `experiments.compare` (see `
 Nothing is built or trained here, and expanding has no side effects.
 """
 
-import functools
 import hashlib
-import importlib.util
 import inspect
 import itertools
 import json
 import math
 import reprlib
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +23,8 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from gan.config import ConfigError, apply_overrides, flatten, nearest
+from gan.config import ConfigError, flatten
+from gan.config_file import call, load_config, load_module
 from gan.validate import validate
 
 Overrides = dict[str, Any]
@@ -131,15 +129,15 @@ def load_sweep(spec: str) -> Sweep:
   """Opens and expands `path.py[:argument]`.
 
   Raises:
-    SweepError: if the file or a configuration cannot be used, the list is empty, two runs are the same, or a run makes
-      no sense; all of it at once, before anything starts.
+    ConfigError: if the file or a configuration cannot be used, the list is empty, two runs are the same, or a run
+      makes no sense; all of it at once, before anything starts.
   """
   path, _, argument = spec.partition(':')
-  module = _load(path, '--sweep')
+  module = load_module(path, '--sweep')
   if not callable(getattr(module, 'sweep', None)) or not isinstance(getattr(module, 'CONFIG', None), str):
     raise SweepError(f"--sweep={path} must define CONFIG and sweep(): a configuration file, such as "
                      "'configs/toy.py:ring', and a function that returns a list of settings")
-  settings = _called(lambda: _expanded(module.sweep, argument), f'--sweep={spec}: sweep()', path, argument)
+  settings = call(lambda: _expanded(module.sweep, argument), f'--sweep={spec}: sweep()', path, argument)
   if not isinstance(settings, list | tuple) or not all(isinstance(overrides, dict) for overrides in settings):
     raise SweepError(f'--sweep={spec}: sweep() must return a list of settings, each a dict {{field: value}}, as '
                      f'param() and product() make them; it returned {reprlib.repr(settings)}')
@@ -149,7 +147,7 @@ def load_sweep(spec: str) -> Sweep:
   for number, overrides in enumerate(settings):
     try:
       run = make_run(overrides, module.CONFIG)
-    except (SweepError, ConfigError) as error:
+    except ConfigError as error:
       problems.append(f'run {number}, {_text(overrides)}:\n{error}')
       continue
     same = json.dumps([run.file, flatten(run.config)], default=str)  # Setting a default is no other run.
@@ -168,44 +166,15 @@ def make_run(overrides: Overrides, default_file: str) -> Run:
   """Resolves the configuration of one run.
 
   Raises:
-    SweepError: if the file cannot be used, or a field is unknown.
-    ConfigError: if the configuration makes no sense.
+    ConfigError: if the file cannot be used, or the configuration makes no sense.
   """
   overrides = {field: value.item() if isinstance(value, np.generic) else value for field, value in overrides.items()}
   file = overrides.pop('config', default_file)
   if not isinstance(file, str):
     raise SweepError(f"config={file!r} must name a configuration file, such as 'configs/toy.py:ring'")
-  path, _, argument = file.partition(':')
-  module = _load(path, 'config')
-  if not callable(getattr(module, 'get_config', None)):
-    raise SweepError(f'config={path} has no get_config(); name a configuration file, such as configs/toy.py')
-  config = _called(lambda: module.get_config(argument), f'config={file}: get_config()', path, argument)
-  known = flatten(config)
-  for field in overrides:
-    if field not in known:
-      raise SweepError(f'{field}: no such field{nearest(field, known)}')
-  try:
-    apply_overrides(config, overrides)
-  except TypeError as error:
-    raise SweepError(f'{error}') from None
-  validate(config)
+  config = validate(load_config(file, 'config'), overrides=overrides)
   parts = json.dumps([file, sorted(overrides.items())], default=str)
   return Run(hashlib.sha256(parts.encode()).hexdigest()[:10], file, overrides, config)
-
-
-@functools.cache
-def _load(path: str, what: str) -> ModuleType:
-  if not Path(path).is_file():
-    raise SweepError(f'{what}={path}: no such file')
-  if Path(path).suffix != '.py':
-    raise SweepError(f'{what}={path} is no Python file; name one that ends in .py')
-  spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-  except (Exception, SystemExit) as error:  # Of a file that a person has just written, anything may be wrong.
-    raise SweepError(f'{what}={path} cannot be loaded: {_described(error, path)}') from error
-  return module
 
 
 def _expanded(sweep: Callable, argument: str) -> Any:
@@ -214,25 +183,6 @@ def _expanded(sweep: Callable, argument: str) -> Any:
     raise SweepError(f'sweep() takes no argument; leave out :{argument} after the file')
   settings = sweep(argument) if argument else sweep()
   return list(settings) if isinstance(settings, Iterator) else settings
-
-
-def _called(function: Callable[[], Any], what: str, path: str, argument: str) -> Any:
-  """Calls what a person wrote in the file `path`, where anything may be wrong."""
-  try:
-    return function()
-  except ConfigError:  # Says itself what to change.
-    raise
-  except (Exception, SystemExit) as error:
-    if isinstance(error, KeyError) and argument and error.args == (argument,):
-      raise SweepError(f'{what} knows no {argument!r}') from None
-    raise SweepError(f'{what} failed: {_described(error, path)}') from error
-
-
-def _described(error: BaseException, path: str) -> str:
-  """'ValueError: no (line 7)': the last line of that file that had to do with it."""
-  file = Path(path).absolute()
-  lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
-  return f'{type(error).__name__}: {error}' + (f' (line {lines[-1]})' if lines else '')
 
 
 def _text(overrides: Overrides) -> str:

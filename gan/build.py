@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from gan import frames, optimizers, randomness, schedules, scheduling, step
-from gan.config import AROUND_NETWORK, ConfigError, flatten
+from gan.config import ConfigError, flatten
 from gan.data import get_source, order, pipeline, toy
 from gan.data.source import Column, Source, Unpaired
 from gan.games import Devices, Game, GameError, Setup
@@ -20,15 +20,15 @@ from gan.games.show import Show
 from gan.games.table import GAMES
 from gan.losses import LOSSES
 from gan.losses.choice import INDEX, chosen_among
-from gan.models import get_model
+from gan.models import AROUND, get_model
 from gan.parallel import Parallel, make_parallel
 from gan.rules import Txs, optimizer_numbers, rule_settings
 from gan.state import GanState, PyTree, create_state
 
 # Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no
 # noise), it is not part of the program.
-OPTIONAL = ('penalty', 'augment', 'update')
-ALWAYS = ('lr', 'b1', 'b2', 'eps')
+OPTIONAL = ('penalty', 'augment', 'update', 'game')
+COUNTS = ('augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start')   # So may these.
 
 
 Data = Source | Unpaired | toy.Mixture
@@ -81,7 +81,7 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
   """Networks, game, optimizers and devices of a configuration that is valid.
 
   Args:
-    config: of the run.
+    config: of the run, complete.
     columns: of its data.
     devices: that it uses; all by default.
     parallel: how it uses them; by default as the configuration says.
@@ -114,24 +114,21 @@ def images_per_step(config: ml_collections.ConfigDict) -> int:
 
 def _network(config: ml_collections.ConfigDict, axis_name: str | None, player: str,
              sample_shape: tuple[int, ...]) -> nn.Module:
-  settings = {key: value for key, value in config.model[player].items()
-              if value is not None and key not in AROUND_NETWORK}
+  settings = {key: value for key, value in config.model[player].items() if key not in AROUND}
   return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
-
-
 
 
 def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
   """The numbers of a run, by field: what may differ between runs of one compiled program.
 
   Args:
-    config: of the run.
+    config: of the run, complete.
     losses: objectives that the program has; where there are several, 'loss.index' says which one is the run's.
 
   Returns:
     float32 numbers: the fields as they are at first, and what their schedules need (`schedules.resolve`).
   """
-  flat = flatten(config)
+  flat = _with_losses(config, losses)
   values = {field: flat[field] for field in number_fields(config, losses)} | scheduling.numbers(flat)
   chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
   return {field: np.float32(value) for field, value in values.items()} | chosen
@@ -139,14 +136,18 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
 
 def number_fields(config: ml_collections.ConfigDict, losses: Sequence[str]) -> list[str]:
   """The fields of a configuration that enter the compiled program as numbers."""
-  flat, fields = flatten(config), ['train.ema_decay']
-  settings = {setting for name in losses for setting in LOSSES[name].settings}
-  fields += [f'loss.{setting}' for setting in sorted(settings)]
-  fields += [f'optimizer.{player}.{number}' for player in ('gen', 'disc') for number in ALWAYS]
-  optional = [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
-  optional += ['augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start',
-               'loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS)]
-  return fields + [field for field in optional if flat[field]]
+  flat = _with_losses(config, losses)
+  optional = ['loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
+  optional += [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
+  always = ['train.ema_decay', *(field for field in flat if field.partition('.')[0] in ('loss', 'optimizer')
+                                 and isinstance(flat[field], float))]
+  return [field for field in always if field not in optional] + [field for field in optional if flat.get(field)]
+
+
+def _with_losses(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
+  """All fields; of the other objectives of its program a run has the settings' defaults."""
+  others = {f'loss.{name}': setting.default for loss in losses for name, setting in LOSSES[loss].settings.items()}
+  return others | flatten(config)
 
 
 def initial_state(built: Build, seed: jax.Array) -> GanState:

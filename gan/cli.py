@@ -1,17 +1,17 @@
 """What the entry points share: an error that a person can mend is a message and an exit code, never a traceback."""
 
-import functools
 import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from absl import app, flags, logging
 
 from gan import compilation, settings
 from gan.checkpoint import CheckpointError
-from gan.config import ConfigError, base_config, flatten, nearest
+from gan.config import ConfigError
 from gan.data.source import DataError
 from gan.features.weights import WeightsError
 from gan.metrics import NonFiniteSamplesError
@@ -23,20 +23,38 @@ USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError, MetricsErr
                WeightsError, NonFiniteSamplesError)
 
 
-def run(main: Callable[[list[str]], int], *, positional: bool = False) -> None:
+def run(main: Callable[..., int], *, positional: bool = False,
+        take: Callable[[list[str]], tuple[list[str], Any]] | None = None) -> None:
   """Parses flags and runs `main(argv) -> exit code`; turns mistakes of a person into messages.
 
   Args:
     main: the program.
     positional: whether it takes arguments that are no flags.
+    take: argv -> (the rest of it, what it takes out of it): read before the flags, and handed to `main` after argv.
   """
+  taken = []
+
+  def parse(argv: list[str]) -> list[str]:
+    try:
+      if bad := [argument for argument in argv if _is_undecodable(argument)]:
+        raise ConfigError(f'argument {bad[0]!r} has bytes that are no UTF-8; write it without them')
+      if take:
+        argv, found = take(argv)
+        taken.append(found)
+      rest = flags.FLAGS(argv)
+    except (flags.Error, ConfigError, UnicodeError, OSError) as error:
+      sys.exit(fail(str(error)))
+    if len(rest) > 1 and not positional:
+      sys.exit(fail(f'unexpected argument {rest[1]!r}; every setting is a flag, --name=value'))
+    return rest
+
   def guarded(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
     logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)  # Its errors are raised anyway.
     settings.fix()
     compilation.keep_programs()
     try:
-      code = main(argv)
+      code = main(argv, *taken)
       sys.stdout.flush()
       return code
     except USER_ERRORS as error:
@@ -53,7 +71,7 @@ def run(main: Callable[[list[str]], int], *, positional: bool = False) -> None:
     except KeyboardInterrupt:  # Before or after training, which has a way of its own to be interrupted.
       return 130
 
-  app.run(guarded, flags_parser=functools.partial(_parse_flags, positional=positional))
+  app.run(guarded, flags_parser=parse)
 
 
 def fail(message: str) -> int:
@@ -62,23 +80,5 @@ def fail(message: str) -> int:
   return 2
 
 
-def _parse_flags(argv: list[str], positional: bool) -> list[str]:
-  try:
-    rest = flags.FLAGS(argv)
-  except (flags.Error, ConfigError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-    sys.exit(fail(_explain(error, argv)))
-  except (SyntaxError, ImportError) as error:  # Of a configuration file.
-    sys.exit(fail(f'the configuration file cannot be loaded: {error}'))
-  if len(rest) > 1 and not positional:
-    sys.exit(fail(f'unexpected argument {rest[1]!r}; every setting is a flag, --name=value'))
-  return rest
-
-
-def _explain(error: Exception, argv: list[str]) -> str:
-  """The message of a mistake in the flags, with the known fields where one is unknown."""
-  known = flatten(base_config())
-  for argument in argv:
-    field = argument.partition('=')[0].removeprefix('--').removeprefix('config.')
-    if argument.startswith('--config.') and field not in known:
-      return f'--config.{field}: no such field{nearest(field, known)}'
-  return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+def _is_undecodable(text: str) -> bool:
+  return any('\ud800' <= char <= '\udfff' for char in text)

@@ -1,31 +1,31 @@
 """What a configuration resolves to, without training it."""
 
 import math
+from typing import Any
 
 import jax
 import ml_collections
 
 from gan.build import build, describe_data, make_initial_state, open_data
+from gan.complete import fields_of
 from gan.config import flatten
 from gan.state import GanState, PyTree
 from gan.validate import validate
 
 
 def describe(config: ml_collections.ConfigDict) -> str:
-  """Resolved configuration, data, shapes and parameter counts, as text.
+  """A complete configuration with the meaning of its fields, data, shapes and parameter counts, as text.
 
   Raises:
     ConfigError, DataError: what a run would raise.
   """
-  validate(config, jax.device_count())
+  config = validate(config, jax.device_count())
   info = describe_data(open_data(config))
   built = build(config, info.columns)
   state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
   batch = {name: jax.ShapeDtypeStruct((config.train.batch_size, *column.shape), column.seen.dtype)
            for name, column in info.columns.items()}
-  fields = [f'  {field} = {value}' for field, value in flatten(config).items()
-            if value or not field.startswith('schedule.')]   # Most numbers are constant.
-  lines = ['Configuration', *fields,
+  lines = ['Configuration (* differs from the default)', *_fields(flatten(config)),
            'Data', f'  {info.name}: {info.num_examples or "endless"} examples {list(info.sample_shape)}, '
                    f'{len(info.class_names)} classes',
            'Shapes', *(f'  {line}' for line in built.game.describe(state, batch)),
@@ -33,6 +33,15 @@ def describe(config: ml_collections.ConfigDict) -> str:
            f'State: {_bytes(state) / 2**20:.1f} MiB on each of {jax.device_count()} '
            f'{jax.devices()[0].device_kind} device(s)']
   return '\n'.join(lines)
+
+
+def _fields(flat: dict[str, Any]) -> list[str]:
+  """A line for each field: a mark where it differs from its default, its value and its meaning."""
+  known = fields_of(flat)
+  stated = {field: f'{field} = {value!r}' if value == '' else f'{field} = {value}' for field, value in flat.items()}
+  width = max(map(len, stated.values()))
+  return [f'{"*" if flat[field] != known[field].default else " "} {text:<{width}}  {known[field].meaning}'
+          for field, text in stated.items()]
 
 
 def _parameters(name: str, params: PyTree) -> list[str]:

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
       config.eval[name] = value
   if DATA_PATH.value is not None:
     config.data.path = DATA_PATH.value
-  validate(config)
+  config = validate(config)
   if not show_of(config).scored:
     return cli.fail(f'game.name={config.game.name} has no scores: its samples are not compared with images of the data')
   workdir.check_writable(run_dir)

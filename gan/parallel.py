@@ -23,10 +23,12 @@ from jax import Array
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from gan.declare import Setting, one_of
 from gan.state import PyTree
 
 AXIS, MEMBERS = 'data', 'member'
 STRATEGIES = ('jit', 'pmap')
+SETTINGS = {'strategy': Setting('jit', 'How a step is compiled: jit or pmap, equal to rounding.', one_of(STRATEGIES))}
 
 
 class Parallel(NamedTuple):

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -16,9 +17,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan.games import Game, Kept, Turn
+from gan.declare import NOT_NEGATIVE, POSITIVE, SHARE, Setting, Settings, check_known, of, one_of
+from gan.games import NOT_OF_GAMES, Game, Kept, Turn
 from gan.games.cast import PLAYERS
-from gan.optimizers import TxBuilder
+from gan.optimizers import OPTIMIZERS, SETTINGS, TxBuilder
 from gan.state import GanState, PyTree
 
 Scalars = dict[str, Array]
@@ -68,12 +70,16 @@ class Moves:
   deal: Callable[[GanState, int], Turn]
   mean: Callable[[PyTree], PyTree]
 
+  def __post_init__(self):
+    check_known((name for name in self.hparams if name.partition('.')[0] in NOT_OF_GAMES), NUMBERS)
+
   def optimizer(self, state: GanState, name: str, **extra: Any) -> optax.GradientTransformation:
     """The optimizer of one player at this step."""
     numbers = optimizer_numbers(self.hparams, name) | extra
     if periods := self.game.periods(name, self.hparams):  # k + 1 updates for k (Karras et al. 2020, 1912.04958, B).
       share = 1.0 / (1.0 + sum(1.0 / period for period in periods))
-      numbers |= {'lr': numbers['lr'] * share, 'b1': numbers['b1'] ** share, 'b2': numbers['b2'] ** share}
+      numbers |= {'lr': numbers['lr'] * share} | {beta: numbers[beta] ** share for beta in ('b1', 'b2')
+                                                  if beta in numbers}
     return getattr(self.txs, name)(numbers)
 
   def gradient(self, state: GanState, name: str, loss: Callable, update: int) -> tuple[PyTree, Kept, Scalars]:
@@ -276,21 +282,45 @@ def lookahead(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps:
   return with_params(state, fast).replace(memory={**state.memory, 'slow': slow}), scalars
 
 
+class Rule(NamedTuple):
+  """An update rule, and what a configuration may set of it in `update`.
+
+  Attributes:
+    move: (state, moves, **settings) -> (state, scalars).
+    settings: ints and names, which are parameters of `move`; floats, which it finds in hparams as 'update.<name>'.
+  """
+
+  move: Callable[..., Result]
+  settings: Settings = MappingProxyType({})
+
+
+_TURNS = {'first': ('Who moves first, disc or gen.', one_of(('disc', 'gen'))),
+          'gen_steps': ('Updates of the generator in a step.', POSITIVE)}
 RULES = {
-    'alternating': alternating,
-    'simultaneous': simultaneous,
-    'extragradient': extragradient,
-    'optimistic': simultaneous,    # The correction is the optimizers' (`make_optimizer(optimistic=True)`).
-    'consensus': consensus,
-    'symplectic': symplectic,
-    'lookahead': lookahead,
-    'unrolled': unrolled,
+    'alternating': Rule(alternating, of(alternating, _TURNS)),
+    'simultaneous': Rule(simultaneous),
+    'extragradient': Rule(extragradient),
+    'optimistic': Rule(simultaneous),    # The correction is the optimizers' (`make_optimizer(optimistic=True)`).
+    'consensus': Rule(consensus, {
+        'consensus': Setting(1.0, 'gamma, the weight of the gradient of |field|^2 / 2.', NOT_NEGATIVE)}),
+    'symplectic': Rule(symplectic, {'adjustment': Setting(1.0, '|lambda|, the size of the adjustment.', NOT_NEGATIVE)}),
+    'lookahead': Rule(lookahead, of(lookahead, _TURNS | {
+        'lookahead_steps': ('Steps between two returns towards the slow weights.', POSITIVE)}) | {
+            'lookahead': Setting(0.5, 'Share of the way from slow to fast weights that is kept.', SHARE)}),
+    'unrolled': Rule(unrolled, of(unrolled, _TURNS | {
+        'unroll_steps': ('Updates of the discriminator that the generator foresees.', POSITIVE)})),
 }
+
+# All that the rules and the step read of the numbers of a run.
+NUMBERS = frozenset({'train.ema_decay', *(f'update.{name}' for rule in RULES.values() for name in rule.settings),
+                     *(f'optimizer.{player}.{name}' for player in PLAYERS
+                       for settings in (SETTINGS, *(own.settings for own in OPTIMIZERS.values()))
+                       for name in settings)})
 
 
 def rule_settings(rule: str) -> tuple[str, ...]:
   """What a rule may be told, beside its numbers in `hparams`."""
-  return tuple(name for name, p in inspect.signature(RULES[rule]).parameters.items()
+  return tuple(name for name, p in inspect.signature(RULES[rule].move).parameters.items()
                if p.kind is p.KEYWORD_ONLY and name != 'gen_loss')
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan.config import nearest
+from gan.declare import nearest
 from gan.schedules import PREFIX, SCHEDULES, UNITS, Schedule, numbers_of
 
 # An end of 0 is the usual one of a learning rate, which must not begin with 0.

@@ -67,7 +67,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
     train_step(state, batch, hparams) -> (state, scalars), where `batch` holds arrays [N, B, ...], one for each update
     of the discriminator; those after the last one, of the generator, see the last batch.
   """
-  move = functools.partial(RULES[rule], **settings)
+  move = functools.partial(RULES[rule].move, **settings)
   deal = deal or make_deal(game)
 
   def train_step(state: GanState, batch: dict[str, Array], hparams: dict[str, Array]) -> tuple[GanState, Scalars]:

@@ -59,7 +59,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> in
     NonFiniteError: if training left the finite numbers; the last good checkpoint is kept.
     FailedError: if the verdict was a failure and the configuration says to stop then.
   """
-  validate(config, jax.device_count())
+  config = validate(config, jax.device_count())
   with workdir.held(run_dir):
     return _train(config, run_dir, argv)
 

@@ -1,132 +1,62 @@
-"""What makes no sense in a configuration: unknown names, impossible numbers, wrong combinations, said all at once."""
+"""What makes no sense between several fields of a configuration, said all at once with what `gan.complete` refuses.
+
+A check sees a complete configuration, in which single values may still be out of range.
+"""
 
 import difflib
 import importlib.util
 import itertools
-import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import ml_collections
 
 from gan import scheduling
-from gan.augment import DIFF_AUGMENT
 from gan.build import number_fields
-from gan.config import AROUND_NETWORK, ConfigError, base_config, flatten, nearest
-from gan.data import toy
-from gan.features.resizing import RESIZINGS
-from gan.games.table import GAMES
-from gan.losses import LOSSES
+from gan.complete import ALWAYS, completed, fields_of, refuse
+from gan.config import ConfigError, RunConfig, flatten, make_config
+from gan.data import has_images, toy
+from gan.declare import problem, quoted
+from gan.games.cast import PLAYERS
+from gan.games.table import show_of
 from gan.models import MODELS
-from gan.models.minibatch import MINIBATCH
-from gan.optimizers import OPTIMIZERS
-from gan.parallel import STRATEGIES
-from gan.penalties import LECAM_FORMS
-from gan.rules import RULES, rule_settings
+from gan.rules import rule_settings
 from gan.scoring.plan import check_points, make_plan
 
-_DEFAULTS = base_config()  # Made once: a sweep validates thousands of configurations.
-# Widths are None for networks that have none.
-_REQUIRED = {field: value is not None and not field.endswith('.width') for field, value in flatten(_DEFAULTS).items()}
 
+def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
+             overrides: Mapping[str, Any] | None = None) -> RunConfig:
+  """Completes a configuration and checks all of it, before anything is built.
 
-def validate(config: ml_collections.ConfigDict, num_devices: int = 1) -> None:
-  """Checks a configuration before anything is built.
+  Args:
+    stated: what a file states, or a complete configuration.
+    num_devices: that share a batch.
+    overrides: dotted fields that go before, see `gan.complete`.
+
+  Returns:
+    The complete configuration.
 
   Raises:
     ConfigError: lists all problems at once; each says what to change.
   """
-  names = list(_name_problems(config))
-  problems = [*names, *_number_problems(flatten(config)), *_device_problems(config, num_devices)]
-  if not names:  # Each combination is looked up by its names.
-    said = {problem.partition('=')[0] for problem in problems}
-    found = itertools.chain(*(check(config) for check in (_combination_problems, _penalty_problems, _augment_problems,
-                                                          _rule_problems, _eval_problems, _schedule_problems)))
-    problems += [problem for problem in found if problem.partition('=')[0] not in said]
-  if problems:
-    raise ConfigError('\n'.join(f'  * {problem}' for problem in problems))
+  flat, problems = completed(flatten(stated), overrides or {})
+  config, said = make_config(flat), {_field(line) for line in problems}
+  checks = [_device_problems(config, num_devices)]
+  if not any(field.endswith(('name', 'rule', 'strategy')) for field in said):  # Combinations are looked up by name.
+    checks += [check(config) for check in (_loss_problems, _model_problems, _data_problems, _penalty_problems,
+                                           _training_problems, _eval_problems, _schedule_problems)]
+  refuse([*problems, *(line for line in itertools.chain(*checks) if _field(line) not in said)])
+  return config
 
 
-FORMS = ('saturating', 'nonsaturating', 'alternative', 'minimax')  # Ends of names of objectives.
+def _field(problem: str) -> str:
+  return problem.partition('=')[0]
 
 
-def _name_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  tables = {'game.name': GAMES,
-            'loss.name': LOSSES, 'model.gen.name': MODELS, 'model.disc.name': MODELS, 'update.rule': RULES,
-            'optimizer.gen.name': OPTIMIZERS, 'optimizer.disc.name': OPTIMIZERS,
-            'parallel.strategy': STRATEGIES, 'model.z': ('normal', 'uniform'), 'update.first': ('disc', 'gen'),
-            'penalty.lecam_form': LECAM_FORMS,
-            'model.disc.minibatch': (*MINIBATCH, None), 'train.on_failure': ('continue', 'stop'),
-            'eval.data_split': ('train', 'test'), 'eval.resizing': tuple(RESIZINGS)}
-  flat = flatten(config)
-  for field, value in flat.items():
-    if value is None and _REQUIRED[field]:
-      yield f'{field}=None: it must have a value, such as {flatten(_DEFAULTS)[field]}'
-  for field, table in tables.items():
-    if flat[field] in table or flat[field] is None:
-      continue
-    base, _, form = str(flat[field]).rpartition('_')
-    if field == 'loss.name' and f'{base}_alternative' in LOSSES and form == 'nonsaturating':
-      yield f'loss.name={flat[field]!r}: {LOSSES[base].paper} calls that form alternative; use {base}_alternative'
-    elif field == 'loss.name' and form in FORMS and base in LOSSES:
-      yield f'loss.name={flat[field]!r}: {LOSSES[base].paper} defines no {form} form of {base}; use {base}'
-    else:
-      yield f'{field}={flat[field]!r} is unknown{nearest(flat[field], [name for name in table if name])}'
-
-
-_POSITIVE = ('model.gen.width', 'model.disc.width', 'model.z_dim', 'train.batch_size', 'train.num_steps',
-             'train.disc_steps', 'train.steps_per_call', 'train.log_every', 'train.save_every', 'train.eval_every',
-             'train.sample_every', 'train.keep', 'train.num_samples', 'loss.margin', 'loss.alpha_disc',
-             'loss.alpha_gen', 'model.disc.pack', 'penalty.every', 'augment.ada_images', 'augment.ada_interval',
-             'update.gen_steps', 'update.unroll_steps', 'update.lookahead_steps', 'eval.nearest_k',
-             *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('lr', 'eps')))
-_NOT_NEGATIVE = ('seed', 'data.image_size', 'data.num_points', 'data.resident_bytes', 'train.patience',
-                 'augment.noise', 'penalty.lecam_start', 'update.consensus', 'update.adjustment',
-                 *(f'penalty.{field}' for field, value in _DEFAULTS.penalty.items() if isinstance(value, float)),
-                 *(f'optimizer.{player}.weight_decay' for player in ('gen', 'disc')))
-_FRACTIONS = ('loss.label_smoothing', 'loss.label_flip', 'train.ema_decay', 'penalty.lecam_decay',
-              *(f'optimizer.{player}.{field}' for player in ('gen', 'disc') for field in ('b1', 'b2')))
-_MAY_BE_INFINITE = ('loss.alpha_disc', 'loss.alpha_gen')
-_AT_LEAST_ONE_IF_SET = ('model.gen.layers', 'model.disc.layers', 'model.gen.blocks', 'model.disc.blocks',
-                        'model.disc.pieces')
-
-
-def _number_problems(flat: dict[str, Any]) -> Iterator[str]:
-  for field, value in flat.items():
-    if value is None or (field in _MAY_BE_INFINITE and value == math.inf):
-      continue
-    if isinstance(value, float) and not math.isfinite(value):
-      yield f'{field}={value} must be a finite number'
-    elif isinstance(value, float) and value and not 1e-37 < abs(value) < 1e38:
-      yield f'{field}={value} must be a number of float32, between 1e-37 and 1e38'
-    elif field == 'seed' and value >= 2**32:
-      yield f'{field}={value} must be below 2^32'
-    elif field in _POSITIVE and value <= 0:
-      yield f'{field}={value} must be positive'
-    elif field in _NOT_NEGATIVE and value < 0:
-      yield f'{field}={value} must not be negative'
-    elif field in _FRACTIONS and not 0 <= value < 1:
-      yield f'{field}={value} must lie in [0, 1)'
-    elif field in _AT_LEAST_ONE_IF_SET and value < 1:
-      yield f'{field}={value} must be at least 1'
-    elif field == 'augment.ada_target' and not -1 < value < 1:
-      yield f'{field}={value} must lie in (-1, 1): it is a mean of signs'
-    elif field == 'update.lookahead' and not 0 < value <= 1:
-      yield f'{field}={value} must lie in (0, 1]: the share of the way that is kept'
-    elif field == 'eval.num_samples' and value < 2:
-      yield f'{field}={value} must be at least 2: scores compare samples'
-    elif isinstance(value, int) and value >= 2**31 and field not in ('seed', 'data.resident_bytes'):
-      yield f'{field}={value} must be below 2^31'
-
-
-def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  loss, defaults = config.loss, _DEFAULTS.loss
-  known = LOSSES[loss.name].settings
-  for setting in defaults:
-    if setting not in ('name', 'label_flip', *known) and loss[setting] != defaults[setting]:
-      users = [name for name, pair in LOSSES.items() if setting in pair.settings]
-      yield f'loss.{setting}={loss[setting]} does nothing for loss.name={loss.name}; it belongs to {", ".join(users)}'
+def _loss_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  loss = config.loss
   if loss.name == 'least_squares':
     if loss.a == loss.b:
       yield f'loss.a={loss.a} equals loss.b: real and fake samples would have one target; try a=0, b=1'
@@ -138,15 +68,11 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield 'loss.name=wasserstein needs a Lipschitz critic: without a bound its loss has no minimum; ' \
           'add --config.penalty.gp=10 or --config.penalty.clip=0.01'
 
-  two_dimensional = config.data.name in toy.MIXTURES
-  dim = toy.MIXTURES[config.data.name]().modes.shape[1] if two_dimensional else None
-  for player in ('gen', 'disc'):
+
+def _model_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  two_dimensional, dim = not has_images(config.data.name), _dim(config)
+  for player in PLAYERS:
     name, architecture = config.model[player].name, MODELS[config.model[player].name]
-    settings = architecture.gen_settings if player == 'gen' else architecture.disc_settings
-    for setting, value in config.model[player].items():
-      if setting not in ('name', *AROUND_NETWORK, *settings) and value is not None:
-        yield f'model.{player}.{setting}={value} does nothing for model.{player}.name={name}; start from a ' \
-              'configuration file that leaves it out'
     if architecture.sample_dim not in (None, dim):
       yield f'model.{player}.name={name} is for samples of {architecture.sample_dim} number, which ' \
             f'data.name={config.data.name} has not; use data.name=dirac or gaussian, or model.{player}.name=mlp'
@@ -167,24 +93,41 @@ def _combination_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       of_matrices = {'gen': ['penalty.gen_orthogonal'], 'disc': ['penalty.orthogonal', 'model.disc.spectral_norm']}
       yield from (f'{field}={value} is for matrices, and model.{player}.name={name} has a single weight; leave it out'
                   for field in of_matrices[player] if (value := flat[field]))
-  if config.data.num_points and not two_dimensional:
-    yield f'data.num_points={config.data.num_points} is for mixtures; data.name={config.data.name} has its own size'
-  elif config.data.num_points and (size := 4 * dim * config.data.num_points) > config.data.resident_bytes:
-    yield f'data.num_points={config.data.num_points} are {size} bytes on each device, more than ' \
-          f'data.resident_bytes={config.data.resident_bytes}'
-  if two_dimensional and config.data.flip:
-    yield f'data.flip=True mirrors images; data.name={config.data.name} has none'
-  if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:
-    yield 'train.tensorboard=True needs the package tensorboardX: pip install tensorboardX'
-  if config.data.name == 'folder' and not config.data.path:
-    yield 'data.name=folder needs --config.data.path=<directory of images>'
-  if config.data.path and config.data.name != 'folder':
-    yield f'data.path={config.data.path!r} does nothing for data.name={config.data.name}; use data.name=folder'
-  places = 1 if config.model.gen.places is None else config.model.gen.places
+  places = config.model.gen.get('places', 1)
   if places not in (1, config.model.disc.pack):
     yield f'model.gen.places={places} must be 1, or model.disc.pack={config.model.disc.pack}, the places of a pack'
   if config.train.batch_size == places and {'dcgan', 'pacgan'} & {config.model.gen.name, config.model.disc.name}:
     yield f'train.batch_size={places} leaves batch norm nothing to compare; use at least {2 * places}'
+
+
+def _dim(config: ml_collections.ConfigDict) -> int | None:
+  """Numbers in a point of the data; None of images."""
+  mixture = toy.MIXTURES.get(config.data.name)
+  return mixture().modes.shape[1] if mixture else None
+
+
+def _data_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  two_dimensional, dim, num_points = not has_images(config.data.name), _dim(config), config.data.num_points
+  if num_points and dim is None:
+    yield f'data.num_points={num_points} is for mixtures; data.name={config.data.name} has its own size'
+  elif num_points and (size := 4 * dim * num_points) > config.data.resident_bytes:
+    yield f'data.num_points={num_points} are {size} bytes on each device, more than ' \
+          f'data.resident_bytes={config.data.resident_bytes}'
+  if config.data.name == 'folder' and not config.data.path:
+    yield 'data.name=folder needs --config.data.path=<directory of images>'
+  if config.data.path and config.data.name != 'folder':
+    yield f'data.path={config.data.path!r} does nothing for data.name={config.data.name}; use data.name=folder'
+  for field, path in (('data.path', config.data.path), ('eval.inception_weights', config.eval.inception_weights)):
+    if path.startswith('~') and os.path.expanduser(path) == path:
+      yield f'{field}={path!r} begins with a home that this machine has not; write the path out'
+  if not two_dimensional:
+    return
+  if config.data.flip:
+    yield f'data.flip=True mirrors images; data.name={config.data.name} has none'
+  for field in ('penalty.cr_real', 'penalty.cr_fake', 'augment.policy'):
+    group, name = field.split('.')
+    if config[group][name] not in (0.0, 'none'):
+      yield f'{field}={config[group][name]} transforms images; data.name={config.data.name} has none'
 
 
 def _meant(name: str) -> str:
@@ -193,85 +136,54 @@ def _meant(name: str) -> str:
   return f' (did you mean {close[0]}?)' if close else ''
 
 
-def _is_batch_normed(config: ml_collections.ConfigDict) -> bool:
-  own = MODELS[config.model.disc.name].disc_settings.get('batch_norm', False)
-  return own if config.model.disc.batch_norm is None else config.model.disc.batch_norm
-
-
 def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  penalty, defaults = config.penalty, _DEFAULTS.penalty
-  sloped = [name for name in ('r1', 'r2', 'gp', 'dragan', 'zero_gp') if penalty[name]]
-  for name in sloped:
-    if _is_batch_normed(config):
+  penalty, minibatch = config.penalty, config.model.disc.get('minibatch')
+  for name in ('r1', 'r2', 'gp', 'dragan', 'zero_gp'):
+    if penalty[name] and config.model.disc.get('batch_norm'):
       yield f'penalty.{name}={penalty[name]} takes the slope at each sample, and batch norm makes a logit depend on ' \
             'all samples of the batch; add --config.model.disc.batch_norm=False'
-    elif config.model.disc.minibatch == 'discrimination':
+    elif penalty[name] and minibatch == 'discrimination':
       yield f'penalty.{name}={penalty[name]} takes the slope at each sample, and minibatch discrimination compares ' \
             'all samples of the batch; leave one of them out'
-  if penalty.difference_std and config.model.disc.minibatch == 'stddev':
+  if penalty.get('difference_std') and minibatch == 'stddev':
     yield f'penalty.difference_std={penalty.difference_std} moves all samples at once, and with ' \
           'model.disc.minibatch=stddev a logit depends on all of them, so it is another penalty than R1; ' \
           'use penalty.difference_std=0, or leave stddev out'
-  users = {'every': ('r1', 'r2'), 'difference_std': ('r1', 'r2'), 'dragan_std': ('dragan',), 'target': ('gp', 'dragan'),
-           'one_sided': ('gp', 'dragan'), 'zcr_std': ('zcr_disc', 'zcr_gen'),
-           **dict.fromkeys(('lecam_decay', 'lecam_form', 'lecam_start'), ('lecam',))}
-  for setting, names in users.items():
-    used = any(penalty[name] for name in names)
-    if penalty[setting] != defaults[setting] and not used:
-      yield f'penalty.{setting}={penalty[setting]} does nothing without penalty.{" or ".join(names)}'
-    elif used and setting in ('dragan_std', 'zcr_std') and not penalty[setting]:
-      yield f'penalty.{setting}=0 leaves the penalty nothing to compare; try {defaults[setting]}'
-  if penalty.every > 1 and 'disc_steps' not in rule_settings(config.update.rule):
-    yield f'penalty.every={penalty.every} is for rules in which the players take turns; ' \
-          f'update.rule={config.update.rule} follows one field, so use penalty.every=1'
 
 
-def _augment_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  points, policy, defaults = config.data.name in toy.MIXTURES, config.augment.policy, _DEFAULTS.augment
-  if policy not in ('none', 'ada'):
-    if len(set(policy.split('+'))) < len(policy.split('+')):
-      yield f'augment.policy={policy!r} names a transformation twice; name each once'
-    for name in policy.split('+'):
-      if name in ('none', 'ada'):
-        yield f'augment.policy={policy!r}: {name} stands alone; use {name}, or {"+".join(DIFF_AUGMENT)}'
-      elif name not in DIFF_AUGMENT:
-        yield f'augment.policy={policy!r}: {name!r} is unknown{nearest(name, ("none", "ada", *DIFF_AUGMENT))}'
-  for field in ('penalty.cr_real', 'penalty.cr_fake', 'augment.policy'):
-    group, name = field.split('.')
-    if points and config[group][name] not in (0.0, 'none'):
-      yield f'{field}={config[group][name]} transforms images; data.name={config.data.name} has none'
-  for setting in ('ada_target', 'ada_images', 'ada_interval'):
-    if policy != 'ada' and config.augment[setting] != defaults[setting]:
-      yield f'augment.{setting}={config.augment[setting]} does nothing without augment.policy=ada'
-
-
-def _rule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  rule, defaults, known = config.update.rule, _DEFAULTS, rule_settings(config.update.rule)
-  numbers = {'consensus': 'consensus', 'adjustment': 'symplectic', 'lookahead': 'lookahead'}
-  for setting, value in config.update.items():
-    used = setting == 'rule' or setting in known or numbers.get(setting) == rule
-    if not used and value != defaults.update[setting]:
-      yield f'update.{setting}={value} does nothing for update.rule={rule}'
-  if 'disc_steps' not in known and config.train.disc_steps != 1:
-    yield f'train.disc_steps={config.train.disc_steps}: with update.rule={rule} both players move at once; use 1, ' \
-          'and another learning rate for each of them'
-  if config.train.patience and config.train.on_failure == 'continue':
-    yield f'train.patience={config.train.patience} does nothing with train.on_failure=continue; use stop'
+def _training_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  rule, every = config.update.rule, config.penalty.get('every', 1)
+  if 'disc_steps' not in rule_settings(rule):
+    if every > 1:
+      yield f'penalty.every={every} is for rules in which the players take turns; update.rule={rule} follows one ' \
+            'field, so use penalty.every=1'
+    if config.train.disc_steps != 1:
+      yield f'train.disc_steps={config.train.disc_steps}: with update.rule={rule} both players move at once; use 1, ' \
+            'and another learning rate for each of them'
+  if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:
+    yield 'train.tensorboard=True needs the package tensorboardX: pip install tensorboardX'
 
 
 def _schedule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  yield from scheduling.problems(flatten(config), number_fields(config, (config.loss.name,)),
-                                 lambda field, value: _number_problems({field: value}))
+  flat = flatten(config)
+  fields = fields_of(flat)
+
+  def check(field: str, value: float) -> list[str]:
+    return [f'{quoted(field, value)}{wrong}'] if (wrong := problem(fields[field], value)) else []
+
+  yield from scheduling.problems(flat, number_fields(config, (config.loss.name,)), check)
 
 
 def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  settings, defaults = config.eval, _DEFAULTS.eval
+  if not show_of(config.game.name).scored:
+    return
+  settings = config.eval
   try:
     if config.data.name in toy.MIXTURES:
       check_points(settings.metrics, settings.features, toy.MIXTURES[config.data.name]())
       yield from (f'eval.{setting}={settings[setting]} does nothing for the points of data.name={config.data.name}'
                   for setting in ('data_split', 'nearest_k', 'resizing', 'inception_weights', 'inception_sha256')
-                  if settings[setting] != defaults[setting])
+                  if settings[setting] != ALWAYS[f'eval.{setting}'].default)
       return
     # Whether the data have classes is known once they are opened.
     plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)
@@ -279,7 +191,7 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield f'eval.{error}'
     return
   for setting in ('resizing', 'inception_weights', 'inception_sha256'):
-    if settings[setting] != defaults[setting] and plan.features != 'inception':
+    if settings[setting] != ALWAYS[f'eval.{setting}'].default and plan.features != 'inception':
       yield f'eval.{setting}={settings[setting]} does nothing for eval.features={plan.features}'
   if 'prdc' in plan.metrics and settings.num_samples <= settings.nearest_k:
     yield f'eval.nearest_k={settings.nearest_k}: {settings.num_samples} samples have not so many neighbours each; ' \

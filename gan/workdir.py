@@ -14,6 +14,7 @@ import ml_collections
 from gan import config as configs
 from gan import environment
 from gan.build import DataInfo
+from gan.complete import unflatten
 from gan.data.source import Column, columns_of, fingerprint_difference
 from gan.images import write_atomic
 from gan.parallel import is_writer
@@ -89,7 +90,7 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
     raise WorkdirError(f'{workdir} holds checkpoints, and no {CONFIG} says of which run; '
                        'name another directory with --workdir=<path>')
   if resumed:
-    theirs = configs.flatten(configs.base_config()) | _read(workdir / CONFIG)  # Of a run older than some fields.
+    theirs = configs.flatten(load_config(workdir))
     data_changes = data_differences(load_data_info(workdir), data)
     if not data_changes:  # The same images, wherever they lie now.
       theirs['data.path'] = flat['data.path']
@@ -176,7 +177,7 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
     WorkdirError: if there is no run.
   """
   _require_run(workdir)
-  return configs.unflatten(_read(workdir / CONFIG))
+  return unflatten(_read(workdir / CONFIG))
 
 
 def _require_run(workdir: Path) -> None:

@@ -64,8 +64,7 @@ def make_config(batch_size: int, width: int) -> ml_collections.ConfigDict:
   config.train.batch_size = batch_size
   config.train.ema_decay = 0.999
   config.train.steps_per_call = 10
-  validate(config, jax.device_count())
-  return config
+  return validate(config, jax.device_count())
 
 
 def make_data(num_examples: int | None = None) -> ImageSource:

@@ -16,7 +16,6 @@ import numpy as np
 from configs import dcgan
 from experiments.benchmarks.timing import Run, describe, describe_machine, drive, foreign_seconds, rate
 from gan.build import build, make_initial_state, make_loop, make_pipeline
-from gan.config import apply_overrides
 from gan.data import digits
 from gan.environment import num_cores
 from gan.validate import validate
@@ -43,8 +42,7 @@ def make_variant(overrides: dict, batch_size: int, width: int) -> Run:
   config.model.gen.width = config.model.disc.width = width
   config.model.disc.batch_norm = False
   config.train.batch_size, config.train.steps_per_call = batch_size, 16
-  apply_overrides(config, overrides)
-  validate(config, jax.device_count())
+  config = validate(config, jax.device_count(), overrides)
   source = digits.load(32, 'train')
   built = build(config, source.columns)
   state = make_initial_state(built, config.seed)

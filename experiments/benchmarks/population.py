@@ -23,7 +23,9 @@ from configs import dcgan, toy
 from experiments import executors
 from experiments.benchmarks.timing import Run, describe, describe_machine, foreign_seconds, rate
 from gan import build
+from gan.complete import complete
 from gan.environment import num_cores
+from gan.games.cast import PLAYERS
 from gan.population import compiled
 
 try:
@@ -142,7 +144,7 @@ def main() -> None:
   device = jax.devices()[0]
   print(f'{describe_machine()}, {device.device_kind}' + (f', torch {torch.__version__}' if torch else ''))
 
-  config = toy.get_config('ring')
+  config = complete(toy.get_config('ring'))
   members, num = make_members(config, args.members)
   alone, _ = make_members(config, 1)
   together = f'population of {num}'
@@ -153,8 +155,7 @@ def main() -> None:
     runs[f'one PyTorch run, {threads} thread(s)'] = (peer, 1, 10 * args.steps)
   measure('ring, member-steps per second', runs, args.repetitions, together)
 
-  config = dcgan.get_config('digits')
-  config.model.gen.width = config.model.disc.width = args.width
+  config = complete(dcgan.get_config('digits'), {f'model.{player}.width': args.width for player in PLAYERS})
   members, num = make_members(config, args.images)
   alone: tuple[Callable, int] = make_members(config, 1)
   together = f'population of {num}'

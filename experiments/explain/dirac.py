@@ -10,7 +10,7 @@ import numpy as np
 from configs import dirac
 from experiments.explain.style import DATA, DISC, GEN, INK, Explained, new_figure
 from gan import build, plots
-from gan.config import apply_overrides
+from gan.complete import complete
 from gan.data.source import columns_of
 from gan.dynamics.field import make_field
 from gan.rules import RULES
@@ -97,8 +97,7 @@ class Zeros:
 
 def follow(overrides: dict[str, Any], steps: int = STEPS) -> Path:
   """Plays the game of configs/dirac.py with `overrides` and records every position."""
-  config = dirac.get_config()
-  apply_overrides(config, COMMON | overrides)
+  config = complete(dirac.get_config(), COMMON | overrides)
   # Not validated: a Wasserstein critic without any bound is refused there, and wanted here.
   built = build.build(config, columns_of((1,)), jax.devices()[:1])
   state, batches = build.make_initial_state(built, config.seed), Zeros(config.train.batch_size)

@@ -9,7 +9,7 @@ import numpy as np
 
 from configs import toy
 from gan import build, randomness
-from gan.config import apply_overrides
+from gan.complete import complete
 from gan.data.pipeline import Pipeline
 from gan.data.toy import Mixture
 from gan.metrics.mixture import mixture_scores
@@ -63,8 +63,7 @@ class Ring(NamedTuple):
 
 def ring(overrides: dict[str, Any]) -> Ring:
   """The run of configs/toy.py with some fields changed, on one device."""
-  config = toy.get_config()
-  apply_overrides(config, overrides)
+  config = complete(toy.get_config(), overrides)
   data = build.open_data(config)
   built = build.build(config, data.columns, jax.devices()[:1])
   state = build.make_initial_state(built, config.seed)

@@ -12,7 +12,7 @@ import numpy as np
 
 from configs import dcgan, linear_quadratic, toy, vanilla
 from gan import build, randomness
-from gan.config import apply_overrides
+from gan.complete import complete
 from gan.health import Verdict, judge
 from gan.metrics import NonFiniteSamplesError
 from gan.sampling import make_stream
@@ -51,9 +51,7 @@ class Drill(NamedTuple):
   def config(self) -> ml_collections.ConfigDict:
     """What is run."""
     file, small = FILES[self.file]
-    config = file.get_config(self.argument)
-    apply_overrides(config, small | self.overrides)
-    return config
+    return complete(file.get_config(self.argument), small | self.overrides)
 
 
 TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 5}  # Ten times the learning rate, five times as often.

@@ -10,6 +10,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from gan.augment import draws, matrices, sampling
+from gan.declare import POSITIVE, SIGN, Setting
+
+ADA_SETTINGS = {
+    'ada_target': Setting(0.6, 'E[sign(D(real))] that the probability steers to.', SIGN),
+    'ada_interval': Setting(4, 'Discriminator updates between two moves of the probability.', POSITIVE),
+    'ada_images': Setting(500_000, 'Real images in which the probability goes from 0 to 1.', POSITIVE),
+}
 
 _TRANSFORMS = ('flip', 'quarter_turns', 'shift', 'size', 'rotation_before', 'stretch', 'rotation_after', 'offset',
                'brightness', 'contrast', 'luma', 'hue', 'saturation')

@@ -6,6 +6,7 @@ To add one: a file with a `load`, a line in `DATA_SETS`.
 import functools
 import importlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from gan.data import toy
 from gan.data.source import DataError, ImageSource, Source, Unpaired
@@ -24,13 +25,24 @@ def _folder(image_size: int, split: str, path: str | None) -> ImageSource:
   return folder.load(path, image_size, split)
 
 
-# (side in pixels or 0, 'train' or 'test', path) -> data. Whatever has another name is looked for among those of TFDS.
-DATA_SETS: dict[str, Callable[[int, str, str | None], Source | Unpaired]] = {
-    'digits': functools.partial(_late, 'digits'),
-    'folder': _folder,
-    'stacked_mnist': functools.partial(_late, 'stacked_mnist'),
+class DataSet(NamedTuple):
+  """How to open a data set: `open(side in pixels or 0, 'train' or 'test', path)`; and whether it has images."""
+
+  open: Callable[[int, str, str | None], Source | Unpaired]
+  images: bool = True
+
+
+DATA_SETS = {   # Whatever has another name is looked for among those of TFDS.
+    'digits': DataSet(functools.partial(_late, 'digits')),
+    'folder': DataSet(_folder),
+    'stacked_mnist': DataSet(functools.partial(_late, 'stacked_mnist')),
 }
 EMBEDDED = ('digits', *toy.MIXTURES)
+
+
+def has_images(name: str) -> bool:
+  """Whether the examples of a data set are images [H, W, C]."""
+  return DATA_SETS[name].images if name in DATA_SETS else name not in toy.MIXTURES
 
 
 def get_source(name: str, image_size: int, split: str = 'train', path: str | None = None) -> Source | Unpaired:
@@ -46,6 +58,6 @@ def get_source(name: str, image_size: int, split: str = 'train', path: str | Non
     DataError: if the set cannot be opened; the message names the ways out.
   """
   if name in DATA_SETS:
-    return DATA_SETS[name](image_size, split, path)
+    return DATA_SETS[name].open(image_size, split, path)
   from gan.data import tfds
   return tfds.load(name, image_size, split)

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
   config, _, built, step, state = restore(run_dir, STEP.value)
   if DATA_PATH.value is not None:
     config.data.path = DATA_PATH.value
-  validate(config)
+  config = validate(config)
   workdir.check_writable(run_dir / 'dynamics')
   data = open_data(config)
   workdir.check_data(run_dir, describe_data(data), config.data.path)

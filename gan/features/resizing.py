@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan.declare import Setting, one_of
+
 
 def tensorflow_bilinear(images: Array, size: int) -> Array:
   """Resize as TensorFlow 1's resize_bilinear(align_corners=False), the rule of the original FID.
@@ -61,6 +63,7 @@ RESIZINGS = {
     'tensorflow': Resizing(tensorflow_bilinear, 'TensorFlow bilinear'),
     'clean': Resizing(clean_bicubic, 'clean bicubic'),
 }
+SETTING = Setting('tensorflow', 'inception: how images get to 299 pixels.', one_of(RESIZINGS))
 
 
 def _resize(images: Array, size: int, weights: Callable[[int, int], np.ndarray]) -> Array:

@@ -15,11 +15,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from gan.declare import check_known
 from gan.games.cast import PLAYERS, Cast, Draw, Network, Sampler, joined, owner
 from gan.randomness import step_key
 from gan.state import GanState, PyTree, Start
 
 HParams = Mapping[str, Array]
+NOT_OF_GAMES = ('optimizer', 'train', 'update', 'schedule')   # Groups of numbers that the rules read.
 Scalars = dict[str, Array]
 Inputs = dict[str, Array]
 Memories = dict[str, dict[str, PyTree]]   # Of each player, by name.
@@ -214,6 +216,11 @@ class Game:
     """(state, turn, hparams) -> scalars: how steep the discriminator is where it is used; None if not to be had."""
     return None
 
+  @property
+  def numbers(self) -> frozenset[str]:
+    """Names of all numbers that the game may read; the weights of its terms, unless a game has more."""
+    return frozenset(term.weight for term in self.terms)
+
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
     """Draws what is not data: `count` samples' worth of each of the inputs that this game makes up."""
     raise NotImplementedError
@@ -306,6 +313,7 @@ class Game:
     return tuple(sorted({term.every for term in self._terms(hparams, [player])} - {1}))
 
   def _terms(self, hparams: HParams, players: Iterable[str]) -> list[Term]:
+    check_known((name for name in hparams if name.partition('.')[0] not in NOT_OF_GAMES), self.numbers)
     return [term for term in self.terms if term.player in players and term.is_in(hparams)]
 
   def _evaluate(self, cast: Cast, terms: list[Term], state: GanState, turn: Turn,

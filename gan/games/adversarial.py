@@ -6,10 +6,13 @@ A scene has `real_logits` and `fake_logits`, this device's. Objectives see those
 import jax.numpy as jnp
 from jax import Array
 
+from gan.declare import FRACTION, Setting
 from gan.games import HParams, Moment, Outcome, Term
 from gan.losses import LossPair
 from gan.randomness import coin
 from gan.state import PyTree
+
+SETTINGS = {'label_flip': Setting(0.0, 'Share of pairs that D sees with their labels swapped.', FRACTION)}
 
 
 def terms(loss: LossPair) -> tuple[Term, Term]:

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from gan import penalties
+from gan import augment, penalties
+from gan.declare import POSITIVE, Setting, one_of
 from gan.games import (
     ONE_DEVICE,
     Devices,
@@ -39,6 +40,9 @@ from gan.state import GanState, PyTree
 
 ADA = 'ada'   # Among what the discriminator remembers.
 LATENTS = {'normal': normal, 'uniform': lambda key, shape: uniform(key, shape, -1.0, 1.0)}
+# Of a configuration, in `model`.
+SETTINGS = {'z_dim': Setting(100, 'Length of a latent.', POSITIVE),
+            'z': Setting('normal', 'Latents: normal, or uniform on [-1, 1].', one_of(LATENTS))}
 
 
 class Rules(NamedTuple):
@@ -116,6 +120,15 @@ class Generation(Game):
   z_dim: int
   z: str = 'normal'
   rules: Rules = PLAIN
+
+  @functools.cached_property
+  def numbers(self) -> frozenset[str]:
+    """Those of the objective, of the penalties and of what the discriminator sees."""
+    loss = (*self.objective.settings, *adversarial.SETTINGS)
+    penalty = (setting for name, own in regularisation.PENALTIES.items() for setting in (name, *own.settings))
+    view = ('noise', *augment.ADA_SETTINGS)
+    return frozenset(f'{group}.{name}' for group, names in (('loss', loss), ('penalty', penalty), ('augment', view))
+                     for name in names)
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
     """Latents [count, Z]."""
@@ -245,8 +258,7 @@ def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int,
   shown = (*sample_shape[:-1], rules.view.pack * sample_shape[-1])
   networks = {'gen': Network(gen, {'z': only((z_dim,))}),
               'disc': Network(disc, {'images': only(shown)}, rules.spectral_norm)}
-  terms = (*adversarial.terms(loss), *regularisation.terms(one_sided=rules.one_sided, lazy_every=rules.lazy_every,
-                                                           lecam=rules.lecam))
+  terms = (*adversarial.terms(loss), *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
   return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules)
 
 
@@ -263,10 +275,13 @@ def make(setup: Setup) -> Generation:
   view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
               pack=settings['model.disc.pack'])
   rules = Rules(_is_joint(disc, (*shape[:-1], view.pack * shape[-1])), view, settings['model.disc.spectral_norm'],
-                settings['penalty.lecam_form'] if settings['penalty.lecam'] else None, settings['penalty.one_sided'],
-                settings['penalty.every'])
-  return make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
+                settings.get('penalty.lecam_form'), settings.get('penalty.one_sided', False),
+                settings.get('penalty.every', 1))
+  game = make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
                          settings['model.z'])
+  # What a term without weight would remember is not carried along.
+  terms = tuple(term for term in game.terms if not term.memory or settings[term.weight])
+  return dataclasses.replace(game, terms=terms)
 
 
 def _is_joint(disc: nn.Module, shown: tuple[int, ...]) -> bool:

@@ -1,17 +1,20 @@
 """Games by name: how each is built, and how it is shown."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import NamedTuple
 
+from gan.declare import Settings
 from gan.games import Game, Setup, generation, plane
 from gan.games.show import GENERATION, Show
 
 
 class Entry(NamedTuple):
-  """How to build a game from what a configuration says, and how its runs are shown."""
+  """How to build a game from what a configuration says, how its runs are shown, and its own settings, `game.<name>`."""
 
   make: Callable[[Setup], Game]
   show: Show
+  settings: Settings = MappingProxyType({})
 
 
 GAMES = {

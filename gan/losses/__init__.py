@@ -6,27 +6,34 @@ returns its batch mean beside the same two parts, `on_real` and `on_fake`, so th
 objectives. Settings are keyword-only, have defaults and may be traced. The vectors are the global batch, whatever the
 number of devices: some objectives are not means of terms of single samples.
 
-To add a loss: one pair of functions, one line in `LOSSES`, one closed-form test.
+To add a loss: one pair of functions, one line in `LOSSES` with the meaning of each setting, one closed-form test.
 """
 
 from math import log
 
+from gan.declare import ANY, FRACTION, POSITIVE, POSITIVE_OR_INFINITE, Range, one_of
 from gan.losses import alpha, classic, f_gan, relativistic, softmax
 from gan.losses.pair import LossPair, paired_probability
 
 GOODFELLOW = 'Goodfellow et al. 2014, arXiv:1406.2661'
 WELFERT = 'Welfert et al. 2023, arXiv:2302.14320'
+SMOOTHING = {'label_smoothing': ('One-sided: the target of real samples is 1 minus this.', FRACTION)}
+TARGETS = {'a': ('Target of generated samples.', ANY), 'b': ('Target of real samples.', ANY),
+           'c': ("Target of generated samples in the generator's loss.", ANY)}
+ORDERS = {f'alpha_{player}': (f'Order of the alpha-loss of the {name}, in (0, inf].', POSITIVE_OR_INFINITE)
+          for player, name in (('disc', 'discriminator'), ('gen', 'generator'))}
 
 LOSSES = {
     'saturating': LossPair(classic.logistic_disc, classic.saturating_gen, zero_sum=True, paper=GOODFELLOW,
-                           chance=2 * log(2)),
+                           chance=2 * log(2), meanings=SMOOTHING),
     'nonsaturating': LossPair(classic.logistic_disc, classic.nonsaturating_gen, zero_sum=False, paper=GOODFELLOW,
-                              chance=2 * log(2)),
+                              chance=2 * log(2), meanings=SMOOTHING),
     'least_squares': LossPair(classic.least_squares_disc, classic.least_squares_gen, zero_sum=False,
                               paper='Mao et al. 2017, arXiv:1611.04076', chance=0.25,
-                              probability=classic.least_squares_probability),
+                              probability=classic.least_squares_probability, meanings=TARGETS),
     'hinge': LossPair(classic.hinge_disc, classic.linear_gen, zero_sum=False,
-                      paper='Lim & Ye 2017, arXiv:1705.02894', chance=2.0),
+                      paper='Lim & Ye 2017, arXiv:1705.02894', chance=2.0,
+                      meanings={'margin': ('Logit beyond which a sample costs nothing.', POSITIVE)}),
     # A critic is defined up to a constant, so only differences of its scores say something.
     'wasserstein': LossPair(classic.wasserstein_disc, classic.linear_gen, zero_sum=True,
                             paper='Arjovsky et al. 2017, arXiv:1701.07875', chance=0.0, probability=paired_probability),
@@ -49,9 +56,26 @@ LOSSES = {
     'fgan_total_variation': f_gan.minimax(f_gan.TOTAL_VARIATION),
     'fgan_total_variation_alternative': f_gan.alternative(f_gan.TOTAL_VARIATION),
     'alpha_saturating': LossPair(alpha.alpha_disc_loss, alpha.alpha_saturating_gen, zero_sum=True, paper=WELFERT,
-                                 chance=2 * log(2), probability=alpha.alpha_probability),
+                                 chance=2 * log(2), probability=alpha.alpha_probability, meanings=ORDERS),
     'alpha_nonsaturating': LossPair(alpha.alpha_disc_loss, alpha.alpha_nonsaturating_gen, zero_sum=False,
-                                    paper=WELFERT, chance=2 * log(2), probability=alpha.alpha_probability),
+                                    paper=WELFERT, chance=2 * log(2), probability=alpha.alpha_probability,
+                                    meanings=ORDERS),
     'softmax': LossPair(softmax.softmax_disc, softmax.softmax_gen, zero_sum=False, paper='Lin 2017, arXiv:1704.06191',
                         chance=0.0, probability=softmax.softmax_probability),
 }
+
+
+_FORMS = ('saturating', 'nonsaturating', 'alternative', 'minimax')   # Ends of names of objectives.
+
+
+def _name_problem(name: str) -> str:
+  """What is wrong with the name of an objective; papers define some forms of each only."""
+  base, _, form = name.rpartition('_')
+  if name not in LOSSES and f'{base}_alternative' in LOSSES and form == 'nonsaturating':
+    return f': {LOSSES[base].paper} calls that form alternative; use {base}_alternative'
+  if name not in LOSSES and form in _FORMS and base in LOSSES:
+    return f': {LOSSES[base].paper} defines no {form} form of {base}; use {base}'
+  return one_of(LOSSES).problem(name)
+
+
+NAMES = Range('a key of LOSSES', _name_problem)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from gan.declare import NOT_NEGATIVE
 from gan.losses.pair import LossPair
 
 INDEX = 'index'   # The setting that chooses.
@@ -24,9 +25,10 @@ def chosen_among(pairs: Sequence[LossPair]) -> LossPair:
   """
   if len(pairs) == 1:
     return pairs[0]
-  settings = {}
+  settings, meanings = {}, {INDEX: ('Which of several objectives a member has.', NOT_NEGATIVE)}
   for pair in pairs:
     settings |= pair.settings
+    meanings |= pair.meanings
 
   def choose(part: str) -> Callable:
     functions = [getattr(pair, part) for pair in pairs]
@@ -44,10 +46,10 @@ def chosen_among(pairs: Sequence[LossPair]) -> LossPair:
     parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
                   for name in ('real_logits', 'fake_logits')]
     parameters += [inspect.Parameter(INDEX, keyword, default=0)]
-    parameters += [inspect.Parameter(name, keyword, default=settings[name]) for name in used]
+    parameters += [inspect.Parameter(name, keyword, default=settings[name].default) for name in used]
     chosen.__signature__ = inspect.Signature(parameters)
     return chosen
 
   return LossPair(choose('disc'), choose('gen'), zero_sum=all(pair.zero_sum for pair in pairs),
                   paper='; '.join(dict.fromkeys(pair.paper for pair in pairs)), chance=None,
-                  probability=choose('probability'))
+                  probability=choose('probability'), meanings=meanings)

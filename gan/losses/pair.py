@@ -6,6 +6,7 @@ No objective lives here.
 import functools
 import inspect
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import sigmoid
 from jax.typing import ArrayLike
+
+from gan.declare import ANY, Meanings, Setting
 
 Scalars = dict[str, Array]
 Objective = Callable[..., tuple[Array, Scalars]]
@@ -89,6 +92,7 @@ class LossPair(NamedTuple):
     probability: `(real_logits, fake_logits, **settings) -> (real_prob [B], fake_prob [B])`: what the logits say of each
       sample being real, in [0, 1], were the discriminator optimal and labels not smoothed. Where an optimal one says
       nothing of the kind (hinge, Wasserstein, total variation), the sigmoid only squashes scores for display.
+    meanings: of each setting, with its range. Defaults are those of the functions.
   """
 
   disc: Objective
@@ -97,11 +101,12 @@ class LossPair(NamedTuple):
   paper: str
   chance: float | None
   probability: Probability = pointwise(sigmoid)
+  meanings: Meanings = MappingProxyType({})
 
   @property
-  def settings(self) -> dict[str, float]:
-    """Settings of either player and their defaults."""
-    return {p.name: p.default for objective in (self.disc, self.gen)
+  def settings(self) -> dict[str, Setting]:
+    """Settings of either player."""
+    return {p.name: Setting(p.default, *self.meanings.get(p.name, ('', ANY))) for objective in (self.disc, self.gen)
             for p in inspect.signature(objective).parameters.values() if p.kind is p.KEYWORD_ONLY}
 
   def bind(self, settings: dict[str, ArrayLike]) -> 'LossPair':

@@ -4,64 +4,84 @@ A generator is called `module(z=..., train=...)`; a discriminator `module(images
 [B].
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
 
-from gan.models import closed_form, dcgan, mlp, pacgan, resnet
+from gan.declare import ANY, POSITIVE, Setting, Settings, at_least, of, one_of
+from gan.models import closed_form, dcgan, minibatch, mlp, pacgan, resnet
+
+WIDTH = {'width': ('Channels at the largest resolution; doubled at each halving.', POSITIVE)}
+UNITS = {'width': ('Units of each hidden layer.', POSITIVE), 'layers': ('Hidden layers.', at_least(1))}
+BLOCKS = {'blocks': ('Residual blocks at each resolution.', at_least(1))}
+START = {'start': ('Initial value of the parameter.', ANY)}
+MINIBATCH = {'minibatch': ('Layer that compares the samples of a batch.', one_of(minibatch.MINIBATCH))}
+# Done to any discriminator from outside, so that no architecture knows it.
+AROUND = {
+    'spectral_norm': Setting(False, 'Divide each kernel by its largest singular value.', ANY),
+    'pack': Setting(1, 'Samples that get one logit together (PacGAN); it must divide the batch.', POSITIVE),
+}
 
 
 class Architecture(NamedTuple):
   """How to build the two networks of a name, and what they need.
 
   `gen(sample_shape, axis_name, **settings)` and `disc(sample_shape, axis_name, **settings)` return Flax modules;
-  `settings` and their defaults are what a configuration may set in `model.gen` and `model.disc`.
+  `gen_settings` and `disc_settings` are what a configuration may set in `model.gen` and `model.disc`.
   """
 
   gen: Callable[..., nn.Module]
   disc: Callable[..., nn.Module]
-  gen_settings: dict[str, int | float]
-  disc_settings: dict[str, int | float | bool | str]
+  gen_settings: Settings
+  disc_settings: Settings
   image_sizes: tuple[int, ...] | None = None  # Sides in pixels that it is built for; None: any.
   images: bool = True                         # Whether it is for images [H, W, C], or for vectors.
   sample_dim: int | None = None               # Length of the vectors that it is built for; None: any.
 
 
+_VANILLA_GEN, _VANILLA_DISC = (functools.partial(net, width=256) for net in (mlp.Generator, mlp.Discriminator))
 MODELS = {
     'dcgan': Architecture(
         gen=lambda shape, axis_name, **kw: dcgan.Generator(shape[0], shape[2], axis_name=axis_name, **kw),
         disc=lambda shape, axis_name, **kw: dcgan.Discriminator(shape[0], axis_name=axis_name, **kw),
-        gen_settings={'width': 64}, disc_settings={'width': 64, 'batch_norm': True, 'minibatch': 'none'},
+        gen_settings=of(dcgan.Generator, WIDTH),
+        disc_settings=of(dcgan.Discriminator, WIDTH | MINIBATCH | {
+            'batch_norm': ('Batch norm in all but the first and the last layer.', ANY)}),
         image_sizes=dcgan.IMAGE_SIZES),
     'vanilla': Architecture(
-        gen=lambda shape, axis_name, **kw: mlp.Generator(shape, bounded=True, **kw),
-        disc=lambda shape, axis_name, **kw: mlp.Discriminator(axis_name=axis_name, **kw),
-        gen_settings={'width': 256, 'layers': 2}, disc_settings={'width': 256, 'layers': 2, 'minibatch': 'none'}),
+        gen=lambda shape, axis_name, **kw: _VANILLA_GEN(shape, bounded=True, **kw),
+        disc=lambda shape, axis_name, **kw: _VANILLA_DISC(axis_name=axis_name, **kw),
+        gen_settings=of(_VANILLA_GEN, UNITS), disc_settings=of(_VANILLA_DISC, UNITS | MINIBATCH)),
     'mlp': Architecture(
         gen=lambda shape, axis_name, **kw: mlp.Generator(shape, **kw),
         disc=lambda shape, axis_name, **kw: mlp.Discriminator(axis_name=axis_name, **kw),
-        gen_settings={'width': 128, 'layers': 2}, disc_settings={'width': 128, 'layers': 2, 'minibatch': 'none'},
+        gen_settings=of(mlp.Generator, UNITS), disc_settings=of(mlp.Discriminator, UNITS | MINIBATCH),
         images=False),
     'pacgan': Architecture(
         gen=lambda shape, axis_name, **kw: pacgan.Generator(shape[0], axis_name=axis_name, **kw),
         disc=lambda shape, axis_name, **kw: pacgan.Discriminator(**kw),
-        gen_settings={'width': 400, 'layers': 4, 'places': 1},
-        disc_settings={'width': 200, 'layers': 3, 'pieces': 5},
+        gen_settings=of(pacgan.Generator, UNITS | {
+            'places': ('Batch norm sees each place of a pack by itself: 1, or model.disc.pack.', POSITIVE)}),
+        disc_settings=of(pacgan.Discriminator, UNITS | {
+            'pieces': ('Linear pieces of each maxout unit.', at_least(1))}),
         images=False),
     'resnet': Architecture(
         gen=lambda shape, axis_name, **kw: resnet.Generator(shape[0], shape[2], **kw),
         disc=lambda shape, axis_name, **kw: resnet.Discriminator(shape[0], **kw),
-        gen_settings={'width': 64, 'blocks': 1}, disc_settings={'width': 64, 'blocks': 1},
+        gen_settings=of(resnet.Generator, WIDTH | BLOCKS), disc_settings=of(resnet.Discriminator, WIDTH | BLOCKS),
         image_sizes=resnet.IMAGE_SIZES),
     'dirac': Architecture(
         gen=lambda shape, axis_name, **kw: closed_form.DiracGenerator(**kw),
         disc=lambda shape, axis_name, **kw: closed_form.DiracDiscriminator(**kw),
-        gen_settings={'start': 1.0}, disc_settings={'start': 1.0}, images=False, sample_dim=1),
+        gen_settings=of(closed_form.DiracGenerator, START), disc_settings=of(closed_form.DiracDiscriminator, START),
+        images=False, sample_dim=1),
     'linear_quadratic': Architecture(
         gen=lambda shape, axis_name, **kw: closed_form.LinearGenerator(**kw),
         disc=lambda shape, axis_name, **kw: closed_form.QuadraticDiscriminator(**kw),
-        gen_settings={'start': 2.0}, disc_settings={'start': 0.5}, images=False, sample_dim=1),
+        gen_settings=of(closed_form.LinearGenerator, START),
+        disc_settings=of(closed_form.QuadraticDiscriminator, START), images=False, sample_dim=1),
 }
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from gan.config import flatten, unflatten
+from gan.complete import unflatten
+from gan.config import flatten
 from gan.paths import open_path, write
 from gan.report import MetricsError
 
