@@ -155,14 +155,16 @@ def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[
   known = sorted(other.removeprefix(f'{group}.') for other in fields if other.rpartition('.')[0] == group)
   if not users:
     has = f'{group} has {", ".join(known)}' if group and known else f'known: {", ".join(config.GROUPS)}'
-    return [f'{field}: no such field; {has}{close(field, fields) or close(field, EVERY)}']
+    return [f'{field}: no such field; {has}{close(field, EVERY)}']
   chooser = users[0].chooser
   if users[0].value is None:
     return [f'{quoted(field, value)} does nothing without {" or ".join(part.chooser for part in users)}']
   chosen = stated.get(chooser, ALWAYS[chooser].default)
-  if ALWAYS[chooser].range.problem(chosen):
+  if problem(ALWAYS[chooser], chosen):
     return []
-  return [f'{quoted(field, value)} is no setting of {chooser}={chosen}, which has {", ".join(known)}; '
+  own = [other.removeprefix(f'{group}.') for part in PARTS if part.chooser == chooser and part.value == chosen
+         for other in part.fields]
+  return [f'{quoted(field, value)} is no setting of {chooser}={chosen}, which has {", ".join(sorted(own)) or "none"}; '
           f'{name} belongs to {", ".join(part.value for part in users)}']
 
 

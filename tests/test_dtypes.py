@@ -11,12 +11,13 @@ from jax import ShapeDtypeStruct as Shape
 
 from configs import dirac, toy, vanilla
 from gan import augment, build, randomness, sampling
-from gan.config import apply_overrides, base_config, flatten
+from gan.complete import complete
 from gan.data import digits, pipeline
 from gan.data import toy as mixtures
 from gan.data.source import columns_of
 from gan.dynamics.field import make_field
 from gan.features import classifier, inception, simple, training
+from gan.games.regularisation import PENALTIES
 from gan.losses import LOSSES
 from gan.metrics import neighbours
 from gan.metrics.ms_ssim import ms_ssim
@@ -31,8 +32,7 @@ from gan.scoring.collect import to_bytes
 from gan.step import make_deal
 
 KEY, FLOAT, INT = randomness.root_key(0), Shape((), jnp.float32), Shape((), jnp.int32)
-PENALTIES = {field: 0.1 for field, default in flatten(base_config()).items()
-             if field.startswith('penalty.') and isinstance(default, float) and not default}
+PENALTY_WEIGHTS = {f'penalty__{name}': 0.1 for name in PENALTIES}
 
 
 def wide_floats(jaxpr):
@@ -67,23 +67,20 @@ def assert_narrow_step(config, shape):
 
 
 def small(file, arg='', **overrides):
-  config = file.get_config(arg)
-  apply_overrides(config, {name.replace('__', '.'): value for name, value in overrides.items()})
-  return config
+  return complete(file.get_config(arg), {name.replace('__', '.'): value for name, value in overrides.items()})
 
 
 @pytest.mark.parametrize('rule', RULES)
 def test_update_rules(rule):
-  config = small(dirac, update__rule=rule, train__disc_steps=2, model__z='uniform')
-  if rule == 'alternating':
-    apply_overrides(config, {'penalty.r1': 0.1, 'penalty.r2': 0.1, 'penalty.difference_std': 0.1, 'penalty.every': 2})
-  assert_narrow_step(config, (1,))
+  lazy = {'penalty__r1': 0.1, 'penalty__r2': 0.1, 'penalty__difference_std': 0.1, 'penalty__every': 2}
+  assert_narrow_step(small(dirac, update__rule=rule, train__disc_steps=2, model__z='uniform',
+                           **lazy if rule == 'alternating' else {}), (1,))
 
 
 @pytest.mark.parametrize('loss', LOSSES)
 def test_losses(loss):
   logits = Shape((8,), jnp.float32)
-  pair = LOSSES[loss].bind({name: np.float32(value) for name, value in LOSSES[loss].settings.items()})
+  pair = LOSSES[loss].bind({name: np.float32(setting.default) for name, setting in LOSSES[loss].settings.items()})
   for function in (pair.disc, pair.gen, pair.probability, jax.grad(pair.disc, has_aux=True)):
     assert_narrow(function, logits, logits)
 
@@ -138,8 +135,8 @@ def test_everything_at_once():
   """All penalties, augmentations and noise, normalised kernels, packs; then the samples and the field of its game."""
   config = small(vanilla, augment__policy='ada', augment__noise=0.1, loss__label_flip=0.1,
                  schedule__augment__noise='linear,over=10', schedule__penalty__r1='cosine,over=9,unit=images',
-                 model__disc__spectral_norm=True, model__disc__pack=2, model__gen__width=2, model__disc__width=2)
-  apply_overrides(config, PENALTIES | {'penalty.difference_std': 0.0})
+                 model__disc__spectral_norm=True, model__disc__pack=2, model__gen__width=2, model__disc__width=2,
+                 **PENALTY_WEIGHTS)
   built, state, batch = assert_narrow_step(config, (8, 8, 1))
 
   def field(state, batch, hparams):

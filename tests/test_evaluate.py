@@ -7,7 +7,8 @@ import pytest
 
 from gan.build import open_data
 from gan.cache import cache_dir
-from gan.config import RUNLOCAL_IMAGES, ConfigError, apply_overrides, base_config
+from gan.complete import complete
+from gan.config import RUNLOCAL_IMAGES, ConfigError, base_config
 from gan.data import digits, get_source
 from gan.data.source import ImageSource
 from gan.features.cached import get_classifier
@@ -139,8 +140,7 @@ def test_mistakes_get_a_message(image_run, tmp_path, arguments, message):
 @pytest.fixture
 def two_images():
   """A data set of two images, and the configuration of a run on them."""
-  config = base_config()
-  apply_overrides(config, RUNLOCAL_IMAGES)
+  config = complete(base_config(), RUNLOCAL_IMAGES)
   images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
   return config, ImageSource('two', 'train', (8, 8, 3), (), [(image, 0) for image in images])
 
@@ -212,8 +212,7 @@ def scores_of(config, which, num=2_000, classes=None):
 
 @pytest.fixture(scope='module')
 def config():
-  config = base_config()
-  apply_overrides(config, RUNLOCAL_IMAGES | {'data.image_size': 16, 'eval.metrics': ''})
+  config = complete(base_config(), RUNLOCAL_IMAGES | {'data.image_size': 16, 'eval.metrics': ''})
   return config
 
 

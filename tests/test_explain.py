@@ -14,7 +14,8 @@ from configs import toy as toy_config
 from experiments.explain import __main__ as program
 from experiments.explain import collapse, dirac, divergences, gradients, losses, page, style
 from experiments.explain.style import Explained
-from gan.config import ConfigError, apply_overrides, flatten
+from gan import command
+from gan.config import ConfigError
 from gan.data.toy import MIXTURES
 from gan.rules import RULES
 from gan.validate import validate
@@ -217,19 +218,15 @@ def test_commands_on_the_page_are_valid(name):
   module, config, *overrides = page.SECTIONS[name][1].removeprefix('python -m ').split()
   assert module == 'gan.main'
   file, _, arg = config.removeprefix('--config=').partition(':')
-  config = {'configs/toy.py': toy_config, 'configs/dirac.py': dirac_config}[file].get_config(arg)
-  known = flatten(config)
-  for override in overrides:
-    field, _, value = override.removeprefix('--config.').partition('=')
-    apply_overrides(config, {field: type(known[field])(value)})
-  validate(config)
+  stated = {'configs/toy.py': toy_config, 'configs/dirac.py': dirac_config}[file].get_config(arg)
+  rest, given = command.take([module, *overrides])
+  assert rest == [module]
+  validate(stated, overrides=given)
 
 
 def test_configurations_of_the_trainings_are_valid():
   for overrides in (gradients.STRONG, collapse.PLAIN, collapse.PLAIN | collapse.CURE):
-    config = toy_config.get_config()
-    apply_overrides(config, overrides)
-    validate(config)
+    validate(toy_config.get_config(), overrides=overrides)
 
 
 def test_program_draws_what_is_asked_for_and_refuses_the_rest(tmp_path, monkeypatch, capsys):

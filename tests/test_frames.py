@@ -5,13 +5,13 @@ import numpy as np
 
 from configs import dirac
 from gan import build
+from gan.complete import complete
 from gan.frames import FRAMES
 
 
 def test_the_field_is_that_of_the_state_with_its_means():
   """LeCam's running means are neither parameters nor settings, and turn the arrows."""
-  config = dirac.get_config()
-  config.penalty.lecam = 5.0
+  config = complete(dirac.get_config(), {'penalty.lecam': 5.0})
   data = build.open_data(config)
   built = build.build(config, data.columns)
   state = build.make_initial_state(built, config.seed)

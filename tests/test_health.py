@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from configs import dirac, toy
 from experiments.health.drills import DRILLS, SMALL, both, run, verdicts
 from gan import health, train
-from gan.config import apply_overrides
+from gan.complete import complete
 from gan.health import ADVICE, CHECKS, Verdict, judge
 from gan.losses import LOSSES
 from gan.report import read_metrics
@@ -142,8 +142,7 @@ def test_a_loss_that_explodes_with_small_logits_tells_only_where_the_discriminat
                                   'fgan_squared_hellinger'])
 def test_an_f_gan_that_explodes_has_diverged(loss):
   """In a real run, long before its logits are large."""
-  config = toy.get_config(f'ring,loss={loss}')
-  apply_overrides(config, SMALL | both(lr=0.05) | {'train.num_steps': 25})
+  config = complete(toy.get_config(f'ring,loss={loss}'), SMALL | both(lr=0.05) | {'train.num_steps': 25})
   rows = next(run(config, [0]))
   assert judge(rows).kind == 'diverged'
   assert max(abs(row['disc/logit_gap']) for row in rows) < 100.0
@@ -278,7 +277,7 @@ def test_rare_swings_count_where_they_last_and_come_back():
 @pytest.mark.parametrize(('argument', 'kind'), [
     ('rule=extragradient', 'healthy'), ('', 'oscillating'), ('rule=simultaneous', 'oscillating')])
 def test_a_dirac_gan_that_comes_to_rest_circles_or_spirals_outwards(argument, kind):
-  assert verdicts(next(run(dirac.get_config(argument), [0])))[-1].kind == kind
+  assert verdicts(next(run(complete(dirac.get_config(argument)), [0])))[-1].kind == kind
 
 
 def test_collapse_of_mixtures_and_of_images():
@@ -389,11 +388,11 @@ def verdict_rows(workdir):
 
 def test_a_failing_run_stops_after_its_patience_and_can_go_on(tmp_path, capsys):
   """A generator that stands still, whose fakes near 0 are soon told from the grid; two such verdicts are enough."""
-  config = toy.get_config('grid')
-  apply_overrides(config, SMALL | {
+  settings = SMALL | {
       'model.gen.width': 16, 'model.disc.width': 16, 'optimizer.gen.lr': 1e-7, 'optimizer.disc.lr': 1e-2,
       'train.num_steps': 500, 'train.log_every': 10, 'train.eval_every': 100, 'train.save_every': 500,
-      'train.sample_every': 500, 'train.dynamics': False, 'train.on_failure': 'stop', 'train.patience': 1})
+      'train.sample_every': 500, 'train.dynamics': False, 'train.on_failure': 'stop'}
+  config = complete(toy.get_config('grid'), settings | {'train.patience': 1})
   with pytest.raises(train.FailedError, match=r'--config\.train\.on_failure=continue'):
     train.run(config, tmp_path, ['test'])
   rows = verdict_rows(tmp_path)
@@ -412,7 +411,7 @@ def test_a_failing_run_stops_after_its_patience_and_can_go_on(tmp_path, capsys):
     train.run(config, tmp_path, ['test'])
   assert len(verdict_rows(tmp_path)) == len(rows)
 
-  config.train.on_failure, config.train.patience = 'continue', 0
+  config = complete(toy.get_config('grid'), settings | {'train.on_failure': 'continue'})
   assert train.run(config, tmp_path, ['test']) == 0
   assert [row['step'] for row in verdict_rows(tmp_path)] == list(range(100, 600, 100))
   said = [line for line in capsys.readouterr().out.splitlines() if 'Verdict' in line]

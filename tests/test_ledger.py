@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from configs import dirac
 from gan import images, ledger, train
 from gan.checkpoint import Checkpoints
-from gan.config import apply_overrides
+from gan.complete import complete
 from gan.report import FILE, read_metrics
 from gan.scoring import records
 
@@ -19,8 +19,7 @@ SETTINGS = {'train.num_steps': 30, 'train.save_every': 15, 'train.log_every': 4,
 
 
 def config(**overrides):
-  made = dirac.get_config()
-  apply_overrides(made, SETTINGS | {f'train.{name}': value for name, value in overrides.items()})
+  made = complete(dirac.get_config(), SETTINGS | {f'train.{name}': value for name, value in overrides.items()})
   return made
 
 

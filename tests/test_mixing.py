@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from gan.build import build, make_initial_state
-from gan.config import apply_overrides, base_config
+from gan.config import base_config
 from gan.data.source import columns_of
 from gan.rules import rule_settings
 from gan.step import make_train_step
 from gan.validate import validate
 
-POINTS = {'data.name': 'ring', 'model.gen.name': 'mlp', 'model.disc.name': 'mlp'}
-IMAGES = {'data.name': 'digits', 'data.image_size': 8, 'model.gen.name': 'vanilla', 'model.disc.name': 'vanilla'}
+SMALL = {f'model.{player}.{name}': value for player in ('gen', 'disc') for name, value in (('width', 6), ('layers', 1))}
+POINTS = SMALL | {'data.name': 'ring', 'model.gen.name': 'mlp', 'model.disc.name': 'mlp'}
+IMAGES = SMALL | {'data.name': 'digits', 'data.image_size': 8, 'model.gen.name': 'vanilla',
+                  'model.disc.name': 'vanilla'}
 # A field in which samples mix, with a slope in it, and as few parameters as can be.
 FIELD = {'data.name': 'gaussian', 'model.gen.name': 'linear_quadratic', 'model.disc.name': 'linear_quadratic',
-         'model.gen.width': None, 'model.disc.width': None, 'model.gen.layers': None, 'model.disc.layers': None,
          'model.z_dim': 1, 'loss.name': 'ragan_logistic', 'penalty.r1': 0.05, 'augment.noise': 0.1}
 CASES = {
     'means and vectors': POINTS | {'loss.name': 'ragan_logistic', 'model.disc.minibatch': 'stddev',
@@ -47,14 +48,10 @@ STEPS = 3
 
 def config_of(overrides, strategy='jit'):
   """Small, and SGD, because Adam's first step magnifies rounding."""
-  config = base_config()
   small = {'model.z_dim': 3, 'train.batch_size': 8, 'parallel.strategy': strategy}
   for player in ('gen', 'disc'):
-    small |= {f'model.{player}.width': 6, f'model.{player}.layers': 1, f'optimizer.{player}.name': 'sgd',
-              f'optimizer.{player}.lr': 0.1, f'optimizer.{player}.b1': 0.0}
-  apply_overrides(config, small | overrides)
-  validate(config, 2)
-  return config
+    small |= {f'optimizer.{player}.{name}': value for name, value in (('name', 'sgd'), ('lr', 0.1), ('b1', 0.0))}
+  return validate(base_config(), 2, small | overrides)
 
 
 def train(config, num_devices):

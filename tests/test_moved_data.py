@@ -9,7 +9,8 @@ from PIL import Image
 
 from gan import workdir
 from gan.build import describe_data, open_data
-from gan.config import apply_overrides, base_config
+from gan.complete import complete
+from gan.config import base_config
 from gan.data.source import DataError
 from gan.population import run as population
 from gan.population.store import Store
@@ -39,8 +40,7 @@ def pets(tmp_path_factory):
 
 
 def configured(path, **overrides):
-  config = base_config()
-  apply_overrides(config, {'data.name': 'folder', 'data.path': str(path), 'data.image_size': 8} | overrides)
+  config = complete(base_config(), {'data.name': 'folder', 'data.path': str(path), 'data.image_size': 8} | overrides)
   return config
 
 
@@ -139,8 +139,7 @@ def test_a_population_goes_on_with_its_own_images_only(pets, tmp_path):
                                                    ('ring', 'ring: 8 modes, sigma 0.01')])
 def test_other_data_keep_their_fingerprint(name, fingerprint, tmp_path):
   """As stored in directories of runs that were trained before."""
-  config = base_config()
-  apply_overrides(config, {'data.name': name, 'data.image_size': 16})
+  config = complete(base_config(), {'data.name': name, 'data.image_size': 16})
   data = describe_data(open_data(config))
   workdir.claim(tmp_path, config, data._replace(fingerprint=fingerprint), {})
   assert claim(tmp_path, config).resumed

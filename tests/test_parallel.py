@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from configs import dcgan
 from gan.build import build, make_initial_state, make_loop, make_pipeline, open_data
+from gan.complete import complete
 from gan.data.source import columns_of
 from gan.parallel import enough_devices
 
@@ -23,7 +24,7 @@ def small_config(strategy: str, resident_bytes: int = 2**31):
   for player in ('gen', 'disc'):
     settings = config.optimizer[player]
     settings.name, settings.lr, settings.b1 = 'sgd', 0.02, 0.0
-  return config
+  return complete(config)
 
 
 def train(config, num_devices: int, num_steps: int = 3):

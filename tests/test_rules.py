@@ -11,6 +11,7 @@ import pytest
 from gan import randomness
 from gan.games import Game, Kept, Outcome, Played, Term
 from gan.games.generation import Generation
+from gan.losses import LOSSES
 from gan.optimizers import make_optimizer
 from gan.rules import RULES, Txs, memory_of, rule_settings
 from gan.state import Start, create_state
@@ -269,7 +270,7 @@ def test_each_update_has_a_deal_of_its_own():
   builder = make_optimizer('sgd')
   tx = builder({'lr': 0.1, 'b1': 0.0})
   state = create_state(randomness.root_key(0), Start(jnp.float32(1.0), {}), Start(jnp.float32(1.0), {}), (tx, tx))
-  game = Recording(networks={}, terms=(), objective=None, z_dim=3)
+  game = Recording(networks={}, terms=(), objective=LOSSES['saturating'], z_dim=3)
   step = make_train_step(game, Txs(builder, builder), first='gen', disc_steps=2, gen_steps=2)
   for _ in range(2):
     state, scalars = step(state, {'images': np.repeat(np.float32([[0.0], [1.0]]), batch_size, axis=1)}, hparams_of())

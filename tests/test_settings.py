@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from configs import dirac
 from gan import environment, train
-from gan.config import apply_overrides
+from gan.complete import complete
 from gan.scoring.samples import Drawn, provenance
 from gan.settings import FIXED, describe
 from tests import runs
@@ -75,8 +75,7 @@ def test_what_a_person_chooses_is_told(started, tmp_path):
 
 
 def small_run(workdir, steps):
-  config = dirac.get_config('')
-  apply_overrides(config, EVERY | {'train.num_steps': steps})
+  config = complete(dirac.get_config(''), EVERY | {'train.num_steps': steps})
   return train.run(config, workdir, [])
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gan import build, losses, randomness
-from gan.config import ConfigError, apply_overrides, base_config
+from gan.complete import complete
+from gan.config import ConfigError, base_config
 from gan.data.source import columns_of
 from gan.games import Kept, Turn
 from gan.games.generation import LATENTS, Generation, Rules, make_generation
@@ -186,7 +187,7 @@ def recording_game(calls):
       calls.append((player, np.asarray(turn.batch['images']), np.asarray(turn.inputs['z']), float(others.params)))
       return params, (Kept({'of': jnp.float32(len(calls))}, {}), {f'{player}/loss': params})
 
-  return Recording(networks={}, terms=(), objective=None, z_dim=Z_DIM)
+  return Recording(networks={}, terms=(), objective=losses.LOSSES['saturating'], z_dim=Z_DIM)
 
 
 @pytest.mark.parametrize('disc_steps', [1, 3])
@@ -321,17 +322,16 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   config.model.gen.name = config.model.disc.name = model
   config.model.gen.width = config.model.disc.width = 2
   config.model.disc.update(settings)
-  assert build.build(config, columns_of(shape)).game.rules.joint == joint
+  assert build.build(complete(config), columns_of(shape)).game.rules.joint == joint
 
 
 @pytest.mark.parametrize(('field', 'value'), [
     ('augment.policy', 'color+translation+cutout'), ('augment.policy', 'ada'), ('penalty.cr_real', 1.0),
     ('penalty.cr_fake', 1.0)])
 def test_single_pixels_cannot_be_transformed(field, value):
-  config = base_config()
-  config.model.gen.name = config.model.disc.name = 'vanilla'
-  build.build(config, columns_of((1, 1, 3)))
-  apply_overrides(config, {field: value})
+  plain = {'model.gen.name': 'vanilla', 'model.disc.name': 'vanilla'}
+  build.build(complete(base_config(), plain), columns_of((1, 1, 3)))
+  config = complete(base_config(), plain | {field: value})
   build.build(config, columns_of((2, 2, 3)))
   with pytest.raises(ConfigError, match=rf'{field}={re.escape(str(value))} transforms .* 1 x 1; leave it out'):
     build.build(config, columns_of((1, 1, 3)))
@@ -353,6 +353,7 @@ def test_golden_numbers():
     config.model[player].update({'name': 'mlp', 'width': 8, 'layers': 1})
     config.optimizer[player].lr = 1e-2
   config.model.z_dim, config.train.batch_size, config.train.disc_steps = 2, 16, 2
+  config = complete(config)
   data = build.open_data(config)
   built = build.build(config, data.columns, jax.devices()[:1])
   state = build.make_initial_state(built, seed=0)

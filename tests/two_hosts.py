@@ -7,7 +7,7 @@ import jax
 
 from configs import dcgan
 from gan import compilation, train
-from gan.config import apply_overrides
+from gan.complete import complete
 
 SGD = {f'optimizer.{player}.{field}': value for player in ('gen', 'disc')
        for field, value in (('name', 'sgd'), ('lr', 0.01), ('b1', 0.0))}  # Adam's first step magnifies rounding.
@@ -16,6 +16,5 @@ if __name__ == '__main__':
   port, index, workdir, resident_bytes = sys.argv[1:]
   jax.distributed.initialize(f'127.0.0.1:{port}', 2, int(index))
   compilation.keep_programs()
-  config = dcgan.get_config('runlocal')
-  apply_overrides(config, SGD | {'data.resident_bytes': int(resident_bytes)})
+  config = complete(dcgan.get_config('runlocal'), SGD | {'data.resident_bytes': int(resident_bytes)})
   sys.exit(train.run(config, Path(workdir), ['test']))

@@ -9,7 +9,7 @@ import pytest
 
 from configs import toy as toy_config
 from gan import build
-from gan.config import apply_overrides
+from gan.complete import complete
 from gan.data import order, pipeline, toy
 from gan.data.source import Column, ImageSource, Unpaired
 from gan.parallel import make_parallel
@@ -196,13 +196,12 @@ def test_a_data_set_of_points_is_seen_once_in_each_epoch(parallel):
 
 def test_a_run_on_a_data_set_of_points_sees_them_and_remembers_how_many():
   """From the configuration on; `evaluate --samples=train` shows the same points."""
-  config = toy_config.get_config('ring')
-  apply_overrides(config, {'data.num_points': 30, 'train.batch_size': 10})
+  config = complete(toy_config.get_config('ring'), {'data.num_points': 30, 'train.batch_size': 10})
   validate(config)
   data = build.open_data(config)
   info = build.describe_data(data)
   assert (info.num_examples, '30 points' in info.fingerprint) == (30, True)
-  assert build.describe_data(build.open_data(toy_config.get_config('ring'))).num_examples is None
+  assert build.describe_data(build.open_data(complete(toy_config.get_config('ring')))).num_examples is None
   parallel = make_parallel('jit')
   pipe = build.make_pipeline(config, data, parallel, RNG)
   seen = np.concatenate([pipe.batch(pipe.feed(step, 1), RNG, np.int32(step), np.int32(0))['images'][0]
@@ -236,8 +235,8 @@ def test_unpaired_sources_have_an_order_and_a_length_of_their_own(make, parallel
   """The first keeps the order that it has alone; the second goes through all of its examples, in another order."""
   data = Unpaired('both', (SOURCE, Renamed(NUM)))
   assert list(data.columns) == ['images', 'labels', 'others']
-  config = toy_config.get_config('ring')
-  apply_overrides(config, {'train.batch_size': BATCH, 'train.disc_steps': DISC_STEPS, 'train.steps_per_call': CALL})
+  config = complete(toy_config.get_config('ring'), {
+      'train.batch_size': BATCH, 'train.disc_steps': DISC_STEPS, 'train.steps_per_call': CALL})
   seen = {}
   for kind, resident_bytes in (('resident', 2**20), ('streamed', 0)):
     config.data.resident_bytes = resident_bytes

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan.declare import problem
 from gan.losses import LOSSES
 
 EVERYTHING = {'label_smoothing': 0.2, 'a': -1.0, 'b': 1.5, 'c': 0.5, 'margin': 2.0, 'alpha_disc': 0.7, 'alpha_gen': 3.0}
@@ -17,9 +18,20 @@ def test_bind_gives_each_player_the_settings_it_knows():
     for function in (bound.disc, bound.gen, bound.probability):
       jax.eval_shape(function, jnp.zeros(2), jnp.zeros(2))
     assert set(bound.settings) == set(pair.settings)
-  assert LOSSES['least_squares'].settings == {'a': 0.0, 'b': 1.0, 'c': 1.0}
-  assert LOSSES['alpha_saturating'].settings == {'alpha_disc': 1.0, 'alpha_gen': 1.0}
-  assert LOSSES['wasserstein'].settings == LOSSES['fgan_kl'].settings == LOSSES['rpgan_hinge'].settings == {}
+  assert defaults('least_squares') == {'a': 0.0, 'b': 1.0, 'c': 1.0}
+  assert defaults('alpha_saturating') == {'alpha_disc': 1.0, 'alpha_gen': 1.0}
+  assert defaults('wasserstein') == defaults('fgan_kl') == defaults('rpgan_hinge') == {}
+
+
+def defaults(name):
+  return {setting: declared.default for setting, declared in LOSSES[name].settings.items()}
+
+
+@pytest.mark.parametrize('name', LOSSES)
+def test_every_setting_has_a_meaning_and_a_default_within_its_range(name):
+  for setting in LOSSES[name].settings.values():
+    assert setting.meaning
+    assert not problem(setting, setting.default)
 
 
 @pytest.mark.parametrize('name', LOSSES)

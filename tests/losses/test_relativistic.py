@@ -97,7 +97,8 @@ def test_softmax_does_not_depend_on_the_size_of_the_batch(logits):
 
 def test_softmax_limits(logits):
   """-log 2 where all weight lies evenly on the real samples; the generator is content where all weights are equal."""
-  disc, gen, *_, probability = LOSSES['softmax']
+  pair = LOSSES['softmax']
+  disc, gen, probability = pair.disc, pair.gen, pair.probability
   apart = jnp.full(8, 60.0), jnp.full(8, -60.0)
   np.testing.assert_allclose(disc(*apart)[0], -np.log(2), rtol=1e-5)
   np.testing.assert_allclose(probability(*apart), [np.ones(8), np.zeros(8)], atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from gan.build import build
-from gan.config import ConfigError, apply_overrides, base_config
+from gan.config import ConfigError, base_config
 from gan.data.source import columns_of
 from gan.models import get_model, pacgan
 from gan.validate import validate
@@ -138,8 +138,7 @@ def test_batch_norm_spans_two_devices(places):
 @pytest.mark.parametrize('pac', [1, 4])
 def test_config_has_the_published_protocol(pac):
   """A batch of 100 is 100 packs there, and samples here; 400 epochs of 100,000 packs."""
-  config = load(f'grid,pac={pac}')
-  validate(config)
+  config = validate(load(f'grid,pac={pac}'))
   assert config.train.batch_size // config.model.disc.pack == 100
   assert config.train.num_steps * 100 == 400 * 100_000
   built = build(config, columns_of((2,)), jax.devices()[:1])
@@ -150,18 +149,12 @@ def test_config_has_the_published_protocol(pac):
 
 
 def test_validate_knows_the_settings():
-  config = load('')
-  apply_overrides(config, {'penalty.r1': 1.0, 'penalty.r2': 1.0})
-  validate(config)
-  apply_overrides(config, {'model.disc.pack': 2, 'train.batch_size': 200, 'model.gen.places': 2})
-  validate(config)
+  slopes = {'penalty.r1': 1.0, 'penalty.r2': 1.0}
+  validate(load(''), overrides=slopes)
+  validate(load(''), overrides=slopes | {'model.disc.pack': 2, 'train.batch_size': 200, 'model.gen.places': 2})
   for overrides in ({'model.disc.pieces': 0}, {'model.gen.layers': 0}, {'train.batch_size': 1}, {'model.gen.places': 2},
                     {'train.batch_size': 2, 'model.disc.pack': 2, 'model.gen.places': 2}):
-    config = load('')
-    apply_overrides(config, overrides)
     with pytest.raises(ConfigError, match=next(iter(overrides))):
-      validate(config)
-  config = base_config()
-  apply_overrides(config, {'model.disc.pieces': 5})
-  with pytest.raises(ConfigError, match=r'pieces=5 does nothing for model\.disc\.name=dcgan'):
-    validate(config)
+      validate(load(''), overrides=overrides)
+  with pytest.raises(ConfigError, match=r'pieces=5 is no setting of model\.disc\.name=dcgan'):
+    validate(base_config(), overrides={'model.disc.pieces': 5})

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from gan.build import build
-from gan.config import ConfigError, apply_overrides
+from gan.config import ConfigError
 from gan.data.source import columns_of
 from gan.models import get_model, resnet
 from gan.penalties import squared_slope, zero_centred
@@ -119,8 +119,7 @@ def test_samples_are_judged_one_by_one():
 
 
 def test_config_allows_penalties_on_slopes_in_one_pass():
-  config = load('mnist,r1=0.5,r2=0.25')
-  validate(config)
+  config = validate(load('mnist,r1=0.5,r2=0.25'))
   assert (config.penalty.r1, config.penalty.r2, config.data.name) == (0.5, 0.25, 'mnist')
   assert build(config, columns_of((32, 32, 1)), jax.devices()[:1]).game.rules.joint
   assert load('').data.name == 'stacked_mnist'
@@ -130,7 +129,5 @@ def test_config_allows_penalties_on_slopes_in_one_pass():
 @pytest.mark.parametrize('overrides', [{'model.gen.blocks': 0}, {'model.disc.blocks': -1}, {'data.image_size': 28},
                                        {'model.disc.batch_norm': False}])
 def test_validate_knows_the_settings(overrides):
-  config = load('mnist')
-  apply_overrides(config, overrides)
   with pytest.raises(ConfigError, match=next(iter(overrides))):
-    validate(config)
+    validate(load('mnist'), overrides=overrides)

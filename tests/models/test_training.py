@@ -12,8 +12,7 @@ from tests.test_config import FILES, load
 @pytest.mark.parametrize('stem', ['pacgan', pytest.param('stacked_mnist', marks=pytest.mark.slow)])
 def test_runlocal_trains(stem):
   [path] = [path for path in FILES if path.stem == stem]
-  config = load(path)('runlocal')
-  validate(config)
+  config = validate(load(path)('runlocal'))
   data = open_data(config)
   built = build(config, data.columns, jax.devices()[:1])
   state = make_initial_state(built, 0)

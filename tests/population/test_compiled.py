@@ -1,11 +1,15 @@
 """Members of a population equal the same runs alone, whatever the others are and however many devices there are."""
 
+import functools
+import operator
+
 import jax
 import numpy as np
 import pytest
 
 from gan import build
-from gan.config import apply_overrides, base_config
+from gan.complete import complete
+from gan.config import base_config
 from gan.data import digits
 from gan.data.pipeline import Drawn, Resident
 from gan.data.source import columns_of
@@ -27,13 +31,7 @@ ALONE = {}  # Programs of runs alone; those that differ in numbers only share on
 
 
 def configs(*changes, members=MEMBERS):
-  found = []
-  for member in members:
-    config = base_config()
-    for overrides in (*changes, member):
-      apply_overrides(config, overrides)
-    found.append(config)
-  return found
+  return [complete(base_config(), functools.reduce(operator.or_, (*changes, member))) for member in members]
 
 
 def source(config):

@@ -2,19 +2,19 @@
 
 import pytest
 
-from gan.config import apply_overrides, base_config
+from gan.complete import complete
+from gan.config import base_config
 from gan.losses import LOSSES
 from gan.population.program import program_key
 
 
 def key(**overrides):
-  config = base_config()
-  apply_overrides(config, {name.replace('__', '.'): value for name, value in overrides.items()})
+  config = complete(base_config(), {name.replace('__', '.'): value for name, value in overrides.items()})
   return program_key(config)
 
 
 @pytest.mark.parametrize(('one', 'other'), [
-    ({'seed': 0}, {'seed': 1}), ({'loss__name': 'hinge'}, {'loss__name': 'fgan_kl'}), ({}, {'loss__margin': 0.5}),
+    ({'seed': 0}, {'seed': 1}), ({'loss__name': 'hinge'}, {'loss__name': 'fgan_kl'}), ({'loss__name': 'hinge'}, {'loss__name': 'hinge', 'loss__margin': 0.5}),
     ({}, {'optimizer__gen__lr': 1.0}), ({}, {'optimizer__disc__b1': 0.9}), ({}, {'train__ema_decay': 0.5}),
     ({'penalty__r1': 0.1}, {'penalty__r1': 10.0}), ({'augment__noise': 0.1}, {'augment__noise': 0.2}),
     ({}, {'loss__label_smoothing': 0.1}), ({'loss__label_flip': 0.1}, {'loss__label_flip': 0.2}),

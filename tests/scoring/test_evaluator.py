@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from gan.build import open_data
-from gan.config import RUNLOCAL_IMAGES, apply_overrides, base_config
+from gan.complete import complete
+from gan.config import RUNLOCAL_IMAGES, base_config
 from gan.data import toy
 from gan.features import training
 from gan.metrics.frechet import root
@@ -34,8 +35,7 @@ def small_classes(tmp_path, monkeypatch):
         image = rng.integers(0, 100, (8, 8), np.uint8)
         image[2 * (label // 4):2 * (label // 4) + 2, 2 * (label % 4):2 * (label % 4) + 2] = 255
         Image.fromarray(image).save(folder / f'{i}.png')
-    config = base_config()
-    apply_overrides(config, RUNLOCAL_IMAGES | {'data.name': 'folder', 'data.path': str(tmp_path / 'images'),
+    config = complete(base_config(), RUNLOCAL_IMAGES | {'data.name': 'folder', 'data.path': str(tmp_path / 'images'),
                                                'data.image_size': 8, 'eval.metrics': 'classes'})
     return config
 
@@ -92,8 +92,7 @@ def test_scores_of_few_samples_say_so_and_claim_no_error(name, few, enough):
 
 @pytest.mark.parametrize('num', [2, 19, 20, 80])
 def test_few_points_say_so_once_and_claim_no_error(capsys, num):
-  config = base_config()
-  config.data.name = 'ring'
+  config = complete(base_config(), {'data.name': 'ring'})
   ring = toy.ring()
   evaluator = make_evaluator(config, ring, training=False)
   points = np.asarray(ring.modes)[np.arange(num) % 8]

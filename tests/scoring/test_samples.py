@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from gan.complete import complete
 from gan.config import base_config
 from gan.data import toy
 from gan.data.source import DataError, ImageSource
@@ -16,7 +17,7 @@ IMAGES = ImageSource('some', 'train', (4, 4, 1), (), [((255 * image).astype(np.u
 
 
 def opened(path, data):
-  drawn = open_samples(str(path), base_config(), data)
+  drawn = open_samples(str(path), complete(base_config()), data)
   return np.concatenate([np.asarray(part)[:count] for part, count in drawn.batches])
 
 
@@ -93,7 +94,7 @@ def test_images_in_a_known_range_are_those_that_were_meant(tmp_path, kind, store
   value = value % 256 if meant.dtype == np.uint8 else value
   np.savez(tmp_path / 'x.npz', samples=strayed(meant, strays, value))
   data = ImageSource('data', 'train', images.shape[1:], (), [(image, 0) for image in made(kind)[::-1]])
-  drawn = open_samples(str(tmp_path / 'x.npz'), base_config(), data)
+  drawn = open_samples(str(tmp_path / 'x.npz'), complete(base_config()), data)
   assert drawn.range == ('uint8 in [0, 255]' if meant.dtype == np.uint8 else 'floats in [-1, 1]')
   found = np.concatenate([np.asarray(part)[:count] for part, count in drawn.batches])
   expected = meant[np.random.default_rng(0).permutation(len(meant))]
@@ -112,7 +113,7 @@ def test_images_in_another_range_are_refused_whatever_a_few_values_say(tmp_path,
   np.savez(tmp_path / 'x.npz', samples=strayed(wrong, strays, value))
   data = ImageSource('data', 'train', images.shape[1:], (), [(image, 0) for image in made(kind)[::-1]])
   with pytest.raises(DataError, match=r'x\.npz.*images must be uint8 in \[0, 255\], or floats in \[-1, 1\]'):
-    open_samples(str(tmp_path / 'x.npz'), base_config(), data)
+    open_samples(str(tmp_path / 'x.npz'), complete(base_config()), data)
 
 
 def test_low_contrast_is_said(tmp_path, capsys):
@@ -120,7 +121,7 @@ def test_low_contrast_is_said(tmp_path, capsys):
   data = ImageSource('data', 'train', images.shape[1:], (), [(image, 0) for image in images])
   for contrast, said in ((1.0, 0), (0.2, 1)):
     np.savez(tmp_path / 'x.npz', samples=contrast * (images / 127.5 - 1))
-    drawn = open_samples(str(tmp_path / 'x.npz'), base_config(), data)
+    drawn = open_samples(str(tmp_path / 'x.npz'), complete(base_config()), data)
     out = capsys.readouterr().out
     assert out.count('Warning') == said
   assert 'taken for floats in [-1, 1], where their contrast is 0.2 of that of the data' in out
@@ -132,10 +133,10 @@ def test_bright_data_are_no_reason_to_refuse(tmp_path):
   bright = np.random.default_rng(0).integers(180, 256, (80, 8, 8, 1)).astype(np.uint8)
   data = ImageSource('data', 'train', (8, 8, 1), (), [(image, 0) for image in bright])
   np.savez(tmp_path / 'x.npz', samples=bright / 127.5 - 1)
-  assert open_samples(str(tmp_path / 'x.npz'), base_config(), data).num == 80
+  assert open_samples(str(tmp_path / 'x.npz'), complete(base_config()), data).num == 80
   np.savez(tmp_path / 'x.npz', samples=bright / 255)
   with pytest.raises(DataError, match=r'look like \[0, 1\]'):
-    open_samples(str(tmp_path / 'x.npz'), base_config(), data)
+    open_samples(str(tmp_path / 'x.npz'), complete(base_config()), data)
 
 
 @pytest.mark.parametrize('kind', [bool, complex, str, 'timedelta64[s]'])
