@@ -49,7 +49,7 @@ def step_on(strategy, num_devices):
   """The state after two steps, and samples of it."""
   parallel = make_parallel(strategy, jax.devices()[:num_devices])
   game, builder = noisy_game(Devices(parallel.draw, parallel.gather)), make_optimizer('sgd')
-  tx = builder(NUMBERS, 0)
+  tx = builder(NUMBERS)
   start = game.init(root_key(1))
   state = parallel.place(create_state(root_key(0), start['gen'], start['disc'], (tx, tx)))
   train_step = make_train_step(game, Txs(builder, builder), mean=parallel.mean)
@@ -131,7 +131,7 @@ def chain(**lazy):
 
 def stepper(game, rule='alternating', **settings):
   builder = make_optimizer('sgd', optimistic=rule == 'optimistic')
-  tx, start = builder(NUMBERS, 0), game.init(root_key(0))
+  tx, start = builder(NUMBERS), game.init(root_key(0))
   memory = initial_memory(rule, {name: own.params for name, own in start.items()}, angles=False)
   state = create_state(root_key(0), start['gen'], start['disc'], (tx, tx), memory)
   return state, jax.jit(make_train_step(game, Txs(builder, builder), rule, **settings))

@@ -11,12 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gan import build, schedules, scheduling
-from gan.config import apply_overrides, base_config
+from gan.config import base_config
 from gan.data.pipeline import Drawn
 from gan.data.source import columns_of
 from gan.schedules import SCHEDULES, UNITS, Schedule, resolve
 from gan.validate import validate
-from tests.test_config import problems, valid
+from tests.test_config import problems, stated
 
 
 def by_hand(kind, t, start, end, over=None, hold=0.0, every=None, factor=None):
@@ -87,7 +87,7 @@ def test_a_kind_is_a_function_and_a_line(monkeypatch):
 
   monkeypatch.setitem(schedules.SCHEDULES, 'inverse', inverse)
   assert value('inverse,half=10', 10, 0.5) == pytest.approx(0.25)
-  [line] = problems(valid(schedule__optimizer__gen__lr='inverse'))
+  [line] = problems(stated(schedule__optimizer__gen__lr='inverse'))
   assert line.endswith('inverse needs half; add ,half=<number>')
 
 
@@ -114,9 +114,8 @@ SCHEDULED = {'optimizer.gen.lr': ('cosine,over=6,warmup=8', 0.05 * 0.5 * 0.5),
 @functools.cache
 def made(scheduled):
   """The configuration, its parts, its batches and its compiled loop."""
-  config = base_config()
-  apply_overrides(config, SMALL | {f'schedule.{field}': text for field, (text, _) in SCHEDULED.items() if scheduled})
-  validate(config)
+  texts = {f'schedule.{field}': text for field, (text, _) in SCHEDULED.items() if scheduled}
+  config = validate(base_config(), overrides=SMALL | texts)
   built = build.build(config, columns_of((2,)), jax.devices()[:1])
   batches = Drawn(build.open_data(config), 2, 8, built.parallel.shard)
   return built, batches, build.make_loop(config, built, batches)
@@ -194,9 +193,9 @@ R1 = {'penalty__r1': 1.0, 'model__disc__batch_norm': False}
     ('optimizer.gen.lr', 'steps,every=5,factor=1', {}, 'factor=1 must lie in [0, 1)'),
     ('optimizer.gen.lr', 'constant_then_linear,hold=5,over=5', {}, 'hold=5 must be below over=5, when the end is reac'),
     ('optimizer.gen.lr', 'linear,over=5,end=-1', {}, 'at its end optimizer.gen.lr=-1.0 must be positive; set end'),
-    ('optimizer.gen.b2', 'linear,over=5,end=1.2', {}, 'at its end optimizer.gen.b2=1.2 must lie in [0, 1); set end'),
+    ('optimizer.gen.b2', 'linear,over=5,end=1.2', {}, 'at its end optimizer.gen.b2=1.2 must be in [0, 1); set end'),
     ('optimizer.gen.eps', 'linear,over=5', {}, 'at its end optimizer.gen.eps=0.0 must be positive; set end'),
-    ('penalty.r1', 'linear,over=5,end=-1', R1, 'at its end penalty.r1=-1.0 must not be negative; set end'),
+    ('penalty.r1', 'linear,over=5,end=-1', R1, 'at its end penalty.r1=-1.0 must be 0 or more; set end'),
     ('penalty.difference_std', 'linear,over=5', R1 | {'penalty__difference_std': 0.1},
      'at its end penalty.difference_std=0.0 must be positive; add ,end=<number>'),
     ('penalty.clip', 'cosine,over=5', {'penalty__clip': 0.1}, 'at its end penalty.clip=0.0 must be positive; add'),
@@ -208,12 +207,13 @@ R1 = {'penalty__r1': 1.0, 'model__disc__batch_norm': False}
      'loss.alpha_gen=inf must be finite if it is to change'),
 ])
 def test_refusals(field, text, overrides, message):
-  [line] = problems(valid(**overrides, **{f'schedule__{field.replace(".", "__")}': text}))
+  [line] = problems(stated(**overrides, **{f'schedule__{field.replace(".", "__")}': text}))
   assert line.startswith(f'  * schedule.{field}={text!r}: {message}')
 
 
 def test_all_problems_of_all_schedules_are_listed_at_once():
-  lines = problems(valid(schedule__optimizer__gen__lr='linear,over=0,warmup=-1,ende=3', schedule__penalty__r1='cosine'))
+  lines = problems(stated(schedule__optimizer__gen__lr='linear,over=0,warmup=-1,ende=3',
+                          schedule__penalty__r1='cosine'))
   assert len(lines) == 5
 
 
@@ -224,4 +224,4 @@ def test_all_problems_of_all_schedules_are_listed_at_once():
     ('update.consensus', 'linear,over=5', {'update__rule': 'consensus'}),
     ('optimizer.disc.eps', 'steps,every=5,factor=0.5,end=1e-9', {}), ('augment.noise', '', {})])
 def test_right_schedules(field, text, overrides):
-  validate(valid(**overrides, **{f'schedule__{field.replace(".", "__")}': text}))
+  validate(stated(**overrides, **{f'schedule__{field.replace(".", "__")}': text}))
