@@ -12,7 +12,7 @@ import ml_collections
 
 from gan import augment, config, losses, optimizers, parallel
 from gan.config import ConfigError, RunConfig, flatten, make_config
-from gan.declare import Setting, Settings, close, one_of, problem, quoted, typed
+from gan.declare import Setting, Settings, close, one_of, plain, problem, quoted, typed
 from gan.features import resizing
 from gan.games import adversarial, generation
 from gan.games.cast import PLAYERS
@@ -81,7 +81,7 @@ def _parts() -> Iterator[Part]:
 
 ALWAYS = _always()
 PARTS = tuple(_parts())
-EVERY = {field: setting for part in PARTS for field, setting in part.fields.items()} | ALWAYS  # Of some run.
+EVERY = {field: setting for part in PARTS for field, setting in part.fields.items()} | ALWAYS  # Of any run.
 
 
 def fields_of(stated: Mapping[str, Any]) -> dict[str, Setting]:
@@ -141,8 +141,8 @@ def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[
   users = [part for part in PARTS if field in part.fields]
   known = sorted(other.removeprefix(f'{group}.') for other in fields if other.rpartition('.')[0] == group)
   if not users:
-    has = f'{group} has {", ".join(known)}' if group and known else f'known: {", ".join(config.GROUPS)}'
-    return [f'{field}: no such field; {has}{close(field, EVERY)}']
+    has = f'{group} has {", ".join(known)}' if known and group else f'known: {", ".join(config.GROUPS)}'
+    return [f'{plain(field)}: no such field; {has}{close(field, EVERY)}']
   chooser = users[0].chooser
   if users[0].value is None:
     return [f'{quoted(field, value)} does nothing without {" or ".join(part.chooser for part in users)}']

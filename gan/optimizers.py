@@ -51,7 +51,7 @@ SCHEDULES = {
     'linear': lambda decay_steps: optax.linear_schedule(1.0, 0.0, decay_steps),
     'cosine': lambda decay_steps: optax.cosine_decay_schedule(1.0, decay_steps),
 }
-# Of every optimizer.
+# Settings of every optimizer.
 SETTINGS = {
     'lr': Setting(2e-4, 'Learning rate.', POSITIVE),
     'weight_decay': Setting(0.0, 'Decoupled from the gradient (AdamW).', NOT_NEGATIVE),

@@ -23,7 +23,8 @@ from gan.losses import LOSSES
 from gan.models import MODELS
 from gan.validate import validate
 
-FILES = sorted(Path(__file__).parents[1].glob('configs/*.py'))
+ROOT = Path(__file__).parents[1]
+FILES = sorted(ROOT.glob('configs/*.py'))
 DEFAULTS = {'data': 'digits', 'loss': 'nonsaturating', 'size': 0, 'decay': 0.5, 'runlocal': False}
 
 

@@ -14,7 +14,8 @@ def key(**overrides):
 
 
 @pytest.mark.parametrize(('one', 'other'), [
-    ({'seed': 0}, {'seed': 1}), ({'loss__name': 'hinge'}, {'loss__name': 'fgan_kl'}), ({'loss__name': 'hinge'}, {'loss__name': 'hinge', 'loss__margin': 0.5}),
+    ({'seed': 0}, {'seed': 1}), ({'loss__name': 'hinge'}, {'loss__name': 'fgan_kl'}),
+    ({'loss__name': 'hinge'}, {'loss__name': 'hinge', 'loss__margin': 0.5}),
     ({}, {'optimizer__gen__lr': 1.0}), ({}, {'optimizer__disc__b1': 0.9}), ({}, {'train__ema_decay': 0.5}),
     ({'penalty__r1': 0.1}, {'penalty__r1': 10.0}), ({'augment__noise': 0.1}, {'augment__noise': 0.2}),
     ({}, {'loss__label_smoothing': 0.1}), ({'loss__label_flip': 0.1}, {'loss__label_flip': 0.2}),
