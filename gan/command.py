@@ -42,8 +42,8 @@ def take(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
       raise ConfigError(f'{plain(argument)}: --noconfig.<field> is for fields that are True or False, and takes no '
                         f'value; use --config.{plain(field)}=<value>')
     if text is None:
-      text = str(not negated) if is_bool else next(arguments, None)
-    if text is None:
+      text = str(not negated) if is_bool else next(arguments, '--')
+    if match[3] is None and text.startswith('--'):   # That is another flag.
       raise ConfigError(f'{plain(argument)} needs a value: {plain(argument)}=<value>')
     given.pop(field, None)   # In the order of the values that count.
     given[field] = parse(setting, text) if setting else text

@@ -31,11 +31,12 @@ def test_fields_are_taken_out_of_the_command_line(arguments, given, rest):
 
 
 @pytest.mark.parametrize(('argument', 'message'), [
-    ('--config.seed', 'needs a value: --config.seed=<value>'), ('--noconfig.seed', 'use --config.seed=<value>'),
+    ('--config.seed', 'needs a value: --config.seed=<value>'), ('--config.seed --x', 'needs a value'),
+    ('--noconfig.seed', 'use --config.seed=<value>'),
     ('--noconfig.data.flip=True', 'takes no value'), ('--noconfig.nonesuch', 'for fields that are True or False')])
 def test_forms_that_mean_nothing(argument, message):
   with pytest.raises(ConfigError, match=message):
-    take(['main', argument])
+    take(['main', *argument.split()])
 
 
 def test_a_file_of_flags_may_set_fields(tmp_path):

@@ -94,7 +94,8 @@ def test_dry_run_shows_what_would_be_trained(tmp_path):
   code, out, err = runs.run('gan.main', '--config=configs/dcgan.py:loss=hinge,size=32', '--dry_run',
                             f'--workdir={tmp_path}')
   assert code == 0, err
-  for part in ('* loss.name = hinge ', '  loss.margin = 1.0 ', 'Logit beyond which a sample costs nothing.', 'fakes [64, 32, 32, 1]', 'Generator: 1,066,880 parameters',
+  for part in ('* loss.name = hinge ', '  loss.margin = 1.0 ', 'Logit beyond which a sample costs nothing.',
+               'fakes [64, 32, 32, 1]', 'Generator: 1,066,880 parameters',
                'Discriminator: 661,248 parameters', 'separate batches'):
     assert part in out
   assert list(tmp_path.iterdir()) == []
