@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-slow parity lint clean
+.PHONY: demo test test-slow parity lint docs clean
 
 demo: $(VENV)/run.ok   ## Train the DCGAN on the embedded digits.
 	$(RUN) -m gan.main --config=configs/dcgan.py
@@ -33,6 +33,9 @@ $(VENV)/parity.ok: $(VENV)/dev.ok requirements-parity.txt
 	$(RUN) -m pip install --quiet torch==2.13.0 $(TORCH_INDEX)
 	$(RUN) -m pip install --quiet --no-deps -r requirements-parity.txt
 	@touch $@
+
+docs: $(VENV)/run.ok   ## The list of all settings, from their declarations.
+	$(RUN) -m gan.document > docs/configuration.md
 
 clean:   ## Remove the environment and caches; runs stay.
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -5,9 +5,9 @@ from typing import Any
 
 from absl import flags
 
-from gan.complete import EVERY
+from gan.complete import declared
 from gan.config import ConfigError
-from gan.declare import parse
+from gan.declare import parse, plain
 
 _OVERRIDE = re.compile(r'--?(no)?config\.([^=]*)(?:=(.*))?', re.DOTALL)
 
@@ -36,15 +36,15 @@ def take(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
       rest.append(argument)
       continue
     negated, field, text = match.groups()
-    setting = EVERY.get(field)
+    setting = declared().every.get(field)
     is_bool = setting and isinstance(setting.default, bool)
     if negated and (not is_bool or text is not None):
-      raise ConfigError(f'{argument}: --noconfig.<field> is for fields that are True or False, and takes no value; '
-                        f'use --config.{field}=<value>')
+      raise ConfigError(f'{plain(argument)}: --noconfig.<field> is for fields that are True or False, and takes no '
+                        f'value; use --config.{plain(field)}=<value>')
     if text is None:
-      text = str(not negated) if is_bool else next(arguments, None)
-    if text is None:
-      raise ConfigError(f'{argument} needs a value: {argument}=<value>')
+      text = str(not negated) if is_bool else next(arguments, '--')
+    if match[3] is None and text.startswith('--'):   # That is another flag.
+      raise ConfigError(f'{plain(argument)} needs a value: {plain(argument)}=<value>')
     given.pop(field, None)   # In the order of the values that count.
     given[field] = parse(setting, text) if setting else text
   return rest, given

@@ -22,9 +22,9 @@ from gan.declare import (
   one_of,
 )
 
-# Of every run, whatever it chooses. Periods and lengths are in steps.
+# Fields that every run has, whatever it chooses. Periods and lengths are in steps.
 RUN = {
-    'seed': Setting(0, 'Of everything that is drawn.', SEED),
+    'seed': Setting(0, 'Seed of everything that is drawn.', SEED),
     'data.name': Setting('digits', 'digits, folder, stacked_mnist, ring, grid, dirac, gaussian, or one of TFDS.', ANY),
     'data.image_size': Setting(32, 'Pixels, after resizing and a centre crop; points have none.', NOT_NEGATIVE),
     'data.path': Setting('', 'Directory of images, for folder.', ANY),
@@ -35,7 +35,7 @@ RUN = {
     'train.batch_size': Setting(128, 'Samples, global; it must divide by the number of devices.', POSITIVE),
     'train.num_steps': Setting(10_000, 'Steps, each of disc_steps and update.gen_steps updates.', POSITIVE),
     'train.disc_steps': Setting(1, 'Updates of the discriminator in a step.', POSITIVE),
-    'train.ema_decay': Setting(0.999, 'Of the averaged generator, per step, warmed up.', FRACTION),
+    'train.ema_decay': Setting(0.999, 'Decay of the averaged generator, per step, warmed up.', FRACTION),
     'train.steps_per_call': Setting(10, 'Steps in one dispatch.', POSITIVE),
     'train.log_every': Setting(100, 'Period of scalars.', POSITIVE),
     'train.save_every': Setting(1_000, 'Period of checkpoints.', POSITIVE),
@@ -53,7 +53,7 @@ RUN = {
     'eval.data_split': Setting('train', 'What samples are compared with: train or test.', one_of(('train', 'test'))),
     'eval.nearest_k': Setting(5, 'Neighbours of precision, recall, density and coverage.', POSITIVE),
     'eval.inception_weights': Setting('', "inception: weight file; '': the published one, downloaded once.", ANY),
-    'eval.inception_sha256': Setting('', 'inception: of a weight file that is not the published one.', ANY),
+    'eval.inception_sha256': Setting('', 'inception: SHA-256 of a weight file that is not the published one.', ANY),
 }
 # Where train.on_failure is stop.
 STOPPING = {'train.patience': Setting(0, 'Failing evaluations in a row that are let pass before the run stops.',

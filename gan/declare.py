@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 COUNTS_BELOW = 2**31   # A step, a size or a count becomes an int32.
 FLOAT32 = 1e-37, 1e38  # Magnitudes between which float32 has all its digits.
-_KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
+KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
 _BOOLS = {'true': True, 't': True, '1': True, 'false': False, 'f': False, '0': False}
 
 
@@ -111,7 +111,7 @@ def typed(setting: Setting, value: Any) -> Any:
   if kind is float and type(value) is int and abs(value) < 2**63:
     return float(value)
   if type(value) is not kind:
-    raise TypeError(f' must be {_KINDS[kind]}')
+    raise TypeError(f' must be {KINDS[kind]}')
   return value
 
 
@@ -129,6 +129,11 @@ def problem(setting: Setting, value: Any) -> str:
   if setting.range.bounded and isinstance(value, int) and abs(value) >= COUNTS_BELOW:
     return ' must be below 2^31'
   return ''
+
+
+def plain(text: str) -> str:
+  """The text itself if it can be printed, else with escapes and in quotes."""
+  return text if text.isprintable() else ascii(text)
 
 
 def quoted(field: str, value: Any) -> str:

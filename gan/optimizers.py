@@ -45,7 +45,7 @@ OPTIMIZERS = {
     'sgd': Optimizer(lambda n: optax.trace(decay=n['b1']),
                      {'b1': Setting(0.5, 'Momentum; 0 is plain gradient descent.', FRACTION)}),
 }
-# Of every optimizer.
+# Settings of every optimizer.
 SETTINGS = {
     'lr': Setting(2e-4, 'Learning rate.', POSITIVE),
     'weight_decay': Setting(0.0, 'Decoupled from the gradient (AdamW).', NOT_NEGATIVE),

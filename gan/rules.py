@@ -311,7 +311,7 @@ RULES = {
         'unroll_steps': ('Updates of the discriminator that the generator foresees.', POSITIVE)})),
 }
 
-# All that the rules and the step read of the numbers of a run.
+# Names of all numbers of a run that the rules and the step read.
 NUMBERS = frozenset({'train.ema_decay', *(f'update.{name}' for rule in RULES.values() for name in rule.settings),
                      *(f'optimizer.{player}.{name}' for player in PLAYERS
                        for settings in (SETTINGS, *(own.settings for own in OPTIMIZERS.values()))

@@ -15,7 +15,7 @@ import ml_collections
 
 from gan import scheduling
 from gan.build import number_fields
-from gan.complete import ALWAYS, completed, fields_of, refuse
+from gan.complete import completed, declared, fields_of, refuse
 from gan.config import ConfigError, RunConfig, flatten, make_config
 from gan.data import has_images, toy
 from gan.declare import problem, quoted
@@ -183,7 +183,7 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
       check_points(settings.metrics, settings.features, toy.MIXTURES[config.data.name]())
       yield from (f'eval.{setting}={settings[setting]} does nothing for the points of data.name={config.data.name}'
                   for setting in ('data_split', 'nearest_k', 'resizing', 'inception_weights', 'inception_sha256')
-                  if settings[setting] != ALWAYS[f'eval.{setting}'].default)
+                  if settings[setting] != declared().always[f'eval.{setting}'].default)
       return
     # Whether the data have classes is known once they are opened.
     plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)
@@ -191,7 +191,7 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield f'eval.{error}'
     return
   for setting in ('resizing', 'inception_weights', 'inception_sha256'):
-    if settings[setting] != ALWAYS[f'eval.{setting}'].default and plan.features != 'inception':
+    if settings[setting] != declared().always[f'eval.{setting}'].default and plan.features != 'inception':
       yield f'eval.{setting}={settings[setting]} does nothing for eval.features={plan.features}'
   if 'prdc' in plan.metrics and settings.num_samples <= settings.nearest_k:
     yield f'eval.nearest_k={settings.nearest_k}: {settings.num_samples} samples have not so many neighbours each; ' \

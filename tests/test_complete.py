@@ -4,9 +4,13 @@ import math
 
 import pytest
 
-from gan.complete import ALWAYS, EVERY, PARTS, complete, fields_of, unflatten
+from gan.complete import complete, declared, fields_of, unflatten
 from gan.config import ConfigError, base_config, flatten, make_config
 from gan.declare import problem, typed
+
+ALWAYS = declared().always
+EVERY = declared().every
+PARTS = declared().parts
 
 TYPES = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
 

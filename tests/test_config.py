@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gan import config as configs
-from gan.complete import EVERY, PARTS, complete
+from gan.complete import complete, declared
 from gan.config import (
   FREE_FIELDS,
   MECHANICAL_FIELDS,
@@ -23,7 +23,11 @@ from gan.losses import LOSSES
 from gan.models import MODELS
 from gan.validate import validate
 
-FILES = sorted(Path(__file__).parents[1].glob('configs/*.py'))
+EVERY = declared().every
+PARTS = declared().parts
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(ROOT.glob('configs/*.py'))
 DEFAULTS = {'data': 'digits', 'loss': 'nonsaturating', 'size': 0, 'decay': 0.5, 'runlocal': False}
 
 

@@ -40,7 +40,7 @@ from gan.state import GanState, PyTree
 
 ADA = 'ada'   # Among what the discriminator remembers.
 LATENTS = {'normal': normal, 'uniform': lambda key, shape: uniform(key, shape, -1.0, 1.0)}
-# Of a configuration, in `model`.
+# What a configuration may set, in `model`.
 SETTINGS = {'z_dim': Setting(100, 'Length of a latent.', POSITIVE),
             'z': Setting('normal', 'Latents: normal, or uniform on [-1, 1].', one_of(LATENTS))}
 

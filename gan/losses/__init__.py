@@ -11,7 +11,7 @@ To add a loss: one pair of functions, one line in `LOSSES` with the meaning of e
 
 from math import log
 
-from gan.declare import ANY, FRACTION, POSITIVE, POSITIVE_OR_INFINITE, Range, one_of
+from gan.declare import ANY, FRACTION, POSITIVE, POSITIVE_OR_INFINITE, one_of
 from gan.losses import alpha, classic, f_gan, relativistic, softmax
 from gan.losses.pair import LossPair, paired_probability
 
@@ -78,4 +78,4 @@ def _name_problem(name: str) -> str:
   return one_of(LOSSES).problem(name)
 
 
-NAMES = Range('a key of LOSSES', _name_problem)
+NAMES = one_of(LOSSES)._replace(problem=_name_problem)

@@ -48,7 +48,7 @@ MODELS = {
         disc=lambda shape, axis_name, **kw: dcgan.Discriminator(shape[0], axis_name=axis_name, **kw),
         gen_settings=of(dcgan.Generator, WIDTH),
         disc_settings=of(dcgan.Discriminator, WIDTH | MINIBATCH | {
-            'batch_norm': ('Batch norm in all but the first and the last layer.', ANY)}),
+            'batch_norm': ('Batch norm after every convolution but the first.', ANY)}),
         image_sizes=dcgan.IMAGE_SIZES),
     'vanilla': Architecture(
         gen=lambda shape, axis_name, **kw: _VANILLA_GEN(shape, bounded=True, **kw),

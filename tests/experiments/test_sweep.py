@@ -11,7 +11,7 @@ from experiments import results
 from experiments.comparison.question import question_of
 from experiments.plan import Plan
 from experiments.sweep import SweepError, chain, fix, load_sweep, make_run, param, product, sample, zip_
-from gan.config import flatten
+from gan.config import ConfigError, flatten
 from gan.losses import LOSSES
 
 lists = st.lists(st.integers(), max_size=4)
@@ -73,7 +73,7 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
   sweep = load_sweep(f'{path}:full')
   assert sweep.name == 's_full'
   assert [run.config.seed for run in sweep.runs] == list(range(5))
-  with pytest.raises(SweepError, match="knows no 'big'"):
+  with pytest.raises(ConfigError, match="knows no 'big'"):
     load_sweep(f'{path}:big')
 
 
@@ -100,43 +100,43 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
     ('return param("config", ["configs/nothing.py"])', 'no such file'),
     ('syntax error', 'cannot be loaded')])
 def test_what_cannot_be_run_is_refused_at_once(tmp_path, body, message):
-  with pytest.raises(SweepError, match=message):
+  with pytest.raises(ConfigError, match=message):
     load_sweep(write(tmp_path / 's.py', body))
 
 
 def test_all_problems_are_told_together(tmp_path):
   path = write(tmp_path / 's.py', 'return [{"loss.nam": 1}, {"loss.name": "hing"}, {"seed": 1}]')
-  with pytest.raises(SweepError, match=r'has 2 problem\(s\)') as error:
+  with pytest.raises(ConfigError, match=r'has 2 problem\(s\)') as error:
     load_sweep(path)
   assert 'did you mean loss.name' in str(error.value)
   assert 'did you mean hinge' in str(error.value)
 
 
 def test_a_file_that_is_no_sweep(tmp_path):
-  with pytest.raises(SweepError, match='no such file'):
+  with pytest.raises(ConfigError, match='no such file'):
     load_sweep(str(tmp_path / 'nowhere.py'))
   (tmp_path / 'empty.py').write_text('')
-  with pytest.raises(SweepError, match=r'must define CONFIG and sweep\(\)'):
+  with pytest.raises(ConfigError, match=r'must define CONFIG and sweep\(\)'):
     load_sweep(str(tmp_path / 'empty.py'))
   (tmp_path / 'numbers.py').write_text("CONFIG = 'configs/toy.py:ring'\nsweep = 5")
   (tmp_path / 'no_config.py').write_text('CONFIG = 5\ndef sweep():\n  return [{}]')
   for name in ('numbers', 'no_config'):
-    with pytest.raises(SweepError, match=r'must define CONFIG and sweep\(\)'):
+    with pytest.raises(ConfigError, match=r'must define CONFIG and sweep\(\)'):
       load_sweep(str(tmp_path / f'{name}.py'))
   (tmp_path / 'exits.py').write_text('import sys\nsys.exit(3)')
-  with pytest.raises(SweepError, match=r'cannot be loaded: SystemExit: 3 \(line 2\)'):
+  with pytest.raises(ConfigError, match=r'cannot be loaded: SystemExit: 3 \(line 2\)'):
     load_sweep(str(tmp_path / 'exits.py'))
-  with pytest.raises(SweepError, match=r'--sweep=README.md is no Python file'):
+  with pytest.raises(ConfigError, match=r'--sweep=README.md is no Python file'):
     load_sweep('README.md')
 
 
 def test_an_argument_that_the_sweep_cannot_read(tmp_path):
   path = write(tmp_path / 's.py', 'return param("seed", range(int(size)))')
-  with pytest.raises(SweepError, match=r"s.py:x: sweep\(\) failed: ValueError: invalid literal .*'x' \(line 4\)"):
+  with pytest.raises(ConfigError, match=r"s.py:x: sweep\(\) failed: ValueError: invalid literal .*'x' \(line 4\)"):
     load_sweep(f'{path}:x')
   path = tmp_path / 'none.py'
   path.write_text("CONFIG = 'configs/toy.py:ring'\ndef sweep():\n  return [{}]\n")
-  with pytest.raises(SweepError, match=r'sweep\(\) takes no argument; leave out :x'):
+  with pytest.raises(ConfigError, match=r'sweep\(\) takes no argument; leave out :x'):
     load_sweep(f'{path}:x')
 
 
@@ -176,7 +176,7 @@ def test_lucic_reruns_the_best_setting_of_each_objective_whatever_became_of_the_
           | {field: flatten(run.config)[field] for field in tuned} for i, run in enumerate(search)]
   monkeypatch.setattr(results, 'read_table', lambda workdir: rows)
   rows[5]['status'] = 'running'
-  with pytest.raises(SweepError, match='1 runs of saturating in runs/lucic are not finished'):
+  with pytest.raises(ConfigError, match='1 runs of saturating in runs/lucic are not finished'):
     load_sweep('experiments/lucic.py:rerun')
   rows[5]['status'] = 'finished'
   reruns = load_sweep('experiments/lucic.py:rerun').runs
