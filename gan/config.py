@@ -82,10 +82,7 @@ WASSERSTEIN = {'loss.name': 'wasserstein', 'penalty.clip': 0.01, 'train.disc_ste
 
 
 class ConfigError(Exception):
-  """A configuration that cannot be run; the message lists every problem and what to change.
-
-  Not a ValueError: ml_collections would wrap one that a config file raises in a traceback.
-  """
+  """A configuration that cannot be run; the message lists every problem and what to change."""
 
 
 class RunConfig(ml_collections.ConfigDict):

@@ -66,7 +66,6 @@ def one_of(names: Iterable[str]) -> Range:
 
 
 ANY = Range('', lambda value: '')
-UNBOUNDED = ANY._replace(bounded=False)
 POSITIVE = numbers('positive', lambda value: value > 0)
 POSITIVE_OR_INFINITE = numbers('positive', lambda value: value > 0, bounded=False)._replace(words='positive, or inf')
 NOT_NEGATIVE = numbers('0 or more', lambda value: value >= 0)

@@ -174,10 +174,13 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
   """The configuration that a run was started with.
 
   Raises:
-    WorkdirError: if there is no run.
+    WorkdirError: if there is no run, or another version of the code has written it.
   """
   _require_run(workdir)
-  return unflatten(_read(workdir / CONFIG))
+  try:
+    return unflatten(_read(workdir / CONFIG))
+  except configs.ConfigError as error:
+    raise WorkdirError(f'{workdir / CONFIG}: {error}') from None
 
 
 def _require_run(workdir: Path) -> None:

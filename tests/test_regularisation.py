@@ -1,5 +1,6 @@
 """What each regulariser adds to the losses of a game: with which weight, at which samples, in which steps."""
 
+import dataclasses
 import functools
 
 import flax.linen as nn
@@ -9,11 +10,16 @@ import numpy as np
 import pytest
 
 from gan import augment, randomness
-from gan.games import Devices, Game, Kept, Turn
+from gan.build import hparams_of
+from gan.complete import complete
+from gan.config import base_config
+from gan.games import NOT_OF_GAMES, Devices, Game, Kept, Turn
 from gan.games.generation import Rules, make_generation
-from gan.games.regularisation import standard_deviation
+from gan.games.regularisation import PENALTIES, standard_deviation
 from gan.losses import LOSSES
+from gan.losses.choice import chosen_among
 from gan.optimizers import make_optimizer
+from gan.rules import NUMBERS as NUMBERS_OF_RULES
 from gan.rules import Moves, Txs, alternating
 from gan.schedules import Schedule, resolve
 from gan.state import Start, create_state
@@ -300,3 +306,26 @@ def test_instance_noise_falls_to_exactly_nothing():
            for key in jax.random.split(key_of('noise'))]
   real, fake = judge(IMAGES + 0.5 * draws[0]), judge(generate(Z) + 0.5 * draws[1])
   assert at[0][0] == pytest.approx(float(LOSSES['nonsaturating'].disc(real, fake)[0]), rel=1e-5)
+
+
+@pytest.mark.parametrize(('name', 'meant'), [
+    ('penalty.r_1', 'penalty.r1'), ('penality.r1', 'penalty.r1'), ('loss.label_flipp', 'loss.label_flip'),
+    ('augment.nois', 'augment.noise'), ('optimizer.gen.l', 'optimizer.gen.lr'), ('update.consensu', 'update.consensus'),
+    ('train.ema', 'train.ema_decay')])
+def test_numbers_that_nothing_would_read_are_refused(name, meant):
+  """A game refuses its own, a rule all others: a penalty that is not there would go unnoticed."""
+  message = rf"'{name}' is no number of this run \(did you mean {meant}\?\); it would change nothing"
+  moves = functools.partial(Moves, game_of(), Txs(None, None), deal=None, mean=None)
+  with pytest.raises(ValueError, match=message):
+    disc_loss({name: 1.0}) if name.partition('.')[0] not in NOT_OF_GAMES else moves({name: 1.0})
+
+
+def test_all_numbers_of_a_run_are_known_to_its_game_and_rules():
+  """As `gan.build` gathers them: of every penalty, and of an objective that is any of several."""
+  weights = {f'penalty.{name}': 1.0 for name in PENALTIES}
+  config = complete(base_config(), weights | {'augment.policy': 'ada', 'augment.noise': 0.1, 'loss.label_flip': 0.1})
+  found = hparams_of(config, (config.loss.name, *LOSSES))
+  game = game_of()
+  known = dataclasses.replace(game, objective=chosen_among(list(LOSSES.values()))).numbers | NUMBERS_OF_RULES
+  assert found.keys() <= known
+  assert {*weights, 'penalty.target', 'loss.margin', 'loss.index', 'augment.ada_target'} <= found.keys()
