@@ -168,6 +168,7 @@ class Term(NamedTuple):
     needs: hparams -> what `play` must prepare for it.
     every: it is added after every k-th update of its player only, k times as heavy.
     memory: what it remembers before the first update; None: it remembers nothing.
+    numbers: fields of `hparams` that it reads besides.
   """
 
   name: str
@@ -178,6 +179,7 @@ class Term(NamedTuple):
   needs: Callable[[HParams], frozenset[str]] = _nothing
   every: int = 1
   memory: Callable[[], PyTree] | None = None
+  numbers: frozenset[str] = frozenset()
 
   @property
   def key(self) -> str:
@@ -218,8 +220,8 @@ class Game:
 
   @property
   def numbers(self) -> frozenset[str]:
-    """Names of all numbers that the game may read; the weights of its terms, unless a game has more."""
-    return frozenset(term.weight for term in self.terms)
+    """Names of all numbers that the game may read: those of its terms, unless a game has more."""
+    return frozenset().union(*({term.weight} | term.numbers for term in self.terms))
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
     """Draws what is not data: `count` samples' worth of each of the inputs that this game makes up."""

@@ -124,11 +124,10 @@ class Generation(Game):
   @functools.cached_property
   def numbers(self) -> frozenset[str]:
     """Those of the objective, of the penalties and of what the discriminator sees."""
-    loss = (*self.objective.settings, *adversarial.SETTINGS)
     penalty = (setting for name, own in regularisation.PENALTIES.items() for setting in (name, *own.settings))
     view = ('noise', *augment.ADA_SETTINGS)
-    return frozenset(f'{group}.{name}' for group, names in (('loss', loss), ('penalty', penalty), ('augment', view))
-                     for name in names)
+    return frozenset(f'{group}.{name}' for group, names in (('penalty', penalty), ('augment', view))
+                     for name in names) | super().numbers
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
     """Latents [count, Z]."""
