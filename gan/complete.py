@@ -190,8 +190,8 @@ def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[
   chosen = stated.get(chooser, everything.always[chooser].default)
   if problem(everything.always[chooser], chosen):
     return []
-  own = [other.removeprefix(f'{group}.') for part in declared().parts if part.chooser == chooser and part.value == chosen
-         for other in part.fields]
+  chosen_parts = [part for part in everything.parts if (part.chooser, part.value) == (chooser, chosen)]
+  own = [other.removeprefix(f'{group}.') for part in chosen_parts for other in part.fields]
   return [f'{quoted(field, value)} is no setting of {chooser}={chosen}, which has {", ".join(sorted(own)) or "none"}; '
           f'{name} belongs to {", ".join(part.value for part in users)}']
 
