@@ -35,7 +35,7 @@ $(VENV)/parity.ok: $(VENV)/dev.ok requirements-parity.txt
 	@touch $@
 
 docs: $(VENV)/run.ok   ## The list of all settings, from their declarations.
-	$(RUN) -m gan.document > docs/configuration.md
+	$(RUN) -m gan.config.document > docs/configuration.md
 
 clean:   ## Remove the environment and caches; runs stay.
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

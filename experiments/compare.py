@@ -19,7 +19,7 @@ from experiments.comparison.question import question_of
 from experiments.comparison.table import table
 from experiments.plan import load_plan
 from gan import cli
-from gan.paths import open_path
+from gan.run.paths import open_path
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or gs://.', required=True)
 METRIC = flags.DEFINE_string('metric', None, 'Score that decides; by default METRIC of the sweep, or modes for points '

@@ -13,9 +13,9 @@ import jax
 
 from experiments.plan import Plan, load_plan
 from experiments.sweep import SweepError
-from gan import compilation, environment, settings
-from gan.paths import open_path
 from gan.population.run import is_finished, run
+from gan.run import compilation, environment, settings
+from gan.run.paths import open_path
 
 RETRIES = 20          # Of a task whose worker was lost; each goes on where its checkpoint is.
 NOT_SHIPPED = ['.git', '.venv', 'runs', '.pytest_cache', '**/__pycache__']   # To the workers of a remote cluster.

@@ -15,13 +15,13 @@ import numpy as np
 
 from experiments.sweep import Run, Sweep, SweepError
 from gan import build
-from gan.complete import unflatten
 from gan.config import flatten
-from gan.environment import describe
-from gan.paths import open_path, write
+from gan.config.complete import unflatten
 from gan.population import compiled
 from gan.population.program import program_key
-from gan.workdir import CONFIG, check_path, check_writable
+from gan.run.environment import describe
+from gan.run.paths import open_path, write
+from gan.run.workdir import CONFIG, check_path, check_writable
 
 FILE = 'plan.json'
 _NAME = re.compile(r'[A-Za-z0-9_-]+')   # Of a group: its directory lies in the sweep's, and nowhere else.

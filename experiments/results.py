@@ -12,9 +12,9 @@ from experiments.executors import population_dir
 from experiments.plan import Plan
 from experiments.sweep import SweepError
 from gan import health
-from gan.paths import open_path, write
 from gan.population.run import is_finished
 from gan.population.store import ENVIRONMENT, Store, member_rows
+from gan.run.paths import open_path, write
 from gan.scoring.records import TAIL, distance_to_target
 
 FILE = 'results'

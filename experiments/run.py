@@ -19,9 +19,10 @@ from absl import flags
 from experiments import executors, results
 from experiments.plan import Plan, check_home, check_same, load_plan, make_plan, save_plan
 from experiments.sweep import load_sweep
-from gan import cli, environment
-from gan.paths import safe_name
-from gan.workdir import held
+from gan import cli
+from gan.run import environment
+from gan.run.paths import safe_name
+from gan.run.workdir import held
 
 SWEEP = flags.DEFINE_string('sweep', None, 'Python file with CONFIG and sweep(), file.py[:argument].', required=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or gs://; runs/<name> by default.')

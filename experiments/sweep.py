@@ -24,8 +24,8 @@ import ml_collections
 import numpy as np
 
 from gan.config import ConfigError, flatten
-from gan.config_file import call, load_config, load_module
-from gan.validate import validate
+from gan.config.files import call, load_config, load_module
+from gan.config.validate import validate
 
 Overrides = dict[str, Any]
 

@@ -10,8 +10,8 @@ import jax
 import ml_collections
 import numpy as np
 
-from gan import frames, optimizers, randomness, schedules, scheduling, step
-from gan.config import ConfigError, flatten
+from gan import optimizers, randomness, schedules, step
+from gan.config import ConfigError, flatten, scheduling
 from gan.data import get_source, order, pipeline, toy
 from gan.data.source import Column, Source, Unpaired
 from gan.games import Devices, Game, GameError, Setup
@@ -23,6 +23,7 @@ from gan.losses.choice import INDEX, chosen_among
 from gan.models import AROUND, get_model
 from gan.parallel import Parallel, make_parallel
 from gan.rules import Txs, optimizer_numbers, rule_settings
+from gan.show import frames
 from gan.state import GanState, PyTree, create_state
 
 # Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no

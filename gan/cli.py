@@ -9,15 +9,15 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
-from gan import compilation, settings
-from gan.checkpoint import CheckpointError
 from gan.config import ConfigError
 from gan.data.source import DataError
 from gan.features.weights import WeightsError
 from gan.metrics import NonFiniteSamplesError
-from gan.report import MetricsError
+from gan.run import compilation, settings
+from gan.run.checkpoint import CheckpointError
+from gan.run.report import MetricsError
+from gan.run.workdir import WorkdirError
 from gan.scoring.records import RecordsError
-from gan.workdir import WorkdirError
 
 USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError, MetricsError, RecordsError,
                WeightsError, NonFiniteSamplesError)

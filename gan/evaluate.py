@@ -14,15 +14,17 @@ import jax
 import numpy as np
 from absl import flags
 
-from gan import cli, images, page, workdir
+from gan import cli
 from gan.build import describe_data, open_data, show_of
+from gan.config.validate import validate
 from gan.data import toy
 from gan.parallel import make_parallel
-from gan.restore import checkpoint_steps, restore
+from gan.run import workdir
+from gan.run.restore import checkpoint_steps, restore
 from gan.scoring import records, samples
 from gan.scoring.evaluator import Evaluator, make_evaluator
 from gan.scoring.plan import FEATURES
-from gan.validate import validate
+from gan.show import images, page
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 METRICS = flags.DEFINE_string('metrics', None, 'Comma-separated: fid, kid, is, fid_infinity (Inception features); fd, '

@@ -11,10 +11,11 @@ from typing import Any
 import jax
 from absl import flags
 
-from gan import cli, command, dry_run, environment, train, workdir
-from gan.config import flatten
-from gan.config_file import load_config
-from gan.validate import validate
+from gan import cli
+from gan.config import command, flatten
+from gan.config.files import load_config
+from gan.config.validate import validate
+from gan.run import dry_run, environment, train, workdir
 
 CONFIG = flags.DEFINE_string('config', None, 'Configuration file, file.py[:argument]; --config.<field>=<value> changes '
                              'a field of it (docs/configuration.md).')

@@ -18,8 +18,9 @@ import optax
 from jax import Array
 
 from gan.declare import NOT_NEGATIVE, POSITIVE, SHARE, Setting, Settings, check_known, of, one_of
-from gan.games import NOT_OF_GAMES, Game, Kept, Turn
+from gan.games import Game, Kept, Turn
 from gan.games.cast import PLAYERS
+from gan.games.game import NOT_OF_GAMES
 from gan.optimizers import OPTIMIZERS, SETTINGS, TxBuilder
 from gan.state import GanState, PyTree
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from gan import cli, images, randomness, workdir
+from gan import cli, randomness
 from gan.build import open_data
 from gan.config import nearest
 from gan.data import toy
 from gan.data.pipeline import make_conditions
-from gan.restore import restore
+from gan.run import workdir
+from gan.run.restore import restore
 from gan.sampling import CHUNK, interpolate, make_sampler, make_stream
+from gan.show import images
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 NUM = flags.DEFINE_integer('num', 64, 'Samples, or rows of an interpolation.', lower_bound=1)

@@ -11,7 +11,7 @@ os.environ |= {'JAX_PLATFORMS': 'cpu', 'TF_CPP_MIN_LOG_LEVEL': '3', 'JAX_TRACEBA
 
 import jax
 
-from gan.compilation import keep_programs
+from gan.run.compilation import keep_programs
 from tests.xla_flags import PLAIN
 
 os.environ['XLA_FLAGS'] = PLAIN

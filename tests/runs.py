@@ -11,13 +11,13 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from gan.report import read_metrics
+from gan.run.report import read_metrics
 from tests.xla_flags import QUICK
 
 ROOT = Path(__file__).parents[1]
 # Processes are forked from a server that has imported all that is slow to import, and has used nothing of it.
 _SERVER = multiprocessing.get_context('forkserver')
-_SERVER.set_forkserver_preload(['gan.cli', 'gan.train', 'gan.dry_run', 'gan.data.tfds', 'gan.population.run',
+_SERVER.set_forkserver_preload(['gan.cli', 'gan.run.train', 'gan.run.dry_run', 'gan.data.tfds', 'gan.population.run',
                                'experiments.executors', 'sklearn.datasets', 'tests.frozen'])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from gan.checkpoint import CheckpointError, Checkpoints
+from gan.run.checkpoint import CheckpointError, Checkpoints
 from gan.state import Start, create_state
 
 

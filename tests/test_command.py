@@ -5,12 +5,12 @@ import pytest
 from absl import flags
 from hypothesis import strategies as st
 
-from gan.command import take
-from gan.complete import complete, declared
 from gan.config import ConfigError, base_config, flatten
-from gan.config_file import load_config
-from gan.validate import validate
-from gan.workdir import default_workdir
+from gan.config.command import take
+from gan.config.complete import complete, declared
+from gan.config.files import load_config
+from gan.config.validate import validate
+from gan.run.workdir import default_workdir
 from tests.test_config import FILES, ROOT
 
 EVERY = declared().every

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan import compilation
+from gan.run import compilation
 from tests import runs
 from tests.experiments.test_run import without_clock
 

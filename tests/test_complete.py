@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from gan.complete import complete, declared, fields_of, unflatten
 from gan.config import ConfigError, base_config, flatten, make_config
+from gan.config.complete import complete, declared, fields_of, unflatten
 from gan.declare import problem, typed
 
 ALWAYS = declared().always

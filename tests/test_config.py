@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gan import config as configs
-from gan.complete import complete, declared
 from gan.config import (
   FREE_FIELDS,
   MECHANICAL_FIELDS,
@@ -19,9 +18,10 @@ from gan.config import (
   mathematical_overrides,
   parse_arg,
 )
+from gan.config.complete import complete, declared
+from gan.config.validate import validate
 from gan.losses import LOSSES
 from gan.models import MODELS
-from gan.validate import validate
 
 EVERY = declared().every
 PARTS = declared().parts

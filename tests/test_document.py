@@ -1,7 +1,7 @@
 """The generated page, and the whole configuration of a run with the meaning of each field."""
 
-from gan.complete import declared
-from gan.document import document
+from gan.config.complete import declared
+from gan.config.document import document
 from tests.test_config import ROOT
 
 EVERY = declared().every

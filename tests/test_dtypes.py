@@ -11,7 +11,7 @@ from jax import ShapeDtypeStruct as Shape
 
 from configs import dirac, toy, vanilla
 from gan import augment, build, randomness, sampling
-from gan.complete import complete
+from gan.config.complete import complete
 from gan.data import digits, pipeline
 from gan.data import toy as mixtures
 from gan.data.source import columns_of

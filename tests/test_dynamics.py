@@ -16,8 +16,8 @@ from gan.games import Turn
 from gan.games.generation import PLAIN, Rules, make_generation
 from gan.models.closed_form import DiracDiscriminator, DiracGenerator
 from gan.optimizers import make_optimizer
-from gan.plots import eigenvalues, trajectory
 from gan.randomness import root_key
+from gan.show.plots import eigenvalues, trajectory
 from gan.state import create_state
 from tests import runs
 

@@ -7,8 +7,8 @@ import pytest
 
 from gan.build import open_data
 from gan.cache import cache_dir
-from gan.complete import complete
 from gan.config import RUNLOCAL_IMAGES, ConfigError, base_config
+from gan.config.complete import complete
 from gan.data import digits, get_source
 from gan.data.source import ImageSource
 from gan.features.cached import get_classifier

@@ -14,11 +14,10 @@ from configs import toy as toy_config
 from experiments.explain import __main__ as program
 from experiments.explain import collapse, dirac, divergences, gradients, losses, page, style
 from experiments.explain.style import Explained
-from gan import command
-from gan.config import ConfigError
+from gan.config import ConfigError, command
+from gan.config.validate import validate
 from gan.data.toy import MIXTURES
 from gan.rules import RULES
-from gan.validate import validate
 
 TINY = {'model.gen.width': 8, 'model.disc.width': 8, 'train.batch_size': 16}
 

@@ -9,14 +9,15 @@ import jax
 import numpy as np
 import pytest
 
-from gan import build, report, train
-from gan.checkpoint import Checkpoints
+from gan import build
 from gan.config import base_config, flatten
+from gan.config.validate import validate
 from gan.parallel import make_parallel
 from gan.population import run as population
 from gan.population.members import extract
-from gan.report import read_metrics
-from gan.validate import validate
+from gan.run import report, train
+from gan.run.checkpoint import Checkpoints
+from gan.run.report import read_metrics
 from tests.extensions import architecture, clouds, game, objective, term
 
 ADDITIONS = {'architecture': architecture, 'term': term, 'objective': objective, 'game': game}

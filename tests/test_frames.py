@@ -5,8 +5,8 @@ import numpy as np
 
 from configs import dirac
 from gan import build
-from gan.complete import complete
-from gan.frames import FRAMES
+from gan.config.complete import complete
+from gan.show.frames import FRAMES
 
 
 def test_the_field_is_that_of_the_state_with_its_means():

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from configs import dirac, toy
 from experiments.health.drills import DRILLS, SMALL, both, run, verdicts
-from gan import health, train
-from gan.complete import complete
+from gan import health
+from gan.config.complete import complete
 from gan.health import ADVICE, CHECKS, Verdict, judge
 from gan.losses import LOSSES
-from gan.report import read_metrics
+from gan.run import train
+from gan.run.report import read_metrics
 
 STEPS = 40
 # Whole curves of a run that is well: [rows] or one value for all.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import images
+from gan.show import images
 
 MODES = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gan.report import read_metrics
+from gan.run.report import read_metrics
 from tests import runs
 
 

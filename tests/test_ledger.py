@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import dirac
-from gan import images, ledger, train
-from gan.checkpoint import Checkpoints
-from gan.complete import complete
-from gan.report import FILE, read_metrics
+from gan.config.complete import complete
+from gan.run import ledger, train
+from gan.run.checkpoint import Checkpoints
+from gan.run.report import FILE, read_metrics
 from gan.scoring import records
+from gan.show import images
 
 SETTINGS = {'train.num_steps': 30, 'train.save_every': 15, 'train.log_every': 4, 'train.eval_every': 10,
             'train.sample_every': 30, 'eval.num_samples': 64}

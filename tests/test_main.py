@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from gan.report import read_metrics
+from gan.run.report import read_metrics
 from tests import runs
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from gan.build import build, make_initial_state
 from gan.config import base_config
+from gan.config.validate import validate
 from gan.data.source import columns_of
 from gan.rules import rule_settings
 from gan.step import make_train_step
-from gan.validate import validate
 
 SMALL = {f'model.{player}.{name}': value for player in ('gen', 'disc') for name, value in (('width', 6), ('layers', 1))}
 POINTS = SMALL | {'data.name': 'ring', 'model.gen.name': 'mlp', 'model.disc.name': 'mlp'}

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import workdir
 from gan.build import describe_data, open_data
-from gan.complete import complete
 from gan.config import base_config
+from gan.config.complete import complete
 from gan.data.source import DataError
 from gan.population import run as population
 from gan.population.store import Store
+from gan.run import workdir
 from tests import runs
 
 NUM = 200

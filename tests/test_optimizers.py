@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from gan import scheduling
+from gan.config import scheduling
 from gan.optimizers import OPTIMIZERS, make_optimizer
 from gan.schedules import resolve
 

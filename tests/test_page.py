@@ -9,10 +9,10 @@ import warnings
 import numpy as np
 import pytest
 
-from gan import images, page
 from gan.games.show import GENERATION
 from gan.health import Verdict
-from gan.report import MetricsFile
+from gan.run.report import MetricsFile
+from gan.show import images, page
 
 PLOTS = GENERATION.plots
 SCALARS = (*(line.key for plot in PLOTS for line in plot.lines), 'penalty/r1', 'penalty/my_own', 'eval/modes')

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from configs import dcgan
 from gan.build import build, make_initial_state, make_loop, make_pipeline, open_data
-from gan.complete import complete
+from gan.config.complete import complete
 from gan.data.source import columns_of
 from gan.parallel import enough_devices
 

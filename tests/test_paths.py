@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 
 from configs import dirac
 from experiments.plan import check_home
-from gan import train, workdir
-from gan.checkpoint import CheckpointError, Checkpoints
-from gan.paths import safe_name, unreadable_part, unwritable_part
 from gan.population.members import extract
-from gan.workdir import WorkdirError
+from gan.run import train, workdir
+from gan.run.checkpoint import CheckpointError, Checkpoints
+from gan.run.paths import safe_name, unreadable_part, unwritable_part
+from gan.run.workdir import WorkdirError
 from tests.test_checkpoint import assert_same, make_state
 
 FINE = ['x[', 'x]', '[]', 'a*b', 'a?b', '*', '{x}', '{a,b}', '%', '%20', '=', '"q"', "it's", 'a b', ' a', 'a:', 's3:',

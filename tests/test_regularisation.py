@@ -11,9 +11,10 @@ import pytest
 
 from gan import augment, randomness
 from gan.build import hparams_of
-from gan.complete import complete
 from gan.config import base_config
-from gan.games import NOT_OF_GAMES, Devices, Game, Kept, Turn
+from gan.config.complete import complete
+from gan.games import Devices, Game, Kept, Turn
+from gan.games.game import NOT_OF_GAMES
 from gan.games.generation import Rules, make_generation
 from gan.games.regularisation import PENALTIES, standard_deviation
 from gan.losses import LOSSES

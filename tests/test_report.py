@@ -12,9 +12,9 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from gan import images
 from gan.health import Verdict, last_verdict
-from gan.report import MetricsFile, Progress, Report, TensorBoard, read_metrics
+from gan.run.report import MetricsFile, Progress, Report, TensorBoard, read_metrics
+from gan.show import images
 
 PICTURE = np.zeros((4, 4, 1), np.uint8)
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from gan.report import read_metrics
+from gan.run.report import read_metrics
 from tests import runs
 from tests.xla_flags import QUICK
 

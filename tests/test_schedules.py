@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gan import build, schedules, scheduling
-from gan.config import base_config
+from gan import build, schedules
+from gan.config import base_config, scheduling
+from gan.config.validate import validate
 from gan.data.pipeline import Drawn
 from gan.data.source import columns_of
 from gan.schedules import SCHEDULES, UNITS, Schedule, resolve
-from gan.validate import validate
 from tests.test_config import problems, stated
 
 

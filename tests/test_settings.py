@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import dirac
-from gan import environment, train
-from gan.complete import complete
+from gan.config.complete import complete
+from gan.run import environment, train
+from gan.run.settings import FIXED, describe
 from gan.scoring.samples import Drawn, provenance
-from gan.settings import FIXED, describe
 from tests import runs
 from tests.xla_flags import QUICK
 

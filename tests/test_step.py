@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gan import build, losses, randomness
-from gan.complete import complete
 from gan.config import ConfigError, base_config
+from gan.config.complete import complete
 from gan.data.source import columns_of
 from gan.games import Kept, Turn
 from gan.games.generation import LATENTS, Generation, Rules, make_generation

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from gan.config.validate import validate
 from gan.losses import LOSSES
-from gan.validate import validate
 from tests.test_config import problems, stated
 
 POINTS = {'data__name': 'ring', 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'}

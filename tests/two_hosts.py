@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 
 from configs import dcgan
-from gan import compilation, train
-from gan.complete import complete
+from gan.config.complete import complete
+from gan.run import compilation, train
 
 SGD = {f'optimizer.{player}.{field}': value for player in ('gen', 'disc')
        for field, value in (('name', 'sgd'), ('lr', 0.01), ('b1', 0.0))}  # Adam's first step magnifies rounding.

@@ -32,12 +32,12 @@ from experiments.benchmarks.timing import (
   rate,
 )
 from gan.build import Build, build, make_initial_state, make_loop, make_pipeline
+from gan.config.validate import validate
 from gan.data import digits
 from gan.data.pipeline import load_all
 from gan.data.source import ImageSource
-from gan.environment import num_cores
+from gan.run.environment import num_cores
 from gan.step import make_loop as make_step_loop
-from gan.validate import validate
 
 try:
   import torch

@@ -16,9 +16,9 @@ import numpy as np
 from configs import dcgan
 from experiments.benchmarks.timing import Run, describe, describe_machine, drive, foreign_seconds, rate
 from gan.build import build, make_initial_state, make_loop, make_pipeline
+from gan.config.validate import validate
 from gan.data import digits
-from gan.environment import num_cores
-from gan.validate import validate
+from gan.run.environment import num_cores
 
 PLAIN = 'plain'
 VARIANTS = {

@@ -23,10 +23,10 @@ from configs import dcgan, toy
 from experiments import executors
 from experiments.benchmarks.timing import Run, describe, describe_machine, foreign_seconds, rate
 from gan import build
-from gan.complete import complete
-from gan.environment import num_cores
+from gan.config.complete import complete
 from gan.games.cast import PLAYERS
 from gan.population import compiled
+from gan.run.environment import num_cores
 
 try:
   import torch

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from gan.data.pipeline import Pipeline
-from gan.environment import num_cores
+from gan.run.environment import num_cores
 
 MAX_FOREIGN = 0.05           # Share of the cores that other programs may use.
 
@@ -20,7 +20,7 @@ Run = Callable[[int], None]   # Computes so many steps, and returns when they ar
 
 
 def drive(loop: Callable, state: tuple, batches: Pipeline, hparams: dict, steps_per_call: int) -> Run:
-  """Dispatches a compiled loop as gan/train.py does."""
+  """Dispatches a compiled loop as gan/run/train.py does."""
   reached = 0
 
   def run(steps: int) -> None:

@@ -10,21 +10,21 @@ from scipy import stats
 
 from experiments.comparison.grouping import UNDER_WAY, Grouping, Measure, Setting, measure_of
 from experiments.comparison.question import Question, Row
-from experiments.statistics import (
-    Arm,
-    Comparison,
-    Interval,
-    adjust,
-    compare,
-    interquartile_mean,
-    make_arm,
-    mean_given_success,
-    success_rate,
-)
-from experiments.statistics.power import SIGNIFICANCE
-from experiments.statistics.ranks import SWAPS
 from experiments.sweep import SweepError
 from gan.config import nearest
+from gan.statistics import (
+  Arm,
+  Comparison,
+  Interval,
+  adjust,
+  compare,
+  interquartile_mean,
+  make_arm,
+  mean_given_success,
+  success_rate,
+)
+from gan.statistics.power import SIGNIFICANCE
+from gan.statistics.ranks import SWAPS
 
 
 class ArmResult(NamedTuple):

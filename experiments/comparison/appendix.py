@@ -13,11 +13,11 @@ from experiments.comparison.grouping import Grouping, Measure
 from experiments.comparison.question import Question, Row
 from experiments.comparison.wording import counted, decimals_for, ends, number
 from experiments.plan import Plan
-from experiments.statistics import make_arm, mean_given_success, pairs_needed
-from experiments.statistics.comparison import observed_deviation
-from experiments.statistics.power import SIGNIFICANCE
 from gan.health import NO_FAILURE
 from gan.scoring.records import target
+from gan.statistics import make_arm, mean_given_success, pairs_needed
+from gan.statistics.comparison import observed_deviation
+from gan.statistics.power import SIGNIFICANCE
 
 MAX_FAILURES, MAX_COMMANDS = 200, 16
 FACTS = {'platform': 'platform', 'cpu_cores': 'cores', 'python': 'Python', 'version.jax': 'JAX', 'version.flax': 'Flax',

@@ -7,8 +7,8 @@ from experiments.comparison import figures
 from experiments.comparison.evidence import ACCURACY, collect
 from experiments.comparison.page import Compared
 from experiments.comparison.value_curve import value_curve
-from gan import images
-from gan.workdir import check_writable
+from gan.run.workdir import check_writable
+from gan.show import images
 
 
 def write_pictures(compared: Compared, folder: str) -> list[Path]:

@@ -14,9 +14,9 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from experiments.comparison.analysis import SettingResult, claimed
 from experiments.comparison.evidence import ACCURACY, Curve
 from experiments.comparison.grouping import Grouping
-from experiments.statistics import Comparison, Interval
-from gan import plots
-from gan.page import DISC, GEN, INK, OTHER, style_axes, svg_settings, to_svg, use_log_scale
+from gan.show import plots
+from gan.show.page import DISC, GEN, INK, OTHER, style_axes, svg_settings, to_svg, use_log_scale
+from gan.statistics import Comparison, Interval
 
 Writer = Callable[[Figure, str], Any]
 

@@ -26,9 +26,9 @@ from experiments.comparison.wording import (
   plural,
 )
 from experiments.plan import Plan
-from experiments.statistics import Interval
-from gan.paths import open_path, write
+from gan.run.paths import open_path, write
 from gan.scoring.meanings import meaning
+from gan.statistics import Interval
 
 FILE = 'report.html'
 TEMPLATES = Path(__file__).parents[1] / 'templates'

@@ -12,8 +12,8 @@ from PIL import Image
 
 from experiments.comparison.analysis import ArmResult, SettingResult
 from experiments.comparison.evidence import Evidence
-from gan import images, plots
 from gan.data.toy import Mixture
+from gan.show import images, plots
 
 MAX_PICTURES = 60      # Of a page; beyond, only the median run of each arm is shown.
 MAX_ARMS = 8           # Of a setting, evenly chosen.

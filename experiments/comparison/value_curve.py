@@ -12,8 +12,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from experiments.comparison.analysis import SettingResult, as_good_as_best, has_interval
 from experiments.comparison.figures import PAPER, WIDE, Writer, markup
 from experiments.comparison.grouping import Grouping
-from experiments.statistics import Interval
-from gan.page import DISC, GEN, OTHER, style_axes, svg_settings
+from gan.show.page import DISC, GEN, OTHER, style_axes, svg_settings
+from gan.statistics import Interval
 
 DECADES = 2.0   # Spanned by the values from which on the axis is logarithmic.
 

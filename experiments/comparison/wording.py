@@ -11,8 +11,8 @@ from experiments.comparison.analysis import (
   seeds_to_show_anything,
 )
 from experiments.comparison.grouping import Grouping
-from experiments.statistics import Comparison, Interval, verdict
-from experiments.statistics.comparison import MIN_PAIRS
+from gan.statistics import Comparison, Interval, verdict
+from gan.statistics.comparison import MIN_PAIRS
 
 NOTHING = '–'
 MAX_LISTED = 5   # Arms that a headline names.

@@ -13,8 +13,9 @@ from pathlib import Path
 from absl import flags
 
 from experiments.explain import collapse, dirac, divergences, gradients, losses, page
-from gan import cli, workdir
+from gan import cli
 from gan.config import ConfigError, nearest
+from gan.run import workdir
 
 OUT = flags.DEFINE_string('out', 'runs/explain', 'Directory of the pictures and the page.')
 ONLY = flags.DEFINE_list('only', [], f'Which pictures, comma-separated: {", ".join(page.SECTIONS)}; all by default.')

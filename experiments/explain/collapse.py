@@ -8,7 +8,7 @@ from matplotlib.collections import EllipseCollection
 
 from experiments.explain.ring import ring
 from experiments.explain.style import DATA, GEN, GRID, INK, PANEL, Explained, new_figure
-from gan.plots import render
+from gan.show.plots import render
 
 STOPS = [500, 1500, 3000, 4500]
 SAMPLES = 2000

@@ -9,11 +9,12 @@ import numpy as np
 
 from configs import dirac
 from experiments.explain.style import DATA, DISC, GEN, INK, Explained, new_figure
-from gan import build, plots
-from gan.complete import complete
+from gan import build
+from gan.config.complete import complete
 from gan.data.source import columns_of
 from gan.dynamics.field import make_field
 from gan.rules import RULES
+from gan.show import plots
 from gan.step import make_deal
 
 STEPS = 300

@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from experiments.explain.style import DATA, DISC, GEN, INK, Explained, new_figure, plain
 from gan.losses import LOSSES
-from gan.plots import render
+from gan.show.plots import render
 
 X = np.linspace(-14.0, 14.0, 5601)
 STEP = X[1] - X[0]

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 from experiments.explain.ring import Ring, ring
 from experiments.explain.style import DISC, GEN, INK, SATURATING, Explained, new_figure, plain
 from gan import build
-from gan.plots import render
+from gan.show.plots import render
 from gan.state import GanState
 from gan.step import make_deal
 

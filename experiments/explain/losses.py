@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.explain.style import DISC, GEN, INK, SATURATING, SOFT, Explained, new_figure, plain
 from gan.losses import LOSSES
-from gan.plots import render
+from gan.show.plots import render
 
 REJECTED = 0.1                 # D below which a sample is called rejected.
 FORMS = {'saturating': ('saturating:  log(1 − D)', SATURATING, (0, (6, 2))),

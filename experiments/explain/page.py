@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 
 from experiments.explain.style import Explained
-from gan.images import save_png, write_atomic
+from gan.show.images import save_png, write_atomic
 
 # Title of each section, in order, and a command to try what it shows.
 SECTIONS = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from configs import toy
 from gan import build, randomness
-from gan.complete import complete
+from gan.config.complete import complete
 from gan.data.pipeline import Pipeline
 from gan.data.toy import Mixture
 from gan.metrics.mixture import mixture_scores

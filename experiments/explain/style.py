@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from gan.images import INK
-from gan.page import DISC, GEN
-from gan.plots import GRID, PANEL, SOFT
+from gan.show.images import INK
+from gan.show.page import DISC, GEN
+from gan.show.plots import GRID, PANEL, SOFT
 
 SATURATING = '#a5368f'         # Beside GEN for the two forms of the generator's loss; told apart by dashes as well.
 DATA = '#8892a0'

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
 from experiments.health.drills import DRILLS, run, verdicts
-from gan import compilation, settings
 from gan.health import ADVICE, Verdict
+from gan.run import compilation, settings
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from configs import dcgan, linear_quadratic, toy, vanilla
 from gan import build, randomness
-from gan.complete import complete
+from gan.config.complete import complete
 from gan.health import Verdict, judge
 from gan.metrics import NonFiniteSamplesError
 from gan.sampling import make_stream

@@ -14,13 +14,15 @@ import jax
 import numpy as np
 from absl import flags
 
-from gan import cli, images, plots, workdir
+from gan import cli
 from gan.build import describe_data, make_loop, make_pipeline, open_data
+from gan.config.validate import validate
 from gan.dynamics.field import make_field, player_norms
 from gan.dynamics.spectrum import leading_eigenvalues, rotation
-from gan.restore import restore
+from gan.run import workdir
+from gan.run.restore import restore
+from gan.show import images, plots
 from gan.step import make_deal
-from gan.validate import validate
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint; the newest by default.')

@@ -18,12 +18,12 @@ import numpy as np
 from absl import logging
 from flax import traverse_util
 
-from gan import settings
 from gan.cache import read_checked, write_checked
 from gan.data.source import DataError, ImageSource
 from gan.data.stacked_mnist import StackedRecords
 from gan.features import classifier, training
 from gan.features.classifier import ClassifierFeatures
+from gan.run import settings
 from gan.state import PyTree
 
 # Below, something is wrong with the data or the machine, and scores in these features are not to be trusted.

@@ -1,6 +1,6 @@
 """How a game is shown: what is said on the console, which curves are on the page, which failures are looked for.
 
-Data only; what is drawn with them is in gan/page.py, gan/report.py and gan/frames.py.
+Data only; what is drawn with them is in gan/show/page.py, gan/run/report.py and gan/show/frames.py.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Show(NamedTuple):
     main: scalars of the console: label, name, format. The first two are on the page's first line, too.
     plots: curves of the page, in order; those of which a run has no scalars are left out.
     failures: kinds of verdicts that may be given (`gan.health.FAILURES`).
-    frame: the picture of a state, key of `gan.frames.FRAMES`.
+    frame: the picture of a state, key of `gan.show.frames.FRAMES`.
     scored: whether samples are compared with the column 'images' of the data.
   """
 

@@ -5,19 +5,21 @@ from pathlib import Path
 
 import jax
 
-from gan import build, ledger, page, workdir
+from gan import build
 from gan.build import DataInfo
-from gan.checkpoint import CheckpointError, Checkpoints
 from gan.config import flatten
 from gan.data import toy
 from gan.data.pipeline import make_conditions
-from gan.frames import FRAMES
-from gan.images import frame_path, save_png
-from gan.paths import write
 from gan.population import PopulationState, compiled
 from gan.population.store import DATA, ENVIRONMENT, Store, member_rows
-from gan.report import MetricsFile
+from gan.run import ledger, workdir
+from gan.run.checkpoint import CheckpointError, Checkpoints
+from gan.run.paths import write
+from gan.run.report import MetricsFile
 from gan.sampling import CHUNK, make_sampler, make_stream
+from gan.show import page
+from gan.show.frames import FRAMES
+from gan.show.images import frame_path, save_png
 from gan.state import GanState
 
 

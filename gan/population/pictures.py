@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gan import images
 from gan.data.toy import Mixture
+from gan.show import images
 
 PANEL = 132           # Pixels, of a panel of points; images are tiled to about as much.
 MAX_PANELS = 64

@@ -5,9 +5,8 @@ import json
 
 import ml_collections
 
-from gan import scheduling
 from gan.build import hparams_of
-from gan.config import flatten
+from gan.config import flatten, scheduling
 from gan.losses import LOSSES
 from gan.schedules import PREFIX
 

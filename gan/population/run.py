@@ -1,4 +1,4 @@
-"""The run of a population, from top to bottom: as `gan.train` is that of a single run."""
+"""The run of a population, from top to bottom: as `gan.run.train` is that of a single run."""
 
 import io
 import math
@@ -10,21 +10,23 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from gan import environment, health, images, randomness
+from gan import health, randomness
 from gan.build import describe_data, is_resident, make_pipeline, open_data, show_of
-from gan.checkpoint import Checkpoints
 from gan.config import ConfigError
+from gan.config.validate import validate
 from gan.data import toy
 from gan.data.pipeline import make_conditions
-from gan.dispatch import Clock, Interrupted, next_boundary
-from gan.paths import write
 from gan.population import PopulationState, compiled, pictures
 from gan.population.store import DATA, SAMPLES, Row, Store, member_rows
+from gan.run import environment
+from gan.run.checkpoint import Checkpoints
+from gan.run.dispatch import Clock, Interrupted, next_boundary
+from gan.run.paths import write
+from gan.run.workdir import WorkdirError, data_differences, data_info
 from gan.sampling import CHUNK
 from gan.scoring import Score
 from gan.scoring.evaluator import make_evaluator
-from gan.validate import validate
-from gan.workdir import WorkdirError, data_differences, data_info
+from gan.show import images
 
 KEPT_IMAGES, KEPT_POINTS = 16, 1000   # Final samples of each member, for reports;
 SHOWN_IMAGES, SHOWN_POINTS = 16, 512  # and those in a picture.

@@ -15,10 +15,10 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from gan.complete import unflatten
 from gan.config import flatten
-from gan.paths import open_path, write
-from gan.report import MetricsError
+from gan.config.complete import unflatten
+from gan.run.paths import open_path, write
+from gan.run.report import MetricsError
 
 MEMBERS, DATA, ENVIRONMENT, SAMPLES = 'members.json', 'data.json', 'environment.json', 'samples.npz'
 _KINDS = {'step', 'alive', 'stopped_at'}, {'part', 'after', 'rows'}   # What a row has, and what a first line has.

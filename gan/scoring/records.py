@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import filelock
 from absl import logging
 
-from gan.images import write_atomic
 from gan.scoring import Score
+from gan.show.images import write_atomic
 
 FILE = 'evaluation.jsonl'
 LOCK = f'.{FILE}.lock'   # Held while a process reads, merges and writes.

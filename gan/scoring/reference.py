@@ -12,12 +12,12 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from gan import settings
 from gan.cache import read_checked, write_checked
 from gan.data.source import ImageSource, read_batches
 from gan.features import Features
 from gan.metrics.frechet import root
 from gan.metrics.moments import Moments, merged
+from gan.run import settings
 from gan.scoring.collect import collect
 
 VERSION = 2   # Raise it when what is stored under a key changes.

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from gan import environment, randomness
+from gan import randomness
 from gan.data import get_source, toy
 from gan.data.pipeline import make_conditions
 from gan.data.source import DataError, ImageSource, read_batches
-from gan.restore import Restored
+from gan.run import environment
+from gan.run.restore import Restored
 from gan.sampling import CHUNK, make_stream
 from gan.scoring import ranges
 from gan.scoring.collect import NUM_IMAGES, Batches

@@ -9,13 +9,13 @@ import pytest
 
 from configs import toy as toy_config
 from gan import build
-from gan.complete import complete
+from gan.config.complete import complete
+from gan.config.validate import validate
 from gan.data import order, pipeline, toy
 from gan.data.source import Column, ImageSource, Unpaired
 from gan.parallel import make_parallel
 from gan.randomness import purpose_key, root_key, step_key
 from gan.scoring.samples import open_samples
-from gan.validate import validate
 
 NUM, SHAPE, DISC_STEPS, BATCH, CALL = 23, (3, 4, 2), 2, 4, 3
 RNG = root_key(5)

@@ -1,10 +1,10 @@
-"""Arms for the tests of experiments/statistics."""
+"""Arms for the tests of gan/statistics."""
 
 import math
 
 from hypothesis import strategies as st
 
-from experiments.statistics import make_arm
+from gan.statistics import make_arm
 
 # Values with many ties, none where a run has failed, and failures that have a value.
 VALUES = st.one_of(st.none(), st.integers(-3, 3), st.floats(-100, 100).map(lambda value: round(value, 3)))

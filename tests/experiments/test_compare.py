@@ -22,10 +22,10 @@ from experiments.comparison.question import Question, question_of
 from experiments.comparison.table import table
 from experiments.comparison.wording import Finding, decimals_for, ends, number
 from experiments.plan import load_plan, save_plan
-from experiments.statistics import Interval, compare
 from experiments.sweep import SweepError
-from gan.page import INK, use_log_scale
-from gan.workdir import WorkdirError
+from gan.run.workdir import WorkdirError
+from gan.show.page import INK, use_log_scale
+from gan.statistics import Interval, compare
 from tests import runs
 from tests.experiments import statistics_arms
 from tests.experiments.synthetic_sweeps import Life, make

@@ -14,12 +14,12 @@ from experiments import plan as plans
 from experiments.executors import population_dir
 from experiments.sweep import SweepError, load_sweep
 from gan.config import ConfigError, flatten
-from gan.environment import num_cores
 from gan.parallel import enough_devices
 from gan.population.run import run
 from gan.population.store import Store
-from gan.report import read_metrics
-from gan.workdir import WorkdirError
+from gan.run.environment import num_cores
+from gan.run.report import read_metrics
+from gan.run.workdir import WorkdirError
 from tests import runs
 from tests.xla_flags import QUICK
 

@@ -8,24 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.gan.statistics_arms import RUNS, arm, arm_of
 
-from experiments.statistics import (
-    compare,
-    detectable_difference,
-    difference_given_success,
-    holm,
-    improvement_test,
-    interquartile_mean,
-    make_arm,
-    mean_given_success,
-    pairs_needed,
-    power_of,
-    probability_of_improvement,
-    success_difference,
-    success_rate,
+from gan.statistics import (
+  compare,
+  detectable_difference,
+  difference_given_success,
+  holm,
+  improvement_test,
+  interquartile_mean,
+  make_arm,
+  mean_given_success,
+  pairs_needed,
+  power_of,
+  probability_of_improvement,
+  success_difference,
+  success_rate,
 )
-from experiments.statistics.rates import newcombe_paired, newcombe_unpaired, wilson
-from tests.experiments.statistics_arms import RUNS, arm, arm_of
+from gan.statistics.rates import newcombe_paired, newcombe_unpaired, wilson
 
 pytestmark = pytest.mark.filterwarnings('error')  # Nothing of SciPy's leaks.
 

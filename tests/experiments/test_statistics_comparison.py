@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.gan.statistics_arms import PAIRS, arm, arm_of
 
-from experiments.statistics import (
-    adjust,
-    compare,
-    difference_given_success,
-    improvement_test,
-    interquartile_mean,
-    make_arm,
-    mean_given_success,
-    power_of,
-    probability_of_improvement,
-    success_rate,
-    verdict,
+from gan.statistics import (
+  adjust,
+  compare,
+  difference_given_success,
+  improvement_test,
+  interquartile_mean,
+  make_arm,
+  mean_given_success,
+  power_of,
+  probability_of_improvement,
+  success_rate,
+  verdict,
 )
-from experiments.statistics.comparison import observed_deviation
-from experiments.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
-from tests.experiments.statistics_arms import PAIRS, arm, arm_of
+from gan.statistics.comparison import observed_deviation
+from gan.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
 
 pytestmark = pytest.mark.filterwarnings('error')
 

@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tests.gan.statistics_arms import arm
 
-from experiments.statistics import improvement_test, interquartile_mean, probability_of_improvement
-from experiments.statistics.arms import expanded_level
-from experiments.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
-from experiments.statistics.rates import newcombe_paired, newcombe_unpaired, wilson
-from tests.experiments.statistics_arms import arm
+from gan.statistics import improvement_test, interquartile_mean, probability_of_improvement
+from gan.statistics.arms import expanded_level
+from gan.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
+from gan.statistics.rates import newcombe_paired, newcombe_unpaired, wilson
 
 pytestmark = pytest.mark.filterwarnings('error')
 
@@ -49,7 +49,7 @@ def modes(rng, count, share):
   return 8.0 - (rng.random(count) < share)
 
 
-# Draw, truth, and the measured coverage for 16 and 32 values that experiments/statistics/means.py quotes.
+# Draw, truth, and the measured coverage for 16 and 32 values that gan/statistics/means.py quotes.
 ONE_ARM = {
     'normal': (lambda rng, n: rng.standard_normal(n), 0.0, (0.94, 0.94)),
     'lognormal 0.5': (lambda rng, n: lognormal(rng, n, 0.5), mean_of_lognormal(0.5), (0.93, 0.93)),

@@ -10,9 +10,9 @@ from scipy import stats
 
 from gan.build import build
 from gan.config import ConfigError, base_config
+from gan.config.validate import validate
 from gan.data.source import columns_of
 from gan.models import get_model, pacgan
-from gan.validate import validate
 from tests import test_config as configs
 from tests.models.test_models import leaves, num_parameters
 

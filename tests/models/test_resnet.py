@@ -10,10 +10,10 @@ from scipy import stats
 
 from gan.build import build
 from gan.config import ConfigError
+from gan.config.validate import validate
 from gan.data.source import columns_of
 from gan.models import get_model, resnet
 from gan.penalties import squared_slope, zero_centred
-from gan.validate import validate
 from tests import test_config as configs
 from tests.models.test_convolution import numpy_3x3
 from tests.models.test_models import leaves, num_parameters

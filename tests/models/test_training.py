@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gan.build import build, make_initial_state, make_loop, make_pipeline, open_data
-from gan.validate import validate
+from gan.config.validate import validate
 from tests.test_config import FILES, load
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gan import build
-from gan.complete import complete
 from gan.config import base_config
+from gan.config.complete import complete
 from gan.data import digits
 from gan.data.pipeline import Drawn, Resident
 from gan.data.source import columns_of

@@ -9,11 +9,11 @@ import jax
 import pytest
 
 from experiments.sweep import make_run
-from gan import train
 from gan.population.members import extract
 from gan.population.run import is_finished, run
 from gan.population.store import Store, member_rows
-from gan.report import MetricsError, read_metrics
+from gan.run import train
+from gan.run.report import MetricsError, read_metrics
 
 EVERY = {'train.num_steps': 4, 'train.log_every': 1, 'train.eval_every': 1, 'train.save_every': 4,
          'train.sample_every': 4, 'train.steps_per_call': 3}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gan.complete import complete
 from gan.config import base_config
+from gan.config.complete import complete
 from gan.losses import LOSSES
 from gan.population.program import program_key
 

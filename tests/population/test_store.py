@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan.population.store import DATA, ENVIRONMENT, MEMBERS, SAMPLES, Store, member_rows
-from gan.report import MetricsError
+from gan.run.report import MetricsError
 
 
 def row(step, stopped_at, **values):

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from gan.build import open_data
-from gan.complete import complete
 from gan.config import RUNLOCAL_IMAGES, base_config
+from gan.config.complete import complete
 from gan.data import toy
 from gan.features import training
 from gan.metrics.frechet import root

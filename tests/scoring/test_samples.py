@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from gan.complete import complete
 from gan.config import base_config
+from gan.config.complete import complete
 from gan.data import toy
 from gan.data.source import DataError, ImageSource
 from gan.scoring.collect import to_bytes

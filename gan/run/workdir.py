@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import ml_collections
 
 from gan import config as configs
-from gan import environment
 from gan.build import DataInfo
-from gan.complete import unflatten
+from gan.config.complete import unflatten
 from gan.data.source import Column, columns_of, fingerprint_difference
-from gan.images import write_atomic
 from gan.parallel import is_writer
-from gan.paths import open_path, safe_name, unwritable_part
+from gan.run import environment
+from gan.run.paths import open_path, safe_name, unwritable_part
+from gan.show.images import write_atomic
 
 CONFIG, ENVIRONMENT, DATA = 'config.json', 'environment.json', 'data.json'
 SWEEP, LOCK = 'plan.json', '.lock'   # What experiments.run writes first; what a process holds while it trains here.

@@ -26,7 +26,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from experiments.statistics.arms import (
+from gan.statistics.arms import (
     LEVEL,
     MIN_RUNS,
     RESAMPLES,

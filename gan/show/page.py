@@ -22,13 +22,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from gan import images
 from gan.games.show import DISC, GEN, OTHER, Line, Plot, Show, label_of
 from gan.games.table import show_of
 from gan.health import last_verdict
-from gan.report import read_metrics
+from gan.run.report import read_metrics
 from gan.scoring import records
 from gan.scoring.meanings import meaning
+from gan.show import images
 
 MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
 INK = '#010203'                # Stands for the CSS currentColor, which Matplotlib does not know.

@@ -2,7 +2,7 @@
 
 Each table declares its settings beside its code. Here they are gathered: fields that every run has, and parts that
 come with a choice, such as `loss.margin` with `loss.name=hinge`. What spans several of them is checked in
-`gan.validate`.
+`gan.config.validate`.
 """
 
 import functools

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 import ml_collections
 
-from gan import workdir
 from gan.build import Build, DataInfo, build, make_initial_state
-from gan.checkpoint import CheckpointError, Checkpoints
+from gan.run import workdir
+from gan.run.checkpoint import CheckpointError, Checkpoints
 from gan.state import GanState
 
 

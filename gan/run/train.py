@@ -8,31 +8,33 @@ import jax
 import ml_collections
 import numpy as np
 
-from gan import environment, health, images, ledger, page, randomness, workdir
+from gan import health, randomness
 from gan.build import (
-    build,
-    describe_data,
-    images_per_step,
-    make_initial_state,
-    make_loop,
-    make_pipeline,
-    make_probe,
-    make_sight,
-    open_data,
-    show_of,
+  build,
+  describe_data,
+  images_per_step,
+  make_initial_state,
+  make_loop,
+  make_pipeline,
+  make_probe,
+  make_sight,
+  open_data,
+  show_of,
 )
-from gan.checkpoint import Checkpoints
+from gan.config.validate import validate
 from gan.data.pipeline import make_conditions
-from gan.dispatch import Clock, Interrupted, next_boundary
-from gan.frames import FRAMES
 from gan.metrics import NonFiniteSamplesError
 from gan.parallel import is_writer, on_any_host
-from gan.report import Report
+from gan.run import environment, ledger, workdir
+from gan.run.checkpoint import Checkpoints
+from gan.run.dispatch import Clock, Interrupted, next_boundary
+from gan.run.report import Report
 from gan.sampling import CHUNK, make_sampler, make_stream
 from gan.scoring import records
 from gan.scoring.evaluator import make_evaluator
 from gan.scoring.samples import VERSIONS
-from gan.validate import validate
+from gan.show import images, page
+from gan.show.frames import FRAMES
 
 
 class NonFiniteError(RuntimeError):

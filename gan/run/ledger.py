@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gan import images
-from gan.report import FILE, read_metrics
+from gan.run.report import FILE, read_metrics
 from gan.scoring import records
+from gan.show import images
 
 Note = dict[str, dict[str, int]]   # File -> {'count': of steps that have rows there, 'first', 'last'}.
 # Of a checkpoint without a note, written before there were any: step 1 is always logged.

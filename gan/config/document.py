@@ -1,9 +1,9 @@
-"""docs/configuration.md, made of what the tables declare: `python -m gan.document > docs/configuration.md`."""
+"""docs/configuration.md, made of what the tables declare: `python -m gan.config.document > docs/configuration.md`."""
 
 import re
 from collections.abc import Iterator
 
-from gan.complete import declared
+from gan.config.complete import declared
 from gan.declare import KINDS, Setting
 
 HEAD = """\

@@ -1,7 +1,8 @@
 """What a configuration file states, the fields that belong to a run itself, and the argument after the colon.
 
-A configuration is plain data. A file states what it chooses and changes; `gan.complete` adds the declared defaults of
-what was chosen. Which fields may change when a run is resumed, and which change its mathematics, is decided here too.
+A configuration is plain data. A file states what it chooses and changes; `gan.config.complete` adds the declared
+defaults of what was chosen. Which fields may change when a run is resumed, and which change its mathematics, is
+decided here too.
 """
 
 import functools

@@ -14,10 +14,10 @@ from typing import Any, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from gan import images
 from gan.games.show import GENERATION
 from gan.health import Verdict
 from gan.scoring import records
+from gan.show import images
 
 FILE = 'metrics.jsonl'
 Main = Sequence[tuple[str, str, str]]   # Label, name of the scalar, format.

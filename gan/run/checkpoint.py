@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from gan.parallel import is_writer
-from gan.paths import open_path, unreadable_part, unwritable_part
+from gan.run.paths import open_path, unreadable_part, unwritable_part
 from gan.state import PyTree
 
 

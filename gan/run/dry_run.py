@@ -7,10 +7,10 @@ import jax
 import ml_collections
 
 from gan.build import build, describe_data, make_initial_state, open_data
-from gan.complete import fields_of
 from gan.config import flatten
+from gan.config.complete import fields_of
+from gan.config.validate import validate
 from gan.state import GanState, PyTree
-from gan.validate import validate
 
 
 def describe(config: ml_collections.ConfigDict) -> str:

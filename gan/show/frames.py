@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gan import images, plots, randomness
+from gan import randomness
 from gan.data import toy
 from gan.dynamics.field import make_field
 from gan.games import ONE_DEVICE, Game
+from gan.show import images, plots
 from gan.state import GanState
 from gan.step import make_deal
 

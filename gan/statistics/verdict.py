@@ -1,8 +1,8 @@
 """A comparison as one sentence that claims no more than there is."""
 
-from experiments.statistics.arms import Interval
-from experiments.statistics.comparison import MIN_PAIRS, Comparison
-from experiments.statistics.power import POWER, SIGNIFICANCE
+from gan.statistics.arms import Interval
+from gan.statistics.comparison import MIN_PAIRS, Comparison
+from gan.statistics.power import POWER, SIGNIFICANCE
 
 
 def verdict(comparison: Comparison) -> str:

@@ -7,13 +7,13 @@ Pure functions of numbers, NumPy and SciPy only; the same runs give the same sen
     print(verdict(comparison))
 """
 
-from experiments.statistics.arms import Arm, Interval, Run, make_arm
-from experiments.statistics.comparison import Comparison, adjust, compare, holm
-from experiments.statistics.means import difference_given_success, mean_given_success
-from experiments.statistics.power import detectable_difference, pairs_needed, power_of
-from experiments.statistics.ranks import improvement_test, interquartile_mean, probability_of_improvement
-from experiments.statistics.rates import success_difference, success_rate
-from experiments.statistics.verdict import verdict
+from gan.statistics.arms import Arm, Interval, Run, make_arm
+from gan.statistics.comparison import Comparison, adjust, compare, holm
+from gan.statistics.means import difference_given_success, mean_given_success
+from gan.statistics.power import detectable_difference, pairs_needed, power_of
+from gan.statistics.ranks import improvement_test, interquartile_mean, probability_of_improvement
+from gan.statistics.rates import success_difference, success_rate
+from gan.statistics.verdict import verdict
 
 __all__ = ['Arm', 'Comparison', 'Interval', 'Run', 'adjust', 'compare', 'detectable_difference',
            'difference_given_success', 'holm', 'improvement_test', 'interquartile_mean', 'make_arm',

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from gan import settings
+from gan.run import settings
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ml-collections', 'tensorflow-datasets',
             'grain', 'pillow', 'scikit-learn')

@@ -1,4 +1,4 @@
-"""What makes no sense between several fields of a configuration, said all at once with what `gan.complete` refuses.
+"""What makes no sense between several fields of a configuration, said at once with what `gan.config.complete` refuses.
 
 A check sees a complete configuration, in which single values may still be out of range.
 """
@@ -13,10 +13,9 @@ from typing import Any
 import jax
 import ml_collections
 
-from gan import scheduling
 from gan.build import number_fields
-from gan.complete import completed, declared, fields_of, refuse
-from gan.config import ConfigError, RunConfig, flatten, make_config
+from gan.config import ConfigError, RunConfig, flatten, make_config, scheduling
+from gan.config.complete import completed, declared, fields_of, refuse
 from gan.data import has_images, toy
 from gan.declare import problem, quoted
 from gan.games.cast import PLAYERS
@@ -33,7 +32,7 @@ def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
   Args:
     stated: what a file states, or a complete configuration.
     num_devices: that share a batch.
-    overrides: dotted fields that go before, see `gan.complete`.
+    overrides: dotted fields that go before, see `gan.config.complete`.
 
   Returns:
     The complete configuration.

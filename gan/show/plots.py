@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gan.images import INK, INSIDE, OUTSIDE
+from gan.show.images import INK, INSIDE, OUTSIDE
 
 GRID, SOFT, PANEL = '#d5dae1', '#9aa5b4', '#f6f7f9'
 

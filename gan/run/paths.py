@@ -6,7 +6,7 @@ import re
 
 from etils import epath
 
-from gan.images import write_atomic
+from gan.show.images import write_atomic
 
 _AWKWARD = re.compile(r'[/\\\[\]*?\x00-\x1f\x7f\ufffd]')   # Separators, patterns, control characters.
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.statistics.arms import Arm, Interval, shared_runs
-from experiments.statistics.means import difference_given_success, differences_given_success
-from experiments.statistics.power import SIGNIFICANCE, detectable_difference
-from experiments.statistics.ranks import improvement_test, probability_of_improvement
-from experiments.statistics.rates import success_difference, success_rate
+from gan.statistics.arms import Arm, Interval, shared_runs
+from gan.statistics.means import difference_given_success, differences_given_success
+from gan.statistics.power import SIGNIFICANCE, detectable_difference
+from gan.statistics.ranks import improvement_test, probability_of_improvement
+from gan.statistics.rates import success_difference, success_rate
 
 MIN_PAIRS = 6  # With 5 pairs the clearest outcome there is, all for one arm, has p = 2 / 2^5 = 0.06.
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from experiments.statistics.arms import LEVEL, Arm, Interval, shared_runs
+from gan.statistics.arms import LEVEL, Arm, Interval, shared_runs
 
 
 def success_rate(arm: Arm) -> Interval:

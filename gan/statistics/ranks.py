@@ -6,7 +6,7 @@ A failed run that has a value (it missed the threshold of success) keeps the ran
 import numpy as np
 from scipy import stats
 
-from experiments.statistics.arms import (
+from gan.statistics.arms import (
     LEVEL,
     MIN_RUNS,
     RESAMPLES,

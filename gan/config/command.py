@@ -5,8 +5,8 @@ from typing import Any
 
 from absl import flags
 
-from gan.complete import declared
 from gan.config import ConfigError
+from gan.config.complete import declared
 from gan.declare import parse, plain
 
 _OVERRIDE = re.compile(r'--?(no)?config\.([^=]*)(?:=(.*))?', re.DOTALL)

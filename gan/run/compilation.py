@@ -20,7 +20,7 @@ import jax
 import jaxlib
 
 from gan.cache import cache_dir
-from gan.environment import num_cores
+from gan.run.environment import num_cores
 
 VARIABLE, OFF = 'GAN_COMPILATION_CACHE', ('off', 'false', 'no', '0')
 LIMITS = {
