@@ -24,6 +24,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   arg = parse_arg(arg, loss='saturating', rule='alternating', runlocal=False)
   config = base_config()
   config.data.name = 'dirac'
+  config.game.name = 'plane'
   config.model.gen.name = config.model.disc.name = 'dirac'
   config.model.z_dim = 1
   config.loss.name = arg.loss

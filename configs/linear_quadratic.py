@@ -21,6 +21,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   arg = parse_arg(arg, loss='wasserstein', rule='alternating', runlocal=False)
   config = base_config()
   config.data.name = 'gaussian'
+  config.game.name = 'plane'
   config.model.gen.name = config.model.disc.name = 'linear_quadratic'
   config.model.z_dim = 1
   config.loss.name = arg.loss

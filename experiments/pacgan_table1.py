@@ -62,8 +62,8 @@ def sweep(size: str = 'small') -> list[dict[str, Any]]:
   seeds, packs = param('seed', range(SEEDS)), _packs([1, 2])
   if size == 'decay':
     steps = 8_000
-    schedules = [{f'optimizer.{player}.{name}': value for player in ('gen', 'disc') for name, value in fields.items()}
-                 for fields in ({'schedule': 'constant'}, {'schedule': 'linear', 'decay_steps': steps})]
+    schedules = [{f'schedule.optimizer.{player}.lr': text for player in ('gen', 'disc')}
+                 for text in ('', f'linear,over={steps}')]
     return product(fix(FIVE_PERCENT | {'train.num_steps': steps}), _packs([1]), schedules, seeds)
   if size == 'small':
     return product(fix(FIVE_PERCENT), packs, seeds)

@@ -104,8 +104,7 @@ def measure(config: ml_collections.ConfigDict) -> tuple[int, int, float]:
   if not build.is_resident(config, data):
     raise SweepError(f'data.name={config.data.name} does not fit into data.resident_bytes, and members of a population '
                      'draw from one resident data set; raise it, or train the runs one by one with gan.main')
-  shape = build.describe_data(data).sample_shape
-  population = compiled.make_population([config], shape, jax.local_devices()[:1])
+  population = compiled.make_population([config], data.columns, jax.local_devices()[:1])
   batches = build.make_pipeline(config, data, population.built.parallel, None)
   fed = jax.tree.map(jnp.asarray, batches.feed(0, 1))
   shared = sum(leaf.nbytes for leaf in jax.tree.leaves(fed))

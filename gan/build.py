@@ -1,7 +1,8 @@
 """ConfigDict -> plain objects. Nothing below this file receives a configuration."""
 
 import functools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -9,13 +10,14 @@ import jax
 import ml_collections
 import numpy as np
 
-from gan import optimizers, randomness, step
+from gan import frames, optimizers, randomness, schedules, scheduling, step
 from gan.config import ConfigError, flatten
 from gan.data import get_source, order, pipeline, toy
-from gan.data.source import ImageSource
-from gan.games import Devices, Game, generation
+from gan.data.source import Column, Source, Unpaired
+from gan.games import Devices, Game, GameError, Setup
 from gan.games.cast import PLAYERS
-from gan.games.view import View
+from gan.games.show import Show
+from gan.games.table import GAMES
 from gan.losses import LOSSES
 from gan.losses.choice import INDEX, chosen_among
 from gan.models import AROUND, get_model
@@ -25,18 +27,26 @@ from gan.state import GanState, PyTree, create_state
 
 # Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no
 # noise), it is not part of the program.
-OPTIONAL = ('penalty', 'augment', 'update')
-COUNTS = ('augment.ada_images', 'augment.ada_interval', 'augment.noise_steps', 'penalty.lecam_start')   # So may these.
+OPTIONAL = ('penalty', 'augment', 'update', 'game')
+COUNTS = ('augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start')   # So may these.
+
+
+Data = Source | Unpaired | toy.Mixture
 
 
 class DataInfo(NamedTuple):
   """What a run remembers of its data set, so that it can be sampled where the data are absent."""
 
   name: str
-  sample_shape: tuple[int, ...]
+  columns: Mapping[str, Column]
   num_examples: int | None       # None: drawn afresh, without end.
   class_names: tuple[str, ...]
   fingerprint: str
+
+  @property
+  def sample_shape(self) -> tuple[int, ...]:
+    """Of one example, under the first name."""
+    return next(iter(self.columns.values())).shape
 
 
 class Build(NamedTuple):
@@ -46,10 +56,11 @@ class Build(NamedTuple):
   txs: Txs
   parallel: Parallel
   hparams: dict[str, Any]        # Numbers that may differ between members of a population, see `hparams_of`.
+  numbers_at: Callable[[dict[str, Any], jax.Array], dict[str, Any]]   # (hparams, steps finished) -> those of a step.
   memory: Callable[[dict[str, PyTree]], PyTree]   # {'gen', 'disc'} parameters -> what the step remembers at first.
 
 
-def open_data(config: ml_collections.ConfigDict) -> ImageSource | toy.Mixture:
+def open_data(config: ml_collections.ConfigDict) -> Data:
   """The data set of a configuration.
 
   Raises:
@@ -60,96 +71,90 @@ def open_data(config: ml_collections.ConfigDict) -> ImageSource | toy.Mixture:
   return get_source(config.data.name, config.data.image_size, path=config.data.path or None)
 
 
-def describe_data(data: ImageSource | toy.Mixture) -> DataInfo:
+def describe_data(data: Data) -> DataInfo:
   """What to remember of a data set."""
-  if isinstance(data, toy.Mixture):
-    return DataInfo(data.name, data.modes.shape[1:], data.num_points, (), data.fingerprint())
-  return DataInfo(data.name, data.shape, data.num_examples, data.class_names, data.fingerprint())
+  return DataInfo(data.name, dict(data.columns), data.num_examples, tuple(data.class_names), data.fingerprint())
 
 
-def build(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...], devices: list | None = None, *,
+def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devices: list | None = None, *,
           parallel: Parallel | None = None, losses: Sequence[str] = ()) -> Build:
   """Networks, game, optimizers and devices of a configuration that is valid.
 
   Args:
     config: of the run, complete.
-    sample_shape: shape of one sample.
+    columns: of its data.
     devices: that it uses; all by default.
     parallel: how it uses them; by default as the configuration says.
     losses: objectives among which a number chooses; by default the configuration's own alone.
 
   Raises:
-    ConfigError: if the samples are too small for what the configuration does to them.
+    ConfigError: if the game cannot be made of such data.
   """
   parallel = parallel or make_parallel(config.parallel.strategy, devices)
   losses = tuple(losses) or (config.loss.name,)
-  _check_transformed(config, sample_shape)
-  gen, disc = (_network(config, player, sample_shape, parallel.axis_name) for player in PLAYERS)
-  game = generation.make_generation(gen, disc, chosen_among([LOSSES[name] for name in losses]), config.model.z_dim,
-                                    sample_shape, _rules(config, disc, sample_shape),
-                                    Devices(parallel.draw, parallel.gather), config.model.z)
+  setup = Setup(flatten(config), {name: column.seen for name, column in columns.items()},
+                functools.partial(_network, config, parallel.axis_name),
+                chosen_among([LOSSES[name] for name in losses]), Devices(parallel.draw, parallel.gather))
+  try:
+    game = GAMES[config.game.name].make(setup)
+  except GameError as error:
+    raise ConfigError(str(error)) from None
   optimistic = config.update.rule == 'optimistic'
-  txs = Txs(*(_optimizer(config.optimizer[player], optimistic) for player in ('gen', 'disc')))
+  txs = Txs(*(optimizers.make_optimizer(config.optimizer[player].name, optimistic) for player in ('gen', 'disc')))
   memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.dynamics)
-  return Build(game, txs, parallel, hparams_of(config, losses), memory)
+  numbers_at = functools.partial(schedules.resolve, schedules=scheduling.schedules_of(flatten(config)),
+                                 images_per_step=images_per_step(config))
+  return Build(game, txs, parallel, hparams_of(config, losses), numbers_at, memory)
 
 
-def _check_transformed(config: ml_collections.ConfigDict, sample_shape: tuple[int, ...]) -> None:
-  if len(sample_shape) == 3 and min(sample_shape[:2]) < 2:
-    flat = flatten(config)
-    for field in ('augment.policy', 'penalty.cr_real', 'penalty.cr_fake'):
-      if (value := flat[field]) not in (0.0, 'none'):
-        raise ConfigError(f'{field}={value} transforms images of 2 x 2 pixels or more, and these have '
-                          f'{" x ".join(map(str, sample_shape[:2]))}; leave it out, or raise data.image_size')
+def images_per_step(config: ml_collections.ConfigDict) -> int:
+  """Real images that the discriminator sees in one step."""
+  return config.train.batch_size * config.train.disc_steps
 
 
-def _network(config: ml_collections.ConfigDict, player: str, sample_shape: tuple[int, ...], axis_name: str | None):
+def _network(config: ml_collections.ConfigDict, axis_name: str | None, player: str,
+             sample_shape: tuple[int, ...]) -> nn.Module:
   settings = {key: value for key, value in config.model[player].items() if key not in AROUND}
   return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
-
-
-def _rules(config: ml_collections.ConfigDict, network: nn.Module, sample_shape: tuple[int, ...]) -> generation.Rules:
-  disc, penalty, policy = config.model.disc, config.penalty, config.augment.policy
-  view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
-              pack=disc.pack)
-  # With batch norm, real and fake are separate batches (Radford et al. 2015), and so they are where the discriminator
-  # compares the samples of a batch; without either one pass is the same function.
-  shown = jax.ShapeDtypeStruct((2, *sample_shape[:-1], disc.pack * sample_shape[-1]), 'float32')
-  collections = jax.eval_shape(functools.partial(network.init, train=True), randomness.root_key(0), images=shown)
-  joint = 'batch_stats' not in collections and disc.get('minibatch', 'none') == 'none'
-  return generation.Rules(joint, view, disc.spectral_norm, penalty.get('lecam_form'), penalty.get('one_sided', False),
-                          penalty.get('every', 1))
-
-
-def _optimizer(settings: ml_collections.ConfigDict, optimistic: bool) -> optimizers.TxBuilder:
-  return optimizers.make_optimizer(settings.name, settings.schedule, settings.warmup_steps, settings.decay_steps,
-                                   optimistic)
 
 
 def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
   """The numbers of a run, by field: what may differ between runs of one compiled program.
 
   Args:
-    config: of the run.
+    config: of the run, complete.
     losses: objectives that the program has; where there are several, 'loss.index' says which one is the run's.
+
+  Returns:
+    float32 numbers: the fields as they are at first, and what their schedules need (`schedules.resolve`).
   """
-  # Of the other objectives of the program a run has the settings' defaults.
-  flat = {f'loss.{name}': setting.default for loss in losses for name, setting in LOSSES[loss].settings.items()}
-  flat |= flatten(config)
+  flat = _with_losses(config, losses)
+  values = {field: flat[field] for field in number_fields(config, losses)} | scheduling.numbers(flat)
+  chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
+  return {field: np.float32(value) for field, value in values.items()} | chosen
+
+
+def number_fields(config: ml_collections.ConfigDict, losses: Sequence[str]) -> list[str]:
+  """The fields of a configuration that enter the compiled program as numbers."""
+  flat = _with_losses(config, losses)
   optional = ['loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
   optional += [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
   always = ['train.ema_decay', *(field for field in flat if field.partition('.')[0] in ('loss', 'optimizer')
                                  and isinstance(flat[field], float))]
-  fields = [field for field in always if field not in optional] + [field for field in optional if flat.get(field)]
-  chosen = {f'loss.{INDEX}': np.int32(losses.index(config.loss.name))} if len(losses) > 1 else {}
-  return {field: np.float32(flat[field]) for field in fields} | chosen
+  return [field for field in always if field not in optional] + [field for field in optional if flat.get(field)]
+
+
+def _with_losses(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
+  """All fields; of the other objectives of its program a run has the settings' defaults."""
+  others = {f'loss.{name}': setting.default for loss in losses for name, setting in LOSSES[loss].settings.items()}
+  return others | flatten(config)
 
 
 def initial_state(built: Build, seed: jax.Array) -> GanState:
   """The state of a run before its first step; a function of the seed alone."""
   root = randomness.root_key(seed)
   start = built.game.init(randomness.purpose_key(root, 'init'))
-  txs = [tx(optimizer_numbers(built.hparams, player), 0) for tx, player in zip(built.txs, PLAYERS, strict=True)]
+  txs = [tx(optimizer_numbers(built.hparams, player)) for tx, player in zip(built.txs, PLAYERS, strict=True)]
   memory = built.memory({player: own.params for player, own in start.items()})
   return create_state(root, start['gen'], start['disc'], txs, memory)
 
@@ -160,7 +165,7 @@ def make_initial_state(built: Build, seed: int) -> GanState:
   return init(np.uint32(seed))
 
 
-def make_pipeline(config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture, parallel: Parallel,
+def make_pipeline(config: ml_collections.ConfigDict, data: Data, parallel: Parallel,
                   rng: jax.Array) -> pipeline.Pipeline:
   """The batches of a run: drawn, resident or streamed, whichever fits its data set."""
   disc_steps, batch_size = config.train.disc_steps, config.train.batch_size
@@ -168,18 +173,47 @@ def make_pipeline(config: ml_collections.ConfigDict, data: ImageSource | toy.Mix
     return pipeline.Points(data, disc_steps, batch_size, parallel.shard, parallel.place)
   if isinstance(data, toy.Mixture):
     return pipeline.Drawn(data, disc_steps, batch_size, parallel.shard)
+  if isinstance(data, Unpaired):
+    return pipeline.Joined([_make_part(config, part, parallel, rng, i) for i, part in enumerate(data.parts)])
+  return _make_part(config, data, parallel, rng, 0)
+
+
+def _make_part(config: ml_collections.ConfigDict, data: Source, parallel: Parallel, rng: jax.Array,
+               part: int) -> pipeline.Pipeline:
+  """The batches of one source, with an order of its own."""
+  disc_steps, batch_size = config.train.disc_steps, config.train.batch_size
   if data.num_examples > order.MAX_EXAMPLES:
-    raise ConfigError(f'data.name={data.name} has {data.num_examples} examples; the order is made for at most '
+    raise ConfigError(f'data.name={config.data.name} has {data.num_examples} examples; the order is made for at most '
                       f'{order.MAX_EXAMPLES}')
   if is_resident(config, data):
-    return pipeline.Resident(data, disc_steps, batch_size, parallel.shard, parallel.place, config.data.flip)
+    return pipeline.Resident(data, disc_steps, batch_size, parallel.shard, parallel.place, config.data.flip, part)
   return pipeline.Streamed(data, disc_steps, batch_size, parallel.shard, parallel.place_batch, config.data.flip, rng,
-                           config.train.steps_per_call, parallel.host_rows(batch_size))
+                           config.train.steps_per_call, parallel.host_rows(batch_size), part)
 
 
-def is_resident(config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture) -> bool:
+def make_sight(config: ml_collections.ConfigDict, built: Build, data: Data | None, sample: Callable) -> frames.Sight:
+  """What the picture of a state is made of."""
+  hparams_at = functools.partial(built.numbers_at, built.hparams)
+  return frames.Sight(built.game, data, sample, hparams_at, config.seed, config.train.batch_size,
+                      config.train.num_samples, config.eval.num_samples)
+
+
+def show_of(config: ml_collections.ConfigDict) -> Show:
+  """How a run is shown."""
+  return GAMES[config.game.name].show
+
+
+def is_resident(config: ml_collections.ConfigDict, data: Data) -> bool:
   """Whether a data set is held on the device, or drawn there."""
-  return isinstance(data, toy.Mixture) or data.num_examples * int(np.prod(data.shape)) <= config.data.resident_bytes
+  if isinstance(data, Unpaired):
+    return all(is_resident(config, part) for part in data.parts)
+  return isinstance(data, toy.Mixture) or data.num_examples * example_bytes(data) <= config.data.resident_bytes
+
+
+def example_bytes(data: Source) -> int:
+  """What an example takes as it is stored; a label counts for nothing."""
+  return sum(math.prod(column.shape) * np.dtype(column.dtype).itemsize for column in data.columns.values()
+             if column.shape)
 
 
 def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.TrainStep:
@@ -187,7 +221,8 @@ def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.Tra
   rule = config.update.rule
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
   return step.make_train_step(
-      built.game, built.txs, rule, mean=built.parallel.mean, **{name: settings[name] for name in rule_settings(rule)})
+      built.game, built.txs, rule, mean=built.parallel.mean, numbers_at=built.numbers_at,
+      **{name: settings[name] for name in rule_settings(rule)})
 
 
 def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
@@ -204,6 +239,7 @@ def make_probe(built: Build, batches: pipeline.Pipeline):
 
   def probe(state: GanState, data: Any, hparams: dict[str, Any], i: jax.Array) -> dict[str, jax.Array]:
     batch = batches.batch(data, state.rng, state.step - 1, i)
-    return built.parallel.mean(built.game.slopes(state, deal(batch, state, 0), hparams))
+    numbers = built.numbers_at(hparams, state.step)
+    return built.parallel.mean(built.game.slopes(state, deal(batch, state, 0), numbers))
 
   return built.parallel.compile(probe, donate=False)

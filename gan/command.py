@@ -5,7 +5,7 @@ from typing import Any
 
 from absl import flags
 
-from gan.complete import EVERY
+from gan.complete import declared
 from gan.config import ConfigError
 from gan.declare import parse, plain
 
@@ -36,7 +36,7 @@ def take(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
       rest.append(argument)
       continue
     negated, field, text = match.groups()
-    setting = EVERY.get(field)
+    setting = declared().every.get(field)
     is_bool = setting and isinstance(setting.default, bool)
     if negated and (not is_bool or text is not None):
       raise ConfigError(f'{plain(argument)}: --noconfig.<field> is for fields that are True or False, and takes no '

@@ -5,6 +5,7 @@ come with a choice, such as `loss.margin` with `loss.name=hinge`. What spans sev
 `gan.validate`.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,15 +13,17 @@ import ml_collections
 
 from gan import augment, config, losses, optimizers, parallel
 from gan.config import ConfigError, RunConfig, flatten, make_config
-from gan.declare import Setting, Settings, close, one_of, plain, problem, quoted, typed
+from gan.declare import ANY, Setting, Settings, close, one_of, plain, problem, quoted, typed
 from gan.features import resizing
 from gan.games import adversarial, generation
 from gan.games.cast import PLAYERS
 from gan.games.regularisation import PENALTIES
+from gan.games.table import GAMES
 from gan.losses import LOSSES
 from gan.models import AROUND, MODELS
 from gan.optimizers import OPTIMIZERS
 from gan.rules import RULES
+from gan.schedules import PREFIX
 
 
 class Part(NamedTuple):
@@ -30,16 +33,46 @@ class Part(NamedTuple):
     chooser: the other field, 'loss.name'.
     value: of it, 'hinge'; None: any but 0, for a weight.
     fields: dotted.
+    otherwise: value of the other field where nothing is stated.
   """
 
   chooser: str
   value: str | None
   fields: Settings
+  otherwise: Any
 
   def is_in(self, stated: Mapping[str, Any]) -> bool:
     """Whether the run has them."""
-    value = stated.get(self.chooser, ALWAYS[self.chooser].default)
+    value = stated.get(self.chooser, self.otherwise)
     return bool(value) if self.value is None else value == self.value
+
+
+class Declared(NamedTuple):
+  """All that the tables declare.
+
+  Attributes:
+    always: fields of every run.
+    parts: those that come with a choice.
+    every: all of them.
+  """
+
+  always: Settings
+  parts: tuple[Part, ...]
+  every: Settings
+
+
+def declared() -> Declared:
+  """What the tables declare now: whoever adds a line to one of them adds its settings."""
+  tables = MODELS, LOSSES, RULES, OPTIMIZERS, PENALTIES, GAMES
+  return _declared(tuple((name, id(entry)) for table in tables for name, entry in table.items()))
+
+
+@functools.lru_cache(maxsize=8)
+def _declared(entries: tuple) -> Declared:
+  del entries
+  always = _always()
+  parts = tuple(Part(*part, always[part[0]].default) for part in _parts())
+  return Declared(always, parts, {field: setting for part in parts for field, setting in part.fields.items()} | always)
 
 
 def _in(group: str, settings: Settings) -> dict[str, Setting]:
@@ -48,6 +81,8 @@ def _in(group: str, settings: Settings) -> dict[str, Setting]:
 
 def _always() -> dict[str, Setting]:
   fields = config.RUN | {'eval.resizing': resizing.SETTING} | _in('parallel', parallel.SETTINGS)
+  fields |= {'game.name': Setting('generation', 'What is played: generation, or plane for one parameter each.',
+                                  one_of(GAMES))}
   fields |= _in('model', generation.SETTINGS) | _in('model.disc', AROUND)
   for player in PLAYERS:
     fields |= {f'model.{player}.name': Setting('dcgan', 'Architecture.', one_of(MODELS)),
@@ -60,37 +95,36 @@ def _always() -> dict[str, Setting]:
   return fields | {'augment.policy': augment.POLICY, 'augment.noise': augment.NOISE}
 
 
-def _parts() -> Iterator[Part]:
+def _parts() -> Iterator[tuple[str, str | None, Settings]]:
+  """The first three of a `Part`."""
   for player in PLAYERS:
     for name, model in MODELS.items():
       own = model.gen_settings if player == 'gen' else model.disc_settings
-      yield Part(f'model.{player}.name', name, _in(f'model.{player}', own))
+      yield (f'model.{player}.name', name, _in(f'model.{player}', own))
     for name, optimizer in OPTIMIZERS.items():
-      yield Part(f'optimizer.{player}.name', name, _in(f'optimizer.{player}', optimizer.settings))
+      yield (f'optimizer.{player}.name', name, _in(f'optimizer.{player}', optimizer.settings))
+  for name, game in GAMES.items():
+    yield ('game.name', name, _in('game', game.settings))
   for name, pair in LOSSES.items():
-    yield Part('loss.name', name, _in('loss', pair.settings))
+    yield ('loss.name', name, _in('loss', pair.settings))
   for name, rule in RULES.items():
-    yield Part('update.rule', name, _in('update', rule.settings))
+    yield ('update.rule', name, _in('update', rule.settings))
   for name, penalty in PENALTIES.items():
-    yield Part(f'penalty.{name}', None, _in('penalty', penalty.settings))
+    yield (f'penalty.{name}', None, _in('penalty', penalty.settings))
   for name, settings in augment.POLICIES.items():
-    yield Part('augment.policy', name, _in('augment', settings))
-  yield Part('augment.noise', None, _in('augment', augment.NOISE_SETTINGS))
-  yield Part('train.on_failure', 'stop', config.STOPPING)
-
-
-ALWAYS = _always()
-PARTS = tuple(_parts())
-EVERY = {field: setting for part in PARTS for field, setting in part.fields.items()} | ALWAYS  # Of any run.
+    yield ('augment.policy', name, _in('augment', settings))
+  yield ('train.on_failure', 'stop', config.STOPPING)
 
 
 def fields_of(stated: Mapping[str, Any]) -> dict[str, Setting]:
   """Every field that a run with these choices has."""
-  fields = dict(ALWAYS)
-  for part in PARTS:
+  fields = dict(declared().always)
+  for part in declared().parts:
     if part.is_in(stated):
       fields |= part.fields
-  return fields
+  scheduled = {name: name.removeprefix(PREFIX) for name, text in stated.items() if name.startswith(PREFIX) and text}
+  return fields | {name: Setting('', f'How {field} changes while the run goes on.', ANY)
+                   for name, field in scheduled.items() if field in fields and isinstance(fields[field].default, float)}
 
 
 def complete(stated: ml_collections.ConfigDict, overrides: Mapping[str, Any] | None = None) -> RunConfig:
@@ -137,20 +171,27 @@ def refuse(problems: list[str]) -> None:
 
 def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[str, Setting]) -> list[str]:
   """What is said of a field that the run has not; nothing where a wrong name, of which another line tells, hides it."""
+  everything = declared()
+  if field.startswith(PREFIX):
+    number = field.removeprefix(PREFIX)
+    if not value and number in everything.every and isinstance(everything.every[number].default, float):
+      return []   # Constant, as everything is.
+    numbers = [name for name, setting in fields.items() if isinstance(setting.default, float)]
+    return [f'{quoted(plain(field), value)}: {plain(number)} is no number of this run{close(number, numbers)}']
   group, _, name = field.rpartition('.')
-  users = [part for part in PARTS if field in part.fields]
+  users = [part for part in everything.parts if field in part.fields]
   known = sorted(other.removeprefix(f'{group}.') for other in fields if other.rpartition('.')[0] == group)
   if not users:
     has = f'{group} has {", ".join(known)}' if known and group else f'known: {", ".join(config.GROUPS)}'
-    return [f'{plain(field)}: no such field; {has}{close(field, EVERY)}']
+    return [f'{plain(field)}: no such field; {has}{close(field, everything.every)}']
   chooser = users[0].chooser
   if users[0].value is None:
     return [f'{quoted(field, value)} does nothing without {" or ".join(part.chooser for part in users)}']
-  chosen = stated.get(chooser, ALWAYS[chooser].default)
-  if problem(ALWAYS[chooser], chosen):
+  chosen = stated.get(chooser, everything.always[chooser].default)
+  if problem(everything.always[chooser], chosen):
     return []
-  own = [other.removeprefix(f'{group}.') for part in PARTS if part.chooser == chooser and part.value == chosen
-         for other in part.fields]
+  chosen_parts = [part for part in everything.parts if (part.chooser, part.value) == (chooser, chosen)]
+  own = [other.removeprefix(f'{group}.') for part in chosen_parts for other in part.fields]
   return [f'{quoted(field, value)} is no setting of {chooser}={chosen}, which has {", ".join(sorted(own)) or "none"}; '
           f'{name} belongs to {", ".join(part.value for part in users)}']
 

@@ -59,7 +59,9 @@ RUN = {
 STOPPING = {'train.patience': Setting(0, 'Failing evaluations in a row that are let pass before the run stops.',
                                       NOT_NEGATIVE)}
 GROUPS = ('data', 'model', 'model.gen', 'model.disc', 'loss', 'penalty', 'augment', 'optimizer', 'optimizer.gen',
-          'optimizer.disc', 'train', 'eval', 'update', 'parallel')
+          'optimizer.disc', 'train', 'eval', 'update', 'parallel', 'game', 'schedule',
+          *(f'schedule.{group}' for group in ('loss', 'penalty', 'augment', 'optimizer', 'optimizer.gen',
+                                              'optimizer.disc', 'train', 'update', 'game')))
 
 # How long a run goes on and what it reports: may differ when it is resumed, and does not name its directory.
 FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.eval_every', 'train.sample_every',

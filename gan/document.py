@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from gan.complete import ALWAYS, PARTS
+from gan.complete import declared
 from gan.declare import KINDS, Setting
 
 HEAD = """\
@@ -15,11 +15,13 @@ A file in `configs/` states what it chooses and changes; everything else has the
 command line, `--config.<field>=<value>` goes before the file. A field that the choice does not have is refused, and so
 is a value out of its range. `python -m gan.main --config=... --dry_run` shows the whole configuration of a run.
 
+Every number may change while a run goes on: `--config.schedule.<field>=linear,over=10000`, see `gan/schedules.py`.
+
 A star stands for both players, `gen` and `disc`. Steps are those of `train.num_steps`. D is the discriminator.
 """
 SECTIONS = {
     'seed': 'Seed', 'data': 'Data', 'model': 'Networks', 'loss': 'Objective', 'penalty': 'Penalties',
-    'augment': 'Augmentation', 'optimizer': 'Optimizers', 'update': 'Update rule', 'train': 'Training',
+    'augment': 'Augmentation', 'optimizer': 'Optimizers', 'game': 'Game', 'update': 'Update rule', 'train': 'Training',
     'eval': 'Scores', 'parallel': 'Devices'}
 FIELD = ('field', 'default', 'values', 'meaning')
 Row = tuple[str, ...]   # Field, default, values, meaning, and before them with what they come.
@@ -32,9 +34,10 @@ def document() -> str:
 
 def _section(group: str) -> Iterator[str]:
   yield f'## {SECTIONS[group]}\n'
-  yield from _table(FIELD, [_row(field, setting) for field, setting in ALWAYS.items() if _is_in(group, field)])
+  fields = declared().always
+  yield from _table(FIELD, [_row(field, setting) for field, setting in fields.items() if _is_in(group, field)])
   choices: dict[str, dict[Row, list[str]]] = {}
-  for part in PARTS:
+  for part in declared().parts:
     kind = 'a weight that is not 0' if part.value is None else f'`{part.chooser}`'
     for field, setting in part.fields.items():
       if _is_in(group, field):

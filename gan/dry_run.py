@@ -9,8 +9,6 @@ import ml_collections
 from gan.build import build, describe_data, make_initial_state, open_data
 from gan.complete import fields_of
 from gan.config import flatten
-from gan.randomness import root_key
-from gan.sampling import draw_from
 from gan.state import GanState, PyTree
 from gan.validate import validate
 
@@ -23,21 +21,14 @@ def describe(config: ml_collections.ConfigDict) -> str:
   """
   config = validate(config, jax.device_count())
   info = describe_data(open_data(config))
-  built = build(config, info.sample_shape)
+  built = build(config, info.columns)
   state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
-  def sample(gen: PyTree) -> tuple:
-    draw = draw_from(root_key(0), 0)
-    inputs = built.game.draw(draw, {}, config.train.batch_size)
-    return inputs['z'], built.game.sample(gen, inputs, draw)
-
-  latents, fakes = jax.eval_shape(sample, state.ema)
-  num_logits = fakes.shape[0] // config.model.disc.pack
+  batch = {name: jax.ShapeDtypeStruct((config.train.batch_size, *column.shape), column.seen.dtype)
+           for name, column in info.columns.items()}
   lines = ['Configuration (* differs from the default)', *_fields(flatten(config)),
            'Data', f'  {info.name}: {info.num_examples or "endless"} examples {list(info.sample_shape)}, '
                    f'{len(info.class_names)} classes',
-           'Shapes', f'  latents {list(latents.shape)} -> fakes {list(fakes.shape)} -> logits [{num_logits}]',
-           '  discriminator sees real and fake '
-           f'{"in one joint pass" if built.game.rules.joint else "as separate batches"}',
+           'Shapes', *(f'  {line}' for line in built.game.describe(state, batch)),
            *_parameters('Generator', state.gen.params), *_parameters('Discriminator', state.disc.params),
            f'State: {_bytes(state) / 2**20:.1f} MiB on each of {jax.device_count()} '
            f'{jax.devices()[0].device_kind} device(s)']

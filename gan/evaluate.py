@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, page, workdir
-from gan.build import describe_data, open_data
+from gan.build import describe_data, open_data, show_of
 from gan.data import toy
 from gan.parallel import make_parallel
 from gan.restore import checkpoint_steps, restore
@@ -61,6 +61,8 @@ def main(argv: list[str]) -> int:
   if DATA_PATH.value is not None:
     config.data.path = DATA_PATH.value
   config = validate(config)
+  if not show_of(config).scored:
+    return cli.fail(f'game.name={config.game.name} has no scores: its samples are not compared with images of the data')
   workdir.check_writable(run_dir)
   if NEIGHBOURS.value:
     if not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES:

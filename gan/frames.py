@@ -1,78 +1,93 @@
-"""The picture of a state that is drawn while a run goes on: a grid, a scatter plot, or the path of a small game."""
+"""The picture of a state that is drawn while a run goes on; which one a game has is said in its `Show`."""
 
-from collections.abc import Callable
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 
 from gan import images, plots, randomness
-from gan.build import build, make_initial_state
 from gan.data import toy
 from gan.dynamics.field import make_field
+from gan.games import ONE_DEVICE, Game
 from gan.state import GanState
 from gan.step import make_deal
 
-ARROWS = 17          # Of the field, along each side.
-SMALL_GAMES = {'dirac': ('theta: where generated samples are', 'psi: slope of the discriminator'),
-               'linear_quadratic': ('a: deviation of generated samples', 'w: curvature of the discriminator')}
+ARROWS = 17   # Of the field, along each side.
 
-DrawFrame = Callable[[GanState, int, list[dict[str, float]]], np.ndarray]
+DrawFrame = Callable[[GanState, int, list[dict[str, float]]], np.ndarray]   # Of a state, its step, the rows so far.
 
 
-def make_draw_frame(config: ml_collections.ConfigDict, data: Any, sample: Callable) -> DrawFrame:
-  """Builds draw_frame(state, step, rows) -> uint8 [H, W, C], rows being those logged so far.
+class Sight(NamedTuple):
+  """What a frame is made of.
 
-  Args:
-    config: of the run.
-    data: what it learns.
+  Attributes:
+    game: that is played.
+    data: what it is about; None if only images are drawn.
     sample: made by `sampling.make_sampler`; pictures show the averaged generator, from fixed latents.
+    hparams_at: step -> numbers of the run.
+    seed: of the run.
+    batch_size: of the run.
+    num_images: in a grid.
+    num_points: in a scatter plot.
   """
-  if config.model.gen.name in SMALL_GAMES and config.model.disc.name in SMALL_GAMES:
-    return _path_frame(config, data)
 
+  game: Game
+  data: Any
+  sample: Callable
+  hparams_at: Callable[[jax.Array], Mapping[str, Any]]
+  seed: int
+  batch_size: int
+  num_images: int
+  num_points: int
+
+
+def samples(sight: Sight) -> DrawFrame:
+  """A grid of images, points over the modes of their mixture, or numbers over its density."""
   def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
     del rows
-    rng = randomness.purpose_key(state.rng, 'samples')
+    rng, data = randomness.purpose_key(state.rng, 'samples'), sight.data
     if isinstance(data, toy.Mixture):
-      points = sample(state.ema, rng, config.eval.num_samples)
+      points = sight.sample(state.ema, rng, sight.num_points)
       if points.shape[1] == 1:
         return plots.histogram(points[:, 0], data.modes[:, 0], data.sigma, f'step {step}')
       return images.scatter(points, data.modes, data.sigma, f'step {step}')
-    return images.grid(sample(state.ema, rng, config.train.num_samples))
+    drawn = sight.sample(state.ema, rng, sight.num_images)
+    return images.grid(drawn) if drawn.ndim == 4 else plots.cloud(drawn, f'step {step}')
 
   return draw_frame
 
 
-def _path_frame(config: ml_collections.ConfigDict, data: toy.Mixture) -> DrawFrame:
+def path(sight: Sight) -> DrawFrame:
   """For a game of one parameter each: the path so far over the field, which this host computes for itself."""
-  config = config.copy_and_resolve_references()
-  config.parallel.strategy = 'jit'
-  built = build(config, data.modes.shape[1:], jax.local_devices()[:1])
-  deal = make_deal(built.game)
-  names = SMALL_GAMES[config.model.gen.name][0], SMALL_GAMES[config.model.disc.name][1]
-  initial = make_initial_state(built, config.seed)
-  start = [float(jax.tree.leaves(player.params)[0].squeeze()) for player in (initial.gen, initial.disc)]
+  game = dataclasses.replace(sight.game, devices=ONE_DEVICE)
+  deal = make_deal(game)
+  names = tuple(game.networks[player].module.coordinate for player in ('gen', 'disc'))
+
+  rng = randomness.root_key(np.uint32(sight.seed))
+  start = jax.jit(game.init)(randomness.purpose_key(rng, 'init'))
+  first = [float(jax.tree.leaves(start[player].params)[0].squeeze()) for player in ('gen', 'disc')]
+
   @jax.jit
   def field_at(state: GanState, points: jax.Array) -> jax.Array:
-    batch = {'images': data.draw(randomness.purpose_key(state.rng, 'analysis'), config.train.batch_size)[None]}
-    field = make_field(built.game, state, deal(batch, state, 0), built.hparams)
+    batch = {'images': sight.data.draw(randomness.purpose_key(state.rng, 'analysis'), sight.batch_size)[None]}
+    field = make_field(game, state, deal(batch, state, 0), sight.hparams_at(state.step))
     return jax.vmap(field.evaluate, (0, None))(points, field.context)
 
   def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
+    here = GanState(np.asarray(state.step), rng, *jax.device_get((state.gen, state.disc)), ema={})
     logged = [(row['gen/parameter'], row['disc/parameter']) for row in rows if 'gen/parameter' in row]
-    path = np.array([start, *logged])
-    half = 1.25 * max(float(np.abs(path).max()), 0.1)
+    walked = np.array([first, *logged])
+    half = 1.25 * max(float(np.abs(walked).max()), 0.1)
     side = np.linspace(-half, half, ARROWS)
     gen, disc = np.meshgrid(side, side)
     # Flat parameters are in the order of the players' names: the discriminator's come first.
     points = np.stack([disc.ravel(), gen.ravel()], axis=1).astype(np.float32)
-    # Parameters come from `points`; what players remember may be LeCam's means.
-    players = {name: getattr(initial, name).replace(memory=jax.device_get(getattr(state, name).memory))
-               for name in ('gen', 'disc')}
-    here = initial.replace(step=np.asarray(state.step), **players)
     flow = np.asarray(field_at(here, points)).reshape(ARROWS, ARROWS, 2)[..., ::-1]
-    return plots.trajectory(path, flow, half, f'step {step}', names)
+    return plots.trajectory(walked, flow, half, f'step {step}', names)
 
   return draw_frame
+
+
+FRAMES: dict[str, Callable[[Sight], DrawFrame]] = {'samples': samples, 'path': path}

@@ -4,7 +4,7 @@ Pure functions of logged rows; the same rows give the same verdict, while a run 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count, groupby, takewhile
 from typing import NamedTuple
 
@@ -68,6 +68,7 @@ ADVICE = {
                    '--config.update.rule=extragradient.',
 }
 NO_FAILURE = ('healthy', 'too early')
+FAILURES = tuple(kind for kind in ADVICE if kind not in NO_FAILURE)
 COLUMNS = ('verdict', 'metric', 'value', 'threshold')  # What a verdict is in a row: health/verdict, ...
 
 
@@ -143,18 +144,19 @@ def last_verdict(rows: Rows) -> Verdict | None:
   return first._replace(also=tuple(also))
 
 
-def judge(rows: Rows) -> Verdict:
+def judge(rows: Rows, failures: Collection[str] = FAILURES) -> Verdict:
   """The verdict on the rows logged so far: the cause of a failure, and what else fails.
 
   Args:
     rows: in the order of steps, each {'step': t, name: value, ...}; scalars may be missing from some.
+    failures: kinds that are looked for; all runs can diverge.
   """
   step = int(rows[-1]['step']) if rows else 0
   if diverged := _diverged(rows, step):
     return diverged  # What came of it: nothing else is to be learnt from such numbers.
   found = {}
   for check in CHECKS:
-    if verdict := check(rows, step):
+    if (verdict := check(rows, step)) and verdict.kind in failures:
       found.setdefault(verdict.kind, verdict)
   first, *also = found.values() or [_too_early(rows, step) or _on_its_way(rows, step) or Verdict('healthy', step)]
   return first._replace(also=tuple(also))

@@ -5,14 +5,14 @@ Reads files only, so it can be made again at any time, for a run that finished, 
 
 import base64
 import io
+import itertools
 import json
 import math
 import os
 import re
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import markupsafe
@@ -23,78 +23,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from gan import images
+from gan.games.show import DISC, GEN, OTHER, Line, Plot, Show, label_of
+from gan.games.table import show_of
 from gan.health import last_verdict
 from gan.report import read_metrics
 from gan.scoring import records
 from gan.scoring.meanings import meaning
 
 MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
-DISC, GEN, OTHER = '#e0752d', '#3d7bea', '#2a9d8f'   # Readable on white and on near-black.
 INK = '#010203'                # Stands for the CSS currentColor, which Matplotlib does not know.
 
 Rows = list[dict[str, float]]
-
-
-class Line(NamedTuple):
-  """One curve: the scalar, its label (not shown if empty), colour and dash pattern."""
-  key: str
-  label: str
-  color: str
-  style: str = '-'
-
-
-class Plot(NamedTuple):
-  """One plot with its heading and a sentence on how to read it."""
-  heading: str
-  text: str
-  lines: Sequence[Line]
-  half: bool = False           # Draw the line of 1/2, on axes from 0 to 1.
-  log: bool = False
-
-
-PLOTS = (
-    Plot('What the discriminator believes',
-         'The mean probability of being real that D gives to real data, D(x), and to generated data, D(G(z)). At '
-         'equilibrium theory predicts 1/2 for both (dashed): once the two kinds of data are alike, the best possible '
-         'discriminator can only guess. Where logits are not log-odds (Wasserstein, hinge, least squares), '
-         'trust the direction, not the value.',
-         (Line('disc/real_prob', 'D(x)', DISC), Line('disc/fake_prob', 'D(G(z))', GEN),
-          Line('gen/fake_prob', "D(G(z)) in G's turn", OTHER, ':')), half=True),
-    Plot('Losses of both players',
-         'Each loss depends on the opponent, so neither has to fall as training succeeds; steady values mean balance, '
-         'a loss running away means that one side has lost.',
-         (Line('disc/loss', 'discriminator', DISC), Line('gen/loss', 'generator', GEN))),
-    Plot('How far apart the two kinds are judged',
-         'The mean logit of real data minus that of generated data. It wanders around zero where the two are alike; a '
-         'gap that only grows means that the discriminator wins.',
-         (Line('disc/logit_gap', '', DISC),)),
-    Plot('Accuracy of the discriminator',
-         'The share of samples, real and generated, that D puts on the right side: 1/2 is guessing (dashed), '
-         '1 means that it is never fooled.',
-         (Line('disc/accuracy', '', DISC),), half=True),
-    Plot('Gradient and update norms',
-         'Logarithmic. A gradient norm that collapses starves its player, one that explodes comes before divergence; '
-         'the update is what the optimizer made of the gradient.',
-         (Line('disc/grad_norm', 'disc gradient', DISC), Line('gen/grad_norm', 'gen gradient', GEN),
-          Line('disc/update_norm', 'disc update', DISC, ':'), Line('gen/update_norm', 'gen update', GEN, ':')),
-         log=True),
-    Plot('How steep the discriminator is',
-         'Logarithmic. The mean slope |grad D| at real and at generated samples: what the generator can learn from is '
-         'the slope at its own samples. R1 and R2 hold these down.',
-         (Line('disc/real_slope', 'at real data', DISC), Line('disc/fake_slope', 'at generated data', GEN)), log=True),
-    Plot('Angle between successive steps',
-         'The cosine of the angle between one step of a player and its next: near 1 it goes straight on, near 0 it '
-         'wanders as noise does, below 0 it turns back, as players do that circle or take steps that are too large.',
-         (Line('disc/update_cosine', 'discriminator', DISC), Line('gen/update_cosine', 'generator', GEN))),
-    Plot('Penalties',
-         'Logarithmic, without their weights; those of R1 and R2 are the mean squared slopes.',
-         (Line('penalty/r1', 'R1', DISC), Line('penalty/r2', 'R2', GEN), Line('penalty/gp', 'gradient penalty', OTHER),
-          Line('penalty/zero_gp', 'zero-centred', OTHER, ':'), Line('penalty/dragan', 'DRAGAN', OTHER, '--'),
-          Line('penalty/lecam', 'LeCam', GEN, ':'), Line('penalty/cr_real', 'CR', DISC, ':'),
-          Line('penalty/cr_fake', 'bCR', DISC, '--'), Line('penalty/zcr_disc', 'zCR of D', DISC, '-.'),
-          Line('penalty/zcr_gen', 'zCR of G', GEN, '-.'), Line('penalty/orthogonal', 'orthogonal, D', OTHER, '-.'),
-          Line('penalty/gen_orthogonal', 'orthogonal, G', GEN, '--')), log=True),
-)
 
 
 def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
@@ -112,6 +51,7 @@ def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
   """
   workdir = Path(workdir)
   config, environment = _read_json(workdir / 'config.json'), _read_json(workdir / 'environment.json')
+  show = show_of(config.get('game.name'))
   rows, frames = read_metrics(workdir / 'metrics.jsonl'), images.frames(workdir)
   loader = jinja2.FileSystemLoader(Path(__file__).parent / 'templates')
   template = jinja2.Environment(
@@ -121,10 +61,10 @@ def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
       title=title or _default_title(config) or workdir.resolve().name,
       status=_status(config, rows, frames),
       verdicts=_verdicts(rows),
-      facts=_facts(rows, environment),
+      facts=_facts(rows, environment, show),
       samples=(frames[-1][0], _data_uri(frames[-1][1])) if frames else None,
       animation=_data_uri(workdir / 'training.gif') if (workdir / 'training.gif').exists() else None,
-      plots=[(plot, markupsafe.Markup(svg)) for plot in [*PLOTS, *_eval_plots(rows)] if (svg := draw(plot, rows))],
+      plots=[(plot, markupsafe.Markup(svg)) for plot in [*show.plots, *_eval_plots(rows)] if (svg := draw(plot, rows))],
       num_rows=len(rows),
       scores=_scores(workdir),
       config=_grouped(config),
@@ -142,13 +82,13 @@ def draw(plot: Plot, rows: Rows) -> str | None:
   Returns:
     The markup, the same for the same rows; None if no row has any of the scalars.
   """
-  series = [(line, *_series(rows, line.key)) for line in plot.lines]
+  series = [(line, *_series(rows, line.key)) for line in [*plot.lines, *_lines_under(plot.prefix, rows)]]
   series = [(line, steps, values) for line, steps, values in series if len(steps)]
   if not series:
     return None
   with matplotlib.rc_context(svg_settings(plot.heading)):
     figure = Figure(figsize=(5.2, 2.9))
-    axes = figure.add_axes((0.105, 0.115, 0.875, 0.765 if any(line.label for line in plot.lines) else 0.85))
+    axes = figure.add_axes((0.105, 0.115, 0.875, 0.765 if any(line.label for line, _, _ in series) else 0.85))
     for line, steps, values in series:
       _draw_line(axes, line, steps, np.where(values > 0, values, np.nan) if plot.log else values)
     if plot.half:
@@ -158,6 +98,14 @@ def draw(plot: Plot, rows: Rows) -> str | None:
       use_log_scale(axes)
     _style(axes, max(steps[-1] for _, steps, _ in series))
     return to_svg(figure, plot.heading)
+
+
+def _lines_under(prefix: str, rows: Rows) -> list[Line]:
+  """A curve for each scalar whose name begins with `prefix`, in turns of colours and then of dashes."""
+  keys = sorted({key for row in rows for key in row if prefix and key.startswith(prefix)})
+  styles = itertools.cycle(itertools.product(('-', ':', '--', '-.'), (DISC, GEN, OTHER)))
+  return [Line(key, label_of(key.removeprefix(prefix)), color, style)
+          for key, (style, color) in zip(keys, styles, strict=False)]
 
 
 def svg_settings(salt: str) -> dict[str, Any]:
@@ -307,11 +255,10 @@ def _with_code(advice: str) -> markupsafe.Markup:
   return markupsafe.Markup(re.sub(r'--[\w.=+]*\w', r'<code>\g<0></code>', str(markupsafe.escape(advice))))
 
 
-def _facts(rows: Rows, environment: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(rows: Rows, environment: dict[str, Any], show: Show) -> list[tuple[str, str]]:
   """Return what one asks first, as (label, value): latest values of the main scalars, time and device."""
   last = {key: value for row in rows for key, value in row.items()}
-  facts = [(label, f'{last[key]:.3g}') for label, key in
-           (('D(x)', 'disc/real_prob'), ('D(G(z))', 'disc/fake_prob')) if key in last]
+  facts = [(label, f'{last[key]:.3g}') for label, key, _ in show.main[:2] if key in last]
   facts += [(key, f'{last[key]:.4g}') for key in sorted(last) if key.startswith('eval/')][:4]
   if math.isfinite(seconds := last.get('time/elapsed_sec', math.nan)):
     size, unit = (3600, 'h') if seconds >= 7200 else (60, 'min') if seconds >= 120 else (1, 's')
@@ -342,6 +289,8 @@ def _command(environment: dict[str, Any]) -> str:
 def _grouped(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
   groups: dict[str, list[tuple[str, str]]] = {}
   for key, value in sorted(_flat(config).items()):
+    if key.startswith('schedule.') and not value:   # One for each number, and most are constant.
+      continue
     group, _, name = key.rpartition('.')
     groups.setdefault(group, []).append((name, _text(value)))
   return list(groups.items())

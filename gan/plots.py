@@ -101,6 +101,26 @@ def histogram(samples: np.ndarray, modes: np.ndarray, sigma: float, title: str =
   return render(figure)
 
 
+def cloud(samples: np.ndarray, title: str = '') -> np.ndarray:
+  """Plots the first two numbers of each sample.
+
+  Args:
+    samples: [N, D], D >= 2.
+    title: text above the plot.
+
+  Returns:
+    uint8 [H, W, 3] of fixed size.
+  """
+  figure = Figure(figsize=(5.2, 5.5), dpi=100, facecolor='white')
+  axes = figure.add_axes((0.125, 0.1, 0.845, 0.845 * 5.2 / 5.5))
+  axes.scatter(samples[:, 0], samples[:, 1], s=4, color=INSIDE, alpha=0.6, linewidths=0)
+  axes.set(facecolor=PANEL)
+  axes.tick_params(labelsize=8, colors=INK, length=0)
+  axes.spines[:].set_color(GRID)
+  figure.text(0.125, 0.945, title, color=INK, weight='bold', fontsize=9.5, va='center', parse_math=False)
+  return render(figure)
+
+
 def eigenvalues(values: np.ndarray, title: str = '', note: str = '') -> np.ndarray:
   """Plots eigenvalues of a Jacobian in the complex plane; those right of the imaginary axis drive the players away.
 

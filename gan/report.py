@@ -15,17 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from gan import images
+from gan.games.show import GENERATION
 from gan.health import Verdict
 from gan.scoring import records
 
 FILE = 'metrics.jsonl'
-# Label on the console, name of the scalar, format.
-MAIN_SCALARS = (
-    ('D(x)', 'disc/real_prob', '.3f'),
-    ('D(G(z))', 'disc/fake_prob', '.3f'),
-    ('disc/loss', 'disc/loss', '9.4f'),
-    ('gen/loss', 'gen/loss', '9.4f'),
-)
+Main = Sequence[tuple[str, str, str]]   # Label, name of the scalar, format.
 
 
 class MetricsError(ValueError):
@@ -104,10 +99,11 @@ class Progress:
     num_steps: Steps of the whole run.
     start_step: Steps already done when this process began.
     stream: Where to write; stdout by default.
+    main: Scalars that are shown: label, name, format.
   """
 
-  def __init__(self, num_steps: int, start_step: int = 0, stream: TextIO | None = None):
-    self._num_steps = num_steps
+  def __init__(self, num_steps: int, start_step: int = 0, stream: TextIO | None = None, main: Main = GENERATION.main):
+    self._num_steps, self._main = num_steps, main
     self._stream = sys.stdout if stream is None else stream
     self._bar = None
     if self._stream.isatty():
@@ -115,7 +111,7 @@ class Progress:
 
   def update(self, step: int, scalars: Mapping[str, float]) -> None:
     """Show `step` finished steps and the main and eval/* scalars among `scalars`."""
-    shown = [f'{label} {float(scalars[key]):{form}}' for label, key, form in MAIN_SCALARS if key in scalars]
+    shown = [f'{label} {float(scalars[key]):{form}}' for label, key, form in self._main if key in scalars]
     shown += [f'{key} {float(scalars[key]):.4g}' for key in sorted(scalars) if key.startswith('eval/')]
     speed = scalars.get('time/images_per_sec')
     speed = '' if speed is None else f'{speed:>9,.0f} img/s'
@@ -194,6 +190,7 @@ class Report:
     start_step: Steps done by earlier processes: 0, or that of the restored checkpoint.
     tensorboard: Also write TensorBoard event files.
     enabled: False in a process that is not the writer: every method then does nothing.
+    main: Scalars of the console: label, name, format.
 
   Raises:
     ImportError: if `tensorboard` is asked for and tensorboardX is not installed.
@@ -201,7 +198,7 @@ class Report:
   """
 
   def __init__(self, workdir: str | os.PathLike, num_steps: int, start_step: int = 0, tensorboard: bool = False,
-               enabled: bool = True):
+               enabled: bool = True, main: Main = GENERATION.main):
     self._workdir, self._enabled, self._tensorboard = Path(workdir), enabled, None
     self._failing = False                    # The last verdict.
     self.rows: list[dict[str, float]] = []   # All that was logged, by this process and earlier ones.
@@ -216,7 +213,7 @@ class Report:
     images.cut_frames(workdir, start_step)
     records.cut(workdir, start_step)
     self.scored = records.scored_steps(workdir)
-    self._progress = Progress(num_steps, start_step)
+    self._progress = Progress(num_steps, start_step, main=main)
 
   def scalars(self, step: int, scalars: Mapping[str, float], verdict: Verdict | None = None) -> None:
     """Record scalars of `step` everywhere; several calls per step make several rows.

@@ -53,7 +53,7 @@ def restore(run_dir: Path, step: int | None = None, devices: Sequence[jax.Device
   """
   config, data = workdir.load_config(run_dir), workdir.load_data_info(run_dir)
   config.parallel.strategy = 'jit'  # The same numbers, and nothing has to be mapped over a single device.
-  built = build(config, data.sample_shape, devices=list(devices or jax.local_devices()[:1]))
+  built = build(config, data.columns, devices=list(devices or jax.local_devices()[:1]))
   like = make_initial_state(built, config.seed)
   checkpoints = Checkpoints(run_dir, read_only=True)
   if step is None:

@@ -59,7 +59,7 @@ class Moves:
   Attributes:
     game: what each player minimises.
     txs: their optimizers.
-    hparams: numbers of the run.
+    hparams: numbers of the run at this step.
     deal: (state, update) -> the batch and draws of an evaluation; equal numbers get equal deals.
     mean: averages a tree over devices.
   """
@@ -80,7 +80,7 @@ class Moves:
       share = 1.0 / (1.0 + sum(1.0 / period for period in periods))
       numbers |= {'lr': numbers['lr'] * share} | {beta: numbers[beta] ** share for beta in ('b1', 'b2')
                                                   if beta in numbers}
-    return getattr(self.txs, name)(numbers, state.step)
+    return getattr(self.txs, name)(numbers)
 
   def gradient(self, state: GanState, name: str, loss: Callable, update: int) -> tuple[PyTree, Kept, Scalars]:
     """One player's gradient, what its update leaves, and scalars.
@@ -102,7 +102,7 @@ class Moves:
     return kept._replace(memory=jax.tree.unflatten(structure, means))
 
   def local_field(self, params: dict[str, PyTree], state: GanState,
-                  update: int) -> tuple[PyTree, tuple[dict[str, Kept], Scalars]]:
+                  update: int) -> tuple[PyTree, tuple[dict[str, Kept], dict[str, Scalars]]]:
     """Both gradients on this device, from one forward pass that is pulled back once for each player."""
     loss_fn = functools.partial(self.game.losses, state=state, turn=self.deal(state, update), hparams=self.hparams)
     (disc, gen), pull, aux = jax.vjp(loss_fn, params, has_aux=True)
@@ -112,7 +112,8 @@ class Moves:
   def field(self, state: GanState, update: int = 0) -> tuple[PyTree, dict[str, Kept], Scalars]:
     """Both gradients {'gen', 'disc'}, what both updates leave, and scalars."""
     grads, (kept, scalars) = self.local_field(params_of(state), state, update)
-    return self.mean(grads), {name: self._shared(own) for name, own in kept.items()}, self.mean(scalars)
+    kept = {name: self._shared(own) for name, own in kept.items()}
+    return self.mean(grads), kept, self.mean(scalars['disc'] | scalars['gen'])
 
   def descend(self, state: GanState, name: str, grads: PyTree, kept: Kept) -> Result:
     """One optimizer update of one player along `grads`; the other is untouched."""
@@ -259,7 +260,7 @@ def unrolled(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: 
 
     (disc_params, _), _ = jax.lax.scan(foresee, (state.disc.params, state.disc.opt_state), length=unroll_steps)
     (_, value), (kept, scalars) = moves.game.losses({'gen': gen_params, 'disc': disc_params}, state, turn, hparams)
-    return value, (kept['gen'], {name: scalar for name, scalar in scalars.items() if 'gen' in name})
+    return value, (kept['gen'], scalars['gen'])
 
   return alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps, gen_loss=gen_loss)
 

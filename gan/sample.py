@@ -11,10 +11,12 @@ import numpy as np
 from absl import flags
 
 from gan import cli, images, randomness, workdir
+from gan.build import open_data
 from gan.config import nearest
 from gan.data import toy
+from gan.data.pipeline import make_conditions
 from gan.restore import restore
-from gan.sampling import interpolate, make_sampler, make_stream
+from gan.sampling import CHUNK, interpolate, make_sampler, make_stream
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 NUM = flags.DEFINE_integer('num', 64, 'Samples, or rows of an interpolation.', lower_bound=1)
@@ -49,13 +51,14 @@ def main(argv: list[str]) -> int:
     return cli.fail(f'{run_dir / workdir.DATA}: name={info.name!r} is unknown{nearest(info.name, toy.MIXTURES)}')
   workdir.check_writable(out.parent, flag='--out')
 
-  _, _, built, step, state = restore(run_dir, STEP.value)
+  config, _, built, step, state = restore(run_dir, STEP.value)
   gen = {'params': state.gen.params, 'stats': state.gen.stats} if RAW.value else state.ema
   rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
   if INTERPOLATE.value:
     samples = interpolate(built.game, gen, rng, NUM.value, WALK)
   else:
-    samples = make_sampler(make_stream(built.game))(gen, rng, NUM.value)
+    conditions = make_conditions(open_data(config), built.game.conditions, CHUNK) if built.game.conditions else None
+    samples = make_sampler(make_stream(built.game, conditions=conditions))(gen, rng, NUM.value)
 
   if NPZ.value:
     np.savez_compressed(out, samples=samples if two_dimensional else images.to_uint8(samples))

@@ -18,6 +18,7 @@ CHUNK = 256   # Samples drawn at a time: memory does not grow with their number.
 OTHERS = 2**31   # No chunk has such a number: it and more count the purposes of draws that are not latents.
 
 Stream = Callable[[PyTree, Array, int], Iterator[tuple[Array, int]]]
+Conditions = Callable[[int], Inputs]   # Number of a chunk -> columns [CHUNK, ...] of data that its samples are made of.
 
 
 def draw_from(rng: Array, index: Array, place: Callable[[Array], Array] = lambda x: x) -> Draw:
@@ -38,7 +39,7 @@ def _root(rng: Array, purpose: str) -> Array:
   return rng if purpose == 'latents' else jax.random.fold_in(rng, np.uint32(OTHERS + PURPOSES[purpose]))
 
 
-def make_stream(game: Game, parallel: Parallel | None = None) -> Stream:
+def make_stream(game: Game, parallel: Parallel | None = None, conditions: Conditions | None = None) -> Stream:
   """Builds stream(gen, rng, num), which yields (samples [CHUNK, ...] on the devices, how many of them count).
 
   Sample i depends on (rng, i) alone: asking for more leaves the first ones as they were, and so does the number of
@@ -47,6 +48,7 @@ def make_stream(game: Game, parallel: Parallel | None = None) -> Stream:
   Args:
     game: whose generator is sampled.
     parallel: devices that share each chunk; one by default.
+    conditions: for games whose samples are made of data.
   """
   split = parallel is not None and CHUNK % parallel.mesh.size == 0
   rows = NamedSharding(parallel.mesh, PartitionSpec(AXIS)) if split else None
@@ -54,18 +56,24 @@ def make_stream(game: Game, parallel: Parallel | None = None) -> Stream:
   def place(drawn: Array) -> Array:
     return jax.lax.with_sharding_constraint(drawn, rows) if split else drawn
 
-  def chunk(gen: PyTree, rng: Array, index: Array) -> Array:
-    draw = draw_from(rng, index, place)
-    return game.sample(gen, game.draw(draw, {}, CHUNK), draw)
+  def chunk(gen: PyTree, rng: Array, index: Array, columns: Inputs) -> Array:
+    return sample_chunk(game, gen, draw_from(rng, index, place), jax.tree.map(place, columns))
 
   # Whole on each device, so that every host can fetch it.
   compiled = jax.jit(chunk, out_shardings=parallel.replicated if parallel else None)
 
   def stream(gen: PyTree, rng: Array, num: int) -> Iterator[tuple[Array, int]]:
     for start in range(0, num, CHUNK):
-      yield compiled(gen, rng, np.int32(start // CHUNK)), min(CHUNK, num - start)
+      index = start // CHUNK
+      columns = conditions(index) if conditions else {}
+      yield compiled(gen, rng, np.int32(index), columns), min(CHUNK, num - start)
 
   return stream
+
+
+def sample_chunk(game: Game, gen: PyTree, draw: Draw, columns: Inputs) -> Array:
+  """CHUNK samples of a generator, of what the game draws and of columns of data."""
+  return game.sample(gen, {**columns, **game.draw(draw, columns, CHUNK)}, draw)
 
 
 def make_sampler(stream: Stream) -> Callable[[PyTree, Array, int], np.ndarray]:

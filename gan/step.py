@@ -26,6 +26,11 @@ def _identity(tree: PyTree) -> PyTree:
   return tree
 
 
+def _constant(hparams: dict[str, Array], step: Array) -> dict[str, Array]:
+  del step
+  return hparams
+
+
 def warmed_up(decay: Array, step: Array) -> Array:
   """Decay of a running average that has seen `step` updates: min(decay, (1 + t) / (10 + t))."""
   updates = jnp.asarray(step, jnp.float32)
@@ -44,7 +49,9 @@ def make_deal(game: Game) -> Callable[..., Turn]:
 
 
 def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Callable[[PyTree], PyTree] = _identity,
-                    deal: Callable[..., Turn] | None = None, **settings: Any) -> TrainStep:
+                    deal: Callable[..., Turn] | None = None,
+                    numbers_at: Callable[[dict[str, Array], Array], dict[str, Array]] = _constant,
+                    **settings: Any) -> TrainStep:
   """Builds a step: the players move by a rule, then the generator is averaged.
 
   Args:
@@ -53,6 +60,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
     rule: key of RULES.
     mean: averages a tree over devices.
     deal: (batch, state, update) -> Turn, to play with other draws than those of `state.rng`.
+    numbers_at: (hparams, steps finished) -> numbers at this step, where some are scheduled.
     **settings: of the rule.
 
   Returns:
@@ -63,7 +71,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
   deal = deal or make_deal(game)
 
   def train_step(state: GanState, batch: dict[str, Array], hparams: dict[str, Array]) -> tuple[GanState, Scalars]:
-    before = state
+    before, hparams = state, numbers_at(hparams, state.step)
     state, scalars = move(state, Moves(game, txs, hparams, functools.partial(deal, batch), mean))
     scalars |= position(state)
     scalars |= {f'{name}/weight_norm': optax.tree.norm(params) for name, params in params_of(state).items()}

@@ -9,14 +9,26 @@ import ml_collections
 import numpy as np
 
 from gan import environment, health, images, ledger, page, randomness, workdir
-from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, make_probe, open_data
+from gan.build import (
+    build,
+    describe_data,
+    images_per_step,
+    make_initial_state,
+    make_loop,
+    make_pipeline,
+    make_probe,
+    make_sight,
+    open_data,
+    show_of,
+)
 from gan.checkpoint import Checkpoints
+from gan.data.pipeline import make_conditions
 from gan.dispatch import Clock, Interrupted, next_boundary
-from gan.frames import make_draw_frame
+from gan.frames import FRAMES
 from gan.metrics import NonFiniteSamplesError
 from gan.parallel import is_writer, on_any_host
 from gan.report import Report
-from gan.sampling import make_sampler, make_stream
+from gan.sampling import CHUNK, make_sampler, make_stream
 from gan.scoring import records
 from gan.scoring.evaluator import make_evaluator
 from gan.scoring.samples import VERSIONS
@@ -62,7 +74,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     print(f'Warning: {warning}', flush=True)
 
   checkpoints = Checkpoints(run_dir, settings.keep)
-  built = build(config, info.sample_shape)
+  built = build(config, info.columns)
   state = make_initial_state(built, config.seed)
   restored = checkpoints.restore_latest(state, lambda text: print(f'Warning: {text}', flush=True))
   step, state = restored or (0, state)
@@ -80,17 +92,19 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   batches = make_pipeline(config, data, built.parallel, state.rng)
   loop = make_loop(config, built, batches)
   hparams = built.parallel.place(built.hparams)
-  stream = make_stream(built.game, built.parallel)
-  evaluator = make_evaluator(config, data, built.parallel, title='Reference' if is_writer() else '')
-  draw_frame = make_draw_frame(config, data, make_sampler(stream))
+  show = show_of(config)
+  stream = make_stream(built.game, built.parallel, make_conditions(data, built.game.conditions, CHUNK))
+  evaluator = None
+  if show.scored:
+    evaluator = make_evaluator(config, data, built.parallel, title='Reference' if is_writer() else '')
+  draw_frame = FRAMES[show.frame](make_sight(config, built, data, make_sampler(stream)))
   probe = make_probe(built, batches) if settings.dynamics and built.game.slopes else None
 
-  report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer())
+  report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer(), main=show.main)
   report.message(f'{"Resuming" if step else "Training"} {run_dir} at step {step} of {num_steps} on '
                  f'{jax.device_count()} {jax.devices()[0].platform} device(s)')
   periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)
-  images_per_step = settings.batch_size * settings.disc_steps
-  clock = Clock(step, images_per_step)
+  clock = Clock(step, images_per_step(config))
   pending = None
 
   def is_logged(step: int) -> bool:
@@ -113,7 +127,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
       return
     values = {name: float(value) for name, value in jax.device_get(scalars).items()}
     row = values | extra | clock.read(reached)
-    verdict = health.judge([*report.rows, {'step': reached, **row}]) if extra or not finite else None
+    verdict = health.judge([*report.rows, {'step': reached, **row}], show.failures) if extra or not finite else None
     report.scalars(reached, row, verdict)
     if not finite:
       bad = ', '.join(name for name, value in values.items() if not np.isfinite(value))
@@ -123,6 +137,8 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
                            'look at the curves in report.html.')
 
   def scores(step: int) -> dict[str, float]:
+    if evaluator is None:
+      return {}
     num = config.eval.num_samples
     try:
       found = evaluator.score(stream(state.ema, randomness.purpose_key(state.rng, 'evaluation'), num), num, '')

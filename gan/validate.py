@@ -13,10 +13,14 @@ from typing import Any
 import jax
 import ml_collections
 
-from gan.complete import ALWAYS, completed, refuse
+from gan import scheduling
+from gan.build import number_fields
+from gan.complete import completed, declared, fields_of, refuse
 from gan.config import ConfigError, RunConfig, flatten, make_config
-from gan.data import toy
+from gan.data import has_images, toy
+from gan.declare import problem, quoted
 from gan.games.cast import PLAYERS
+from gan.games.table import show_of
 from gan.models import MODELS
 from gan.rules import rule_settings
 from gan.scoring.plan import check_points, make_plan
@@ -42,7 +46,7 @@ def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
   checks = [_device_problems(config, num_devices)]
   if not any(field.endswith(('name', 'rule', 'strategy')) for field in said):  # Combinations are looked up by name.
     checks += [check(config) for check in (_loss_problems, _model_problems, _data_problems, _penalty_problems,
-                                           _training_problems, _eval_problems)]
+                                           _training_problems, _eval_problems, _schedule_problems)]
   refuse([*problems, *(line for line in itertools.chain(*checks) if _field(line) not in said)])
   return config
 
@@ -66,7 +70,7 @@ def _loss_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 
 def _model_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  two_dimensional, dim = config.data.name in toy.MIXTURES, _dim(config)
+  two_dimensional, dim = not has_images(config.data.name), _dim(config)
   for player in PLAYERS:
     name, architecture = config.model[player].name, MODELS[config.model[player].name]
     if architecture.sample_dim not in (None, dim):
@@ -103,8 +107,8 @@ def _dim(config: ml_collections.ConfigDict) -> int | None:
 
 
 def _data_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
-  two_dimensional, dim, num_points = config.data.name in toy.MIXTURES, _dim(config), config.data.num_points
-  if num_points and not two_dimensional:
+  two_dimensional, dim, num_points = not has_images(config.data.name), _dim(config), config.data.num_points
+  if num_points and dim is None:
     yield f'data.num_points={num_points} is for mixtures; data.name={config.data.name} has its own size'
   elif num_points and (size := 4 * dim * num_points) > config.data.resident_bytes:
     yield f'data.num_points={num_points} are {size} bytes on each device, more than ' \
@@ -158,22 +162,28 @@ def _training_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
             'and another learning rate for each of them'
   if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:
     yield 'train.tensorboard=True needs the package tensorboardX: pip install tensorboardX'
-  for player in PLAYERS:
-    optimizer = config.optimizer[player]
-    if optimizer.schedule != 'constant' and optimizer.decay_steps == 0:
-      yield f'optimizer.{player}.schedule={optimizer.schedule} needs its length in optimizer.{player}.decay_steps'
-    if optimizer.schedule == 'constant' and optimizer.decay_steps:
-      yield f'optimizer.{player}.decay_steps={optimizer.decay_steps} does nothing for a constant schedule'
+
+
+def _schedule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  flat = flatten(config)
+  fields = fields_of(flat)
+
+  def check(field: str, value: float) -> list[str]:
+    return [f'{quoted(field, value)}{wrong}'] if (wrong := problem(fields[field], value)) else []
+
+  yield from scheduling.problems(flat, number_fields(config, (config.loss.name,)), check)
 
 
 def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  if not show_of(config.game.name).scored:
+    return
   settings = config.eval
   try:
     if config.data.name in toy.MIXTURES:
       check_points(settings.metrics, settings.features, toy.MIXTURES[config.data.name]())
       yield from (f'eval.{setting}={settings[setting]} does nothing for the points of data.name={config.data.name}'
                   for setting in ('data_split', 'nearest_k', 'resizing', 'inception_weights', 'inception_sha256')
-                  if settings[setting] != ALWAYS[f'eval.{setting}'].default)
+                  if settings[setting] != declared().always[f'eval.{setting}'].default)
       return
     # Whether the data have classes is known once they are opened.
     plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)
@@ -181,7 +191,7 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield f'eval.{error}'
     return
   for setting in ('resizing', 'inception_weights', 'inception_sha256'):
-    if settings[setting] != ALWAYS[f'eval.{setting}'].default and plan.features != 'inception':
+    if settings[setting] != declared().always[f'eval.{setting}'].default and plan.features != 'inception':
       yield f'eval.{setting}={settings[setting]} does nothing for eval.features={plan.features}'
   if 'prdc' in plan.metrics and settings.num_samples <= settings.nearest_k:
     yield f'eval.nearest_k={settings.nearest_k}: {settings.num_samples} samples have not so many neighbours each; ' \

@@ -15,7 +15,7 @@ from gan import config as configs
 from gan import environment
 from gan.build import DataInfo
 from gan.complete import unflatten
-from gan.data.source import fingerprint_difference
+from gan.data.source import Column, columns_of, fingerprint_difference
 from gan.images import write_atomic
 from gan.parallel import is_writer
 from gan.paths import open_path, safe_name, unwritable_part
@@ -206,11 +206,17 @@ def data_info(fields: dict[str, Any], path: Any) -> DataInfo:
   Raises:
     WorkdirError: if it is no such file; `path` is its name.
   """
-  if set(fields) != set(DataInfo._fields):
-    raise WorkdirError(f'{path} must have the fields {", ".join(DataInfo._fields)}; it has {sorted(fields)}')
-  if any(not isinstance(fields[key], list) for key in ('sample_shape', 'class_names')):
-    raise WorkdirError(f'{path} must have lists as sample_shape and class_names')
-  return DataInfo(**fields | {key: tuple(fields[key]) for key in ('sample_shape', 'class_names')})
+  try:
+    if 'sample_shape' in fields:  # Of a run that is older than columns.
+      fields = dict(fields)
+      columns = columns_of(tuple(fields.pop('sample_shape')))
+    else:
+      columns = {name: Column(tuple(shape), dtype) for name, (shape, dtype) in fields['columns'].items()}
+    info = DataInfo(**fields | {'columns': columns, 'class_names': tuple(fields['class_names'])})
+  except (KeyError, TypeError, ValueError, AttributeError):
+    raise WorkdirError(f'{path} must have the fields {", ".join(DataInfo._fields)}, with a shape and a type for each '
+                       f'of the columns; it has {fields}') from None
+  return info
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -327,7 +327,7 @@ def test_the_ends_of_the_unit_interval_are_finite(extreme):
   assert np.max(np.abs(found)) < 1000
 
 
-# The controller, and noise.
+# The controller.
 
 
 @pytest.mark.parametrize(('p', 'overfitting', 'expected'), [
@@ -345,18 +345,6 @@ def test_controller_goes_from_0_to_1_in_num_images():
   p, images = jax.lax.while_loop(lambda carry: carry[0] < 1.0, body, (jnp.float32(0.0), 0))
   assert p == 1.0
   assert 5000 <= images <= 5032 + 32
-
-
-@settings(deadline=None, max_examples=60)
-@given(std=st.floats(0, 2, width=32), decay_steps=st.one_of(st.integers(0, 10**6), st.floats(1, 1e6, width=32)),
-       step=st.integers(0, 2 * 10**6))
-@example(std=0.5, decay_steps=0, step=3)
-@example(std=0.5, decay_steps=4, step=5)
-def test_noise_decays_linearly_to_zero(std, decay_steps, step):
-  expected = std * (max(0.0, 1.0 - step / decay_steps) if decay_steps else 1.0)
-  np.testing.assert_allclose(augment.noise_std(std, decay_steps, step), expected, atol=2e-6)
-  traced = jax.jit(augment.noise_std)(std, decay_steps, step)
-  np.testing.assert_allclose(traced, expected, atol=2e-6)
 
 
 # Consistency.

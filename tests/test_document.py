@@ -1,8 +1,11 @@
 """The generated page, and the whole configuration of a run with the meaning of each field."""
 
-from gan.complete import EVERY, PARTS
+from gan.complete import declared
 from gan.document import document
 from tests.test_config import ROOT
+
+EVERY = declared().every
+PARTS = declared().parts
 
 
 def test_the_page_is_what_would_be_generated():

@@ -14,6 +14,7 @@ from gan import augment, build, randomness, sampling
 from gan.complete import complete
 from gan.data import digits, pipeline
 from gan.data import toy as mixtures
+from gan.data.source import columns_of
 from gan.dynamics.field import make_field
 from gan.features import classifier, inception, simple, training
 from gan.games.regularisation import PENALTIES
@@ -22,10 +23,11 @@ from gan.metrics import neighbours
 from gan.metrics.ms_ssim import ms_ssim
 from gan.models import MODELS, get_model
 from gan.models.minibatch import MINIBATCH
-from gan.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
+from gan.optimizers import OPTIMIZERS, make_optimizer
 from gan.parallel import make_parallel
 from gan.population import compiled
 from gan.rules import RULES
+from gan.schedules import PREFIX, SCHEDULES, UNITS, Schedule, numbers_of, resolve
 from gan.scoring.collect import to_bytes
 from gan.step import make_deal
 
@@ -56,7 +58,7 @@ def assert_narrow(function, *arguments, **named):
 def assert_narrow_step(config, shape):
   """The first state of a configuration, and a step of its training."""
   with jax.enable_x64(True):
-    built = build.build(config, shape, jax.devices()[:1])
+    built = build.build(config, columns_of(shape), jax.devices()[:1])
     step = build.make_train_step(config, built)
   state = assert_narrow(functools.partial(build.initial_state, built), Shape((), jnp.uint32))
   batch = {'images': Shape((config.train.disc_steps, config.train.batch_size, *shape), jnp.float32)}
@@ -84,14 +86,20 @@ def test_losses(loss):
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
-@pytest.mark.parametrize('schedule', SCHEDULES)
-def test_optimizers(name, schedule):
+def test_optimizers(name):
   numbers = {name: FLOAT for name in ('lr', 'b1', 'b2', 'eps', 'weight_decay')}
   params = {'kernel': Shape((2, 3), jnp.float32)}
-  make = make_optimizer(name, schedule, 3, 5, optimistic=True)
-  state = assert_narrow(lambda numbers, step, params: make(numbers, step).init(params), numbers, INT, params)
-  assert_narrow(lambda numbers, step, grads, state, params: make(numbers, step).update(grads, state, params),
-                numbers, INT, params, state, params)
+  make = make_optimizer(name, optimistic=True)
+  state = assert_narrow(lambda numbers, params: make(numbers).init(params), numbers, params)
+  assert_narrow(lambda numbers, grads, state, params: make(numbers).update(grads, state, params),
+                numbers, params, state, params)
+
+
+@pytest.mark.parametrize('kind', SCHEDULES)
+@pytest.mark.parametrize('unit', UNITS)
+def test_schedules(kind, unit):
+  hparams = {'x': FLOAT} | {f'{PREFIX}x.{name}': FLOAT for name in numbers_of(kind)}
+  assert_narrow(resolve, hparams, INT, schedules={'x': Schedule(kind, unit)}, images_per_step=64)
 
 
 @pytest.mark.parametrize('name', MODELS)
@@ -121,18 +129,19 @@ def test_augmentations(channels):
   assert_narrow(augment.diff_augment, images, Shape((2, augment.DIFF_AUGMENT_UNIFORMS), jnp.float32),
                 policy=tuple(augment.DIFF_AUGMENT))
   assert_narrow(augment.flip_and_shift, images, Shape((2, augment.FLIP_AND_SHIFT_UNIFORMS), jnp.float32))
-  assert_narrow(augment.noise_std, FLOAT, FLOAT, INT)
 
 
 def test_everything_at_once():
   """All penalties, augmentations and noise, normalised kernels, packs; then the samples and the field of its game."""
-  config = small(vanilla, augment__policy='ada', augment__noise=0.1, augment__noise_steps=10, loss__label_flip=0.1,
+  config = small(vanilla, augment__policy='ada', augment__noise=0.1, loss__label_flip=0.1,
+                 schedule__augment__noise='linear,over=10', schedule__penalty__r1='cosine,over=9,unit=images',
                  model__disc__spectral_norm=True, model__disc__pack=2, model__gen__width=2, model__disc__width=2,
                  **PENALTY_WEIGHTS)
   built, state, batch = assert_narrow_step(config, (8, 8, 1))
 
   def field(state, batch, hparams):
-    return make_field(built.game, state, make_deal(built.game)(batch, state, 0), hparams).value()
+    numbers = built.numbers_at(hparams, state.step)
+    return make_field(built.game, state, make_deal(built.game)(batch, state, 0), numbers).value()
   assert_narrow(field, state, batch, built.hparams)
   stream = sampling.make_stream(built.game)
   assert_narrow(lambda gen, rng: next(stream(gen, rng, sampling.CHUNK))[0], state.ema, KEY)
@@ -150,7 +159,7 @@ def test_batches():
 
 def test_populations():
   config = small(toy, model__gen__width=2, model__disc__width=2)
-  population = compiled.make_population([config, config], (2,), jax.devices()[:1])
+  population = compiled.make_population([config, config], columns_of((2,)), jax.devices()[:1])
   batches = pipeline.Drawn(mixtures.ring(), config.train.disc_steps, config.train.batch_size, lambda x: x)
   state = assert_narrow(lambda: compiled.initial_state(population))
   assert_narrow(compiled.make_step(population, batches.batch), state.members, (), population.hparams)

@@ -27,7 +27,7 @@ NUMBERS = {'lr': 0.1, 'b1': 0.0, 'b2': 0.9, 'eps': 1e-8}
 def dirac_field(theta, psi, loss='saturating', rules=PLAIN, **hparams) -> Field:
   game = make_generation(DiracGenerator(theta), DiracDiscriminator(psi), losses.LOSSES[loss], 1, (1,), rules)
   start = game.init(jax.random.key(0))
-  tx = make_optimizer('sgd')(NUMBERS, 0)
+  tx = make_optimizer('sgd')(NUMBERS)
   state = create_state(root_key(0), start['gen'], start['disc'], (tx, tx))
   turn = Turn({'images': jnp.zeros((4, 1))}, {'z': jnp.zeros((4, 1))}, state.rng, state.step, 0)
   return make_field(game, state, turn, hparams)

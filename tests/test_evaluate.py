@@ -85,7 +85,7 @@ def test_neighbours_are_drawn(image_run, tmp_path):
 
 
 def test_samples_of_another_code_base(image_run, tmp_path):
-  images, _ = digits.load(16, 'test').read(range(200))
+  images = digits.load(16, 'test').read(range(200))['images']
   np.savez(tmp_path / 'theirs.npz', samples=images)
   code, stdout, stderr = evaluate(image_run, f'--samples={tmp_path / "theirs.npz"}', '--metrics=fd,classes')
   assert code == 0, stderr
@@ -160,7 +160,7 @@ def test_the_usual_scores_are_those_that_can_be_computed(two_images, tmp_path, m
   config, data = two_images
   config.eval.metrics = ''
   evaluator = make_evaluator(config, data, training=False)
-  images, _ = data.read([0, 1])
+  images = data.read([0, 1])['images']
   assert [score.metric for score in evaluator.score([(images, 2)], 2, '')] == ['diversity', 'fd_random', 'kd_random']
   beside = evaluator.neighbours(images, 7)
   assert beside.shape == (2, 1 + 2, 8, 8, 3), 'no image is shown twice'
@@ -202,7 +202,7 @@ def scores_of(config, which, num=2_000, classes=None):
   data = open_data(config)
   evaluator = make_evaluator(config, data, training=False)
   source = digits.load(16, which)
-  images, labels = source.read(range(source.num_examples))
+  images, labels = source.read(range(source.num_examples)).values()
   if classes is not None:
     images = images[labels < classes]
   images = images[:num]
@@ -244,7 +244,7 @@ def test_known_answers_on_mnist(tmp_path):
     pytest.skip('TFDS_DATA_DIR holds no mnist')
   network = get_network('classifier', lambda split: get_source('mnist', 32, split), cache_dir())
   extract = make_extract(network.features)
-  images, labels = get_source('mnist', 32, 'train').read(range(10_000))
+  images, labels = get_source('mnist', 32, 'train').read(range(10_000)).values()
   reals, fakes = images[:5_000], images[5_000:]
   real_features, found = extract(reals)['features'], extract(fakes)
   halves = kernel_distance(real_features, found['features'])

@@ -16,12 +16,14 @@ EVERYWHERE = ('gan.declare',)   # Says how settings are declared; whoever has so
 OURS = {
     'gan.losses': ('gan.losses',), 'gan.augment': ('gan.augment',),
     'gan.penalties': (), 'gan.state': (), 'gan.randomness': (), 'gan.optimizers': (),
+    'gan.schedules': (), 'gan.scheduling': ('gan.config', 'gan.schedules'),
     'gan.images': (), 'gan.health': (), 'gan.plots': ('gan.images',),
     'gan.settings': ('gan.randomness',), 'gan.environment': ('gan.settings',),
     'gan.models': ('gan.models', 'gan.randomness'),
     'gan.metrics': ('gan.metrics',),
     'gan.games': ('gan.state', 'gan.losses', 'gan.penalties', 'gan.augment', 'gan.randomness', 'gan.models.spectral',
                   'gan.games'),
+    'gan.games.show': ('gan.health',),
     'gan.rules': ('gan.state', 'gan.optimizers', 'gan.games'),
     'gan.step': ('gan.state', 'gan.games', 'gan.rules'),
     'gan.dynamics.field': ('gan.state', 'gan.games', 'gan.rules'), 'gan.dynamics.spectrum': ('gan.dynamics.field',),
@@ -29,15 +31,17 @@ OURS = {
     'gan.parallel': ('gan.state',),
     'gan.checkpoint': ('gan.state', 'gan.parallel', 'gan.paths'),
     'gan.paths': ('gan.images',), 'gan.dispatch': (),
-    'gan.population': ('gan.state',), 'gan.population.program': ('gan.build', 'gan.config', 'gan.losses'),
+    'gan.population': ('gan.state',),
+    'gan.population.program': ('gan.build', 'gan.config', 'gan.losses', 'gan.schedules', 'gan.scheduling'),
     'gan.population.compiled': ('gan.population', 'gan.build', 'gan.sampling', 'gan.step', 'gan.data.pipeline',
-                                'gan.parallel', 'gan.state'),
+                                'gan.data.source', 'gan.parallel', 'gan.state'),
     'gan.population.store': ('gan.config', 'gan.complete', 'gan.paths', 'gan.report'),
     'gan.population.pictures': ('gan.images', 'gan.data.toy'),
     'gan.population.run': ('gan',), 'gan.population.members': ('gan',),
     'gan.ledger': ('gan.images', 'gan.report', 'gan.scoring.records'),
-    'gan.report': ('gan.images', 'gan.health', 'gan.scoring.records'),
-    'gan.page': ('gan.images', 'gan.report', 'gan.health', 'gan.scoring.records', 'gan.scoring.meanings'),
+    'gan.report': ('gan.images', 'gan.games.show', 'gan.health', 'gan.scoring.records'),
+    'gan.page': ('gan.images', 'gan.report', 'gan.games.show', 'gan.games.table', 'gan.health',
+                 'gan.scoring.records', 'gan.scoring.meanings'),
     'gan.sampling': ('gan.games', 'gan.parallel', 'gan.state', 'gan.randomness'),
     'gan.cache': (), 'gan.compilation': ('gan.cache', 'gan.environment'),
     # Networks to look at images with. They know data sets, because some are trained on them; never a generator.
@@ -59,17 +63,18 @@ OURS = {
     'gan.declare': (), 'gan.config': (), 'gan.config_file': ('gan.config',),
     'gan.command': ('gan.complete', 'gan.config'),
     'gan.complete': ('gan.config', 'gan.losses', 'gan.models', 'gan.optimizers', 'gan.parallel', 'gan.rules',
-                     'gan.games', 'gan.augment', 'gan.features.resizing'),
+                     'gan.games', 'gan.augment', 'gan.features.resizing', 'gan.schedules'),
     'gan.document': ('gan.complete',),
-    'gan.validate': ('gan.complete', 'gan.config', 'gan.games.cast', 'gan.models', 'gan.rules', 'gan.data.toy',
-                     'gan.scoring.plan'),
+    # Of `build` it asks which fields are numbers of the run.
+    'gan.validate': ('gan.complete', 'gan.config', 'gan.games', 'gan.models', 'gan.rules', 'gan.data',
+                     'gan.scoring.plan', 'gan.build', 'gan.scheduling'),
 }
 # Mathematics: these packages only, beside the standard library.
 NUMERIC = {'jax', 'flax', 'optax', 'numpy', 'scipy', 'math', 'functools', 'inspect', 'collections', 'typing', 'types',
            'dataclasses', 'itertools', 'zlib', 'gan'}
 MATHEMATICS = ('gan.losses', 'gan.penalties', 'gan.models', 'gan.state', 'gan.randomness', 'gan.optimizers',
-               'gan.metrics', 'gan.step', 'gan.rules', 'gan.games', 'gan.augment', 'gan.dynamics.field',
-               'gan.dynamics.spectrum', 'gan.health')
+               'gan.schedules', 'gan.metrics', 'gan.step', 'gan.rules', 'gan.games', 'gan.augment',
+               'gan.dynamics.field', 'gan.dynamics.spectrum', 'gan.health')
 ENTRY_POINTS = {'gan.main', 'gan.sample', 'gan.evaluate', 'gan.cli', 'gan.data.prepare', 'gan.dynamics.__main__',
                 'experiments.explain.__main__', 'experiments.run', 'experiments.extract', 'experiments.compare'}
 MAY_KNOW_CONFIGS = {'gan.config', 'gan.config_file', 'gan.complete', 'gan.validate', 'gan.build', 'gan.train',

@@ -192,7 +192,7 @@ def copy(undamaged, tmp_path):
     ('metrics.jsonl', '{"step": 5, "disc/loss": null}\n{"step": 10}\n', 'line 1 is damaged'),
     ('plan.json', '{}', 'holds a sweep'),
     ('data.json', json.dumps({'name': 'ring', 'num_examples': 0, 'sample_shape': 2, 'class_names': [],
-                              'fingerprint': ''}), 'lists as sample_shape'),
+                              'fingerprint': ''}), 'must have the fields'),
 ])
 def test_damaged_files_of_a_run_are_named(copy, name, content, message):
   workdir, command = copy

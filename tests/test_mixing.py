@@ -11,6 +11,7 @@ import pytest
 
 from gan.build import build, make_initial_state
 from gan.config import base_config
+from gan.data.source import columns_of
 from gan.rules import rule_settings
 from gan.step import make_train_step
 from gan.validate import validate
@@ -56,7 +57,7 @@ def config_of(overrides, strategy='jit'):
 def train(config, num_devices):
   """The first state and the last one, and the scalars of the last step, on the host."""
   shape = {'ring': (2,), 'gaussian': (1,), 'digits': (8, 8, 1)}[config.data.name]
-  built = build(config, shape, jax.devices()[:num_devices])
+  built = build(config, columns_of(shape), jax.devices()[:num_devices])
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
   step = make_train_step(built.game, built.txs, config.update.rule, mean=built.parallel.mean,
                          **{name: settings[name] for name in rule_settings(config.update.rule)})

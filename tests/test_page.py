@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from gan import images, page
+from gan.games.show import GENERATION
 from gan.health import Verdict
 from gan.report import MetricsFile
 
-SCALARS = (*(line.key for plot in page.PLOTS for line in plot.lines), 'eval/modes')
+PLOTS = GENERATION.plots
+SCALARS = (*(line.key for plot in PLOTS for line in plot.lines), 'penalty/r1', 'penalty/my_own', 'eval/modes')
 CONFIG = {'model.gen.name': 'mlp', 'loss.name': 'hinge', 'data.name': '<script>alert("ring")</script>',
           'train.num_steps': 100, 'seed': 0}
 ENVIRONMENT = {'versions': {'jax': '9.8.7'}, 'device_kind': 'abacus', 'device_count': 3, 'git_commit': 'a1' * 20,
@@ -97,7 +99,7 @@ def render(workdir, **kwargs):
 def test_page_has_every_section(tmp_path):
   text = Fetches(render(make_run(tmp_path))).text
   for wanted in ('Finished', '100 of 100 steps', 'Samples', 'Generated at step 100', 'Curves', 'eval/modes',
-                 *(plot.heading for plot in page.PLOTS), '1/2', 'Configuration', 'num_steps', 'hinge', 'Environment',
+                 *(plot.heading for plot in PLOTS), '1/2', 'Configuration', 'num_steps', 'hinge', 'Environment',
                  '9.8.7', '3 × abacus', '10 min', '1,234', 'Reproduce', f'git checkout {"a1" * 20}',
                  "python -m gan.main '--workdir=my <run>'"):
     assert wanted in text, wanted
@@ -140,13 +142,13 @@ def test_page_is_deterministic(tmp_path):
 
 @pytest.mark.parametrize('steps', [(0,), (1,), (100,), (3, 3)])
 def test_very_few_rows(tmp_path, steps):
-  assert Fetches(render(make_run(tmp_path, steps=steps))).tags.count('svg') == len(page.PLOTS) + 1
+  assert Fetches(render(make_run(tmp_path, steps=steps))).tags.count('svg') == len(PLOTS) + 1
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, 0.0, -1.0, 1e300])
 def test_extreme_values(tmp_path, value):
   found = Fetches(render(make_run(tmp_path, value=value)))
-  assert found.tags.count('svg') == len(page.PLOTS) + 1
+  assert found.tags.count('svg') == len(PLOTS) + 1
   assert ('Non-finite' in found.text) == (not math.isfinite(value))
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import dcgan
-from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, open_data
+from gan.build import build, make_initial_state, make_loop, make_pipeline, open_data
 from gan.complete import complete
+from gan.data.source import columns_of
 from gan.parallel import enough_devices
 
 
@@ -29,7 +30,7 @@ def small_config(strategy: str, resident_bytes: int = 2**31):
 def train(config, num_devices: int, num_steps: int = 3):
   """Runs a few steps; returns the state and the scalars on the host."""
   data = open_data(config)
-  built = build(config, describe_data(data).sample_shape, jax.devices()[:num_devices])
+  built = build(config, data.columns, jax.devices()[:num_devices])
   state = make_initial_state(built, seed=0)
   batches = make_pipeline(config, data, built.parallel, state.rng)
   loop = make_loop(config, built, batches)
@@ -56,7 +57,7 @@ def test_devices_and_strategies_agree(one_device, strategy, num_devices, residen
 def test_training_moved_every_parameter(one_device):
   """Guards the test above against comparing states in which nothing happened."""
   config = small_config('jit')
-  built = build(config, (16, 16, 1), jax.devices()[:1])
+  built = build(config, columns_of((16, 16, 1)), jax.devices()[:1])
   before = jax.device_get(make_initial_state(built, seed=0))
   gen, disc, _ = one_device[0]
   for then, now in ((before.gen.params, gen.params), (before.disc.params, disc.params)):

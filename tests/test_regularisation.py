@@ -21,6 +21,7 @@ from gan.losses.choice import chosen_among
 from gan.optimizers import make_optimizer
 from gan.rules import NUMBERS as NUMBERS_OF_RULES
 from gan.rules import Moves, Txs, alternating
+from gan.schedules import Schedule, resolve
 from gan.state import Start, create_state
 from gan.step import make_train_step
 
@@ -54,7 +55,7 @@ def game_of(rules=PLAIN, linear=False, loss='nonsaturating'):
 
 @functools.cache
 def initial(rules=PLAIN, linear=False):
-  tx = make_optimizer('sgd')(NUMBERS, 0)
+  tx = make_optimizer('sgd')(NUMBERS)
   start = jax.jit(game_of(rules, linear).init)(jax.random.key(1))
   return create_state(randomness.root_key(0), start['gen'], start['disc'], (tx, tx))
 
@@ -252,7 +253,7 @@ def test_lazy_penalty_is_spread_out_over_the_updates_of_the_discriminator(disc_s
   txs = Txs(make_optimizer('sgd'), make_optimizer('sgd'))
   moves = Moves(Still(networks={}, terms=()), txs, hparams, lambda state, update: None, lambda tree: tree)
   step = jax.jit(lambda state: alternating(state, moves, first=first, disc_steps=disc_steps)[0])
-  tx, zero = make_optimizer('sgd')(numbers, 0), Start(jnp.zeros(()), {})
+  tx, zero = make_optimizer('sgd')(numbers), Start(jnp.zeros(()), {})
   state, found = create_state(jax.random.key(0), zero, zero, (tx, tx)), [0.0]
   for number in range(len(expected)):
     state = step(state.replace(step=jnp.int32(number)))
@@ -265,7 +266,7 @@ def test_lazy_regularisation_rescales_the_numbers_of_the_optimizer():
   found = {}
 
   def spy(name):
-    return lambda numbers, step: found.update({name: numbers})
+    return lambda numbers: found.update({name: numbers})
 
   for every, share in ((4, 0.8), (1, 1.0)):
     moves = Moves(game_of(Rules(joint=True, lazy_every=every)), Txs(spy('gen'), spy('disc')),
@@ -291,8 +292,12 @@ def test_flipped_labels_swap_the_roles():
 
 
 def test_instance_noise_falls_to_exactly_nothing():
-  hparams, state = {'augment.noise': 0.5, 'augment.noise_steps': 10}, initial()
-  at = [[float(disc_loss(h, state=state.replace(step=jnp.int32(t)))[0]) for h in (hparams, {})] for t in (0, 5, 10, 99)]
+  numbers = {'augment.noise': 0.5} | {f'schedule.augment.noise.{k}': v for k, v in
+                                      (('over', 10.0), ('end', 0.0), ('warmup', 0.0))}
+  def loss_at(t, noisy):
+    hparams = resolve(numbers, t, schedules={'augment.noise': Schedule('linear')}, images_per_step=B) if noisy else {}
+    return float(disc_loss(hparams, state=initial().replace(step=jnp.int32(t)))[0])
+  at = [[loss_at(t, noisy) for noisy in (True, False)] for t in (0, 5, 10, 99)]
   assert at[0][0] != at[0][1]
   assert at[1][0] != at[1][1]
   assert at[2][0] == at[2][1]

@@ -82,7 +82,7 @@ def test_lecams_means_of_constant_logits_are_these_logits(form, decay):
   """From the first update on: D(x) = 2 and D(G(z)) = -2 have means 2 and -2, and a penalty of 16 + 16."""
   game = make_generation(ConstantGen(), TwiceTheMean(), LOSSES['hinge'], Z_DIM, SHAPE, Rules(joint=True, lecam=form))
   start = game.init(jax.random.key(0))
-  tx = make_optimizer('sgd')(NUMBERS, 0)
+  tx = make_optimizer('sgd')(NUMBERS)
   state = create_state(jax.random.key(0), start['gen'], start['disc'], (tx, tx))
   hparams = {'penalty.lecam': 1.0, 'penalty.lecam_decay': decay}
 

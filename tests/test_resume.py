@@ -15,7 +15,9 @@ from tests.xla_flags import QUICK
 STEPS = 144
 SETTINGS = ('--config=configs/dcgan.py:runlocal', f'--config.train.num_steps={STEPS}', '--config.train.save_every=12',
             '--config.train.log_every=7', '--config.train.eval_every=48', '--config.train.sample_every=72',
-            '--config.train.disc_steps=2', '--config.data.flip=True', '--config.penalty.lecam=0.3')
+            '--config.train.disc_steps=2', '--config.data.flip=True', '--config.penalty.lecam=0.3',
+            '--config.schedule.optimizer.gen.lr=cosine,over=120,warmup=50',
+            f'--config.schedule.penalty.lecam=linear,over={200 * STEPS},unit=images')
 
 
 def last_step(workdir) -> int:

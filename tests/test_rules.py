@@ -82,7 +82,7 @@ def run(game, rule, steps=1, b1=0.0, optimizer='sgd', start=None, angles=False, 
   """The states of a run of a `Quartic`, first and last included; and the scalars of each step."""
   builder = make_optimizer(optimizer, optimistic=rule == 'optimistic')
   hparams = hparams_of(b1)
-  txs = [builder({k: hparams[f'optimizer.{p}.{k}'] for k in ('lr', 'b1', 'b2', 'eps')}, 0) for p in LR]
+  txs = [builder({k: hparams[f'optimizer.{p}.{k}'] for k in ('lr', 'b1', 'b2', 'eps')}) for p in LR]
   params = {'gen': jnp.asarray(game.g, jnp.float32), 'disc': jnp.asarray(game.d, jnp.float32)} | (start or {})
   state = create_state(jax.random.key(0), Start(params['gen'], {}), Start(params['disc'], {}), txs,
                        initial_memory(rule, params, angles))
@@ -268,7 +268,7 @@ def test_each_update_has_a_deal_of_its_own():
       return params, (Kept({}, {}), {})
 
   builder = make_optimizer('sgd')
-  tx = builder({'lr': 0.1, 'b1': 0.0}, 0)
+  tx = builder({'lr': 0.1, 'b1': 0.0})
   state = create_state(randomness.root_key(0), Start(jnp.float32(1.0), {}), Start(jnp.float32(1.0), {}), (tx, tx))
   game = Recording(networks={}, terms=(), objective=LOSSES['saturating'], z_dim=3)
   step = make_train_step(game, Txs(builder, builder), first='gen', disc_steps=2, gen_steps=2)

@@ -67,7 +67,7 @@ def setting(batch_norm=True, names=KINDS):
 
 def initial(rule, builder, batch_norm=True, names=KINDS):
   _, start = setting(batch_norm, names)
-  tx = builder({k: HPARAMS[f'optimizer.gen.{k}'] for k in ('lr', 'b1')}, 0)
+  tx = builder({k: HPARAMS[f'optimizer.gen.{k}'] for k in ('lr', 'b1')})
   return create_state(randomness.root_key(0), start['gen'], start['disc'], (tx, tx),
                       initial_memory(rule, {name: own.params for name, own in start.items()}, angles=False))
 

@@ -12,6 +12,7 @@ import pytest
 from gan import build, losses, randomness
 from gan.complete import complete
 from gan.config import ConfigError, base_config
+from gan.data.source import columns_of
 from gan.games import Kept, Turn
 from gan.games.generation import LATENTS, Generation, Rules, make_generation
 from gan.optimizers import make_optimizer
@@ -49,7 +50,7 @@ def game_of(loss='nonsaturating', batch_norm=True, joint=False):
 
 @functools.cache
 def initial(batch_norm=True, optimizer='sgd'):
-  tx = make_optimizer(optimizer)(NUMBERS, 0)
+  tx = make_optimizer(optimizer)(NUMBERS)
   start = jax.jit(game_of(batch_norm=batch_norm).init)(jax.random.key(1))
   return create_state(randomness.root_key(0), start['gen'], start['disc'], (tx, tx))
 
@@ -193,7 +194,7 @@ def recording_game(calls):
 def test_turns_batches_and_latents(disc_steps):
   """disc_steps turns with a batch each, then the generator against the newest discriminator; no latents twice."""
   calls = []
-  tx = make_optimizer('sgd')(NUMBERS, 0)
+  tx = make_optimizer('sgd')(NUMBERS)
   start = Start(jnp.float32(1.0), {'of': jnp.float32(0.0)})
   state = create_state(randomness.root_key(3), start, start, (tx, tx))
   step = rule(recording_game(calls), disc_steps=disc_steps)
@@ -321,7 +322,7 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
   config.model.gen.name = config.model.disc.name = model
   config.model.gen.width = config.model.disc.width = 2
   config.model.disc.update(settings)
-  assert build.build(complete(config), shape).game.rules.joint == joint
+  assert build.build(complete(config), columns_of(shape)).game.rules.joint == joint
 
 
 @pytest.mark.parametrize(('field', 'value'), [
@@ -329,11 +330,11 @@ def test_build_judges_jointly_where_samples_are_judged_one_by_one(model, setting
     ('penalty.cr_fake', 1.0)])
 def test_single_pixels_cannot_be_transformed(field, value):
   plain = {'model.gen.name': 'vanilla', 'model.disc.name': 'vanilla'}
-  build.build(complete(base_config(), plain), (1, 1, 3))
+  build.build(complete(base_config(), plain), columns_of((1, 1, 3)))
   config = complete(base_config(), plain | {field: value})
-  build.build(config, (2, 2, 3))
+  build.build(config, columns_of((2, 2, 3)))
   with pytest.raises(ConfigError, match=rf'{field}={re.escape(str(value))} transforms .* 1 x 1; leave it out'):
-    build.build(config, (1, 1, 3))
+    build.build(config, columns_of((1, 1, 3)))
 
 
 GOLDEN = {'disc/fake_prob': 0.5158094, 'disc/grad_norm': 0.2553695, 'disc/logit_gap': -0.07523924,
@@ -354,7 +355,7 @@ def test_golden_numbers():
   config.model.z_dim, config.train.batch_size, config.train.disc_steps = 2, 16, 2
   config = complete(config)
   data = build.open_data(config)
-  built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+  built = build.build(config, data.columns, jax.devices()[:1])
   state = build.make_initial_state(built, seed=0)
   batches = build.make_pipeline(config, data, built.parallel, state.rng)
   run = build.make_loop(config, built, batches)

@@ -86,7 +86,8 @@ def test_refusals_name_the_field_the_rule_and_the_way_out(overrides, message):
     {'update__rule': 'unrolled', 'update__unroll_steps': 3, 'update__first': 'gen', 'train__disc_steps': 2},
     {'update__rule': 'symplectic', 'update__adjustment': 0.5}, {'update__gen_steps': 2, 'loss__label_flip': 0.1},
     {'augment__policy': 'ada', 'augment__ada_target': 0.0, 'augment__ada_images': 100}, {'model__disc__pack': 2},
-    {'augment__policy': 'color+translation', 'augment__noise': 0.1, 'augment__noise_steps': 10},
+    {'augment__policy': 'color+translation', 'augment__noise': 0.1,
+     'schedule__augment__noise': 'linear,over=10'},
     POINTS | {'augment__noise': 0.1, 'penalty__zcr_disc': 1.0, 'model__disc__minibatch': 'discrimination'},
     {'train__on_failure': 'stop', 'train__patience': 2}])
 def test_right_regularisers_and_rules(overrides):

@@ -80,7 +80,7 @@ def make_data(num_examples: int | None = None) -> ImageSource:
 
 def make_ours(config: ml_collections.ConfigDict, source: ImageSource) -> tuple[Build, Run, Run]:
   """Our run, and the same loop with nothing in it but indices, gather and decoding to float."""
-  built = build(config, source.shape)
+  built = build(config, source.columns)
   state = make_initial_state(built, config.seed)
   batches = make_pipeline(config, source, built.parallel, state.rng)
   hparams, per_call = built.parallel.place(built.hparams), config.train.steps_per_call

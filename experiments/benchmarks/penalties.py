@@ -44,7 +44,7 @@ def make_variant(overrides: dict, batch_size: int, width: int) -> Run:
   config.train.batch_size, config.train.steps_per_call = batch_size, 16
   config = validate(config, jax.device_count(), overrides)
   source = digits.load(32, 'train')
-  built = build(config, source.shape)
+  built = build(config, source.columns)
   state = make_initial_state(built, config.seed)
   batches = make_pipeline(config, source, built.parallel, state.rng)
   hparams = built.parallel.place(built.hparams)

@@ -43,7 +43,7 @@ def make_members(config: ml_collections.ConfigDict, num: int) -> tuple[Run, int]
     own.seed = seed
     configs.append(own)
   data = build.open_data(config)
-  population = compiled.make_population(configs, build.describe_data(data).sample_shape, jax.local_devices())
+  population = compiled.make_population(configs, data.columns, jax.local_devices())
   batches = build.make_pipeline(config, data, population.built.parallel, None)
   loop, state = compiled.make_loop(population, batches), compiled.initial_state(population)
   fed, hparams = batches.feed(0, 1), population.place(population.hparams)

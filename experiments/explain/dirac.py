@@ -11,6 +11,7 @@ from configs import dirac
 from experiments.explain.style import DATA, DISC, GEN, INK, Explained, new_figure
 from gan import build, plots
 from gan.complete import complete
+from gan.data.source import columns_of
 from gan.dynamics.field import make_field
 from gan.rules import RULES
 from gan.step import make_deal
@@ -98,7 +99,7 @@ def follow(overrides: dict[str, Any], steps: int = STEPS) -> Path:
   """Plays the game of configs/dirac.py with `overrides` and records every position."""
   config = complete(dirac.get_config(), COMMON | overrides)
   # Not validated: a Wasserstein critic without any bound is refused there, and wanted here.
-  built = build.build(config, (1,), jax.devices()[:1])
+  built = build.build(config, columns_of((1,)), jax.devices()[:1])
   state, batches = build.make_initial_state(built, config.seed), Zeros(config.train.batch_size)
   field = _field(built, batches, state)
   loop = build.make_loop(config, built, batches)
@@ -117,7 +118,7 @@ def _field(built: build.Build, batches: Zeros, state: Any) -> np.ndarray:
   @jax.jit
   def evaluate(state: Any, points: jax.Array) -> jax.Array:
     turn = deal(batches.batch((), state.rng, state.step, 0), state, 0)
-    field = make_field(built.game, state, turn, built.hparams)
+    field = make_field(built.game, state, turn, built.numbers_at(built.hparams, state.step))
     return jax.vmap(field.evaluate, (0, None))(points, field.context)
 
   # Flat parameters are in the order of the players' names: the discriminator's come first.

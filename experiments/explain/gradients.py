@@ -35,7 +35,7 @@ def make_norms(run: Ring) -> Callable[[GanState], dict[str, jax.Array]]:
   for form in FORMS:
     config = run.config.copy_and_resolve_references()
     config.loss.name = form
-    games[form] = build.build(config, run.data.modes.shape[1:], jax.devices()[:1])
+    games[form] = build.build(config, run.data.columns, jax.devices()[:1])
   deal = make_deal(run.built.game)
 
   @jax.jit

@@ -65,6 +65,6 @@ def ring(overrides: dict[str, Any]) -> Ring:
   """The run of configs/toy.py with some fields changed, on one device."""
   config = complete(toy.get_config(), overrides)
   data = build.open_data(config)
-  built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+  built = build.build(config, data.columns, jax.devices()[:1])
   state = build.make_initial_state(built, config.seed)
   return Ring(config, data, built, build.make_pipeline(config, data, built.parallel, state.rng), state)

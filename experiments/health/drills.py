@@ -83,7 +83,7 @@ DRILLS = {
 def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[list[dict[str, float]]]:
   """The rows that a run of each seed logs, up to its end or its first step that is not finite; compiled once."""
   data = build.open_data(config)
-  built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+  built = build.build(config, data.columns, jax.devices()[:1])
   settings = config.train
   evaluator = make_evaluator(config, data)
   stream, num = make_stream(built.game), config.eval.num_samples

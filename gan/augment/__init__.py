@@ -9,13 +9,14 @@ penalty needs.
 from gan.augment.adaptive import ADA_COLUMNS, ADA_SETTINGS, ADA_UNIFORMS, ada_augment, ada_step
 from gan.augment.consistency import FLIP_AND_SHIFT_COLUMNS, FLIP_AND_SHIFT_UNIFORMS, flip_and_shift
 from gan.augment.differentiable import DIFF_AUGMENT, DIFF_AUGMENT_COLUMNS, DIFF_AUGMENT_UNIFORMS, diff_augment
-from gan.augment.noise import NOISE, NOISE_SETTINGS, noise_std
-from gan.declare import Range, Setting, nearest
+from gan.declare import NOT_NEGATIVE, Range, Setting, nearest
 
 __all__ = ['ADA_COLUMNS', 'ADA_SETTINGS', 'ADA_UNIFORMS', 'DIFF_AUGMENT', 'DIFF_AUGMENT_COLUMNS',
-           'DIFF_AUGMENT_UNIFORMS',
-           'FLIP_AND_SHIFT_COLUMNS', 'FLIP_AND_SHIFT_UNIFORMS', 'NOISE', 'NOISE_SETTINGS', 'POLICIES', 'POLICY',
-           'ada_augment', 'ada_step', 'diff_augment', 'flip_and_shift', 'noise_std']
+           'DIFF_AUGMENT_UNIFORMS', 'FLIP_AND_SHIFT_COLUMNS', 'FLIP_AND_SHIFT_UNIFORMS', 'NOISE', 'POLICIES', 'POLICY',
+           'ada_augment', 'ada_step', 'diff_augment', 'flip_and_shift']
+
+# Sonderby et al. 2016, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862.
+NOISE = Setting(0.0, 'Instance noise on what D sees: standard deviation, in units of the data; 0: none.', NOT_NEGATIVE)
 
 # Policies that stand alone, with their settings; others are names of DIFF_AUGMENT joined by +.
 POLICIES = {'none': {}, 'ada': ADA_SETTINGS}

@@ -26,8 +26,8 @@ class StackedRecords:
   def __init__(self, digits: ImageSource, draws: np.ndarray):
     """Decode `digits`; record i has its images number draws[i] [3] as channels."""
     self.digits, self._draws = digits, draws
-    images, self._labels = load_all(digits)
-    self._images = images[..., 0]
+    loaded = load_all(digits)
+    self._images, self._labels = loaded['images'][..., 0], loaded['labels']
 
   def __len__(self) -> int:
     """Number of images."""

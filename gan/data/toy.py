@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan.data.source import Column, columns_of
 from gan.randomness import normal, purpose_key, root_key
 
 
@@ -29,6 +30,21 @@ class Mixture(NamedTuple):
   modes: np.ndarray
   sigma: float
   num_points: int | None = None
+
+  @property
+  def class_names(self) -> tuple[str, ...]:
+    """No mode is a class."""
+    return ()
+
+  @property
+  def num_examples(self) -> int | None:
+    """None: drawn afresh, without end."""
+    return self.num_points
+
+  @property
+  def columns(self) -> dict[str, Column]:
+    """What a batch holds."""
+    return columns_of(self.modes.shape[1:])
 
   def fingerprint(self) -> str:
     """What the mixture is, in words."""

@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
   turn = jax.jit(lambda fed: make_deal(built.game)(
       batches.batch(fed, state.rng, state.step, np.int32(0)), state, 0))(fed)
 
-  field = make_field(built.game, state, turn, built.hparams)
+  field = make_field(built.game, state, turn, built.numbers_at(built.hparams, state.step))
   spectrum = leading_eigenvalues(field, COUNT.value)
   found = {f'{name}/field_norm': norm for name, norm in player_norms(field).items()}
   if built.game.slopes:

@@ -126,7 +126,8 @@ def _read(source: ImageSource) -> tuple[np.ndarray, np.ndarray]:
   chosen = np.arange(n)
   if n > MAX_IMAGES:  # At random, not evenly spaced: classes may come in turns.
     chosen = np.sort(np.random.default_rng(SEED).choice(n, MAX_IMAGES, replace=False))
-  images, labels = map(np.concatenate, zip(*read_batches(source, chosen, READ_AT_ONCE), strict=True))
+  parts = [*read_batches(source, chosen, READ_AT_ONCE)]
+  images, labels = (np.concatenate([part[name] for part in parts]) for name in ('images', 'labels'))
   known = labels >= 0  # TFDS marks an unknown class by -1.
   return images[known], labels[known]
 

@@ -7,8 +7,9 @@ fixed in each, lazy terms and what terms remember are derived here, once for eve
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -20,7 +21,7 @@ from gan.randomness import step_key
 from gan.state import GanState, PyTree, Start
 
 HParams = Mapping[str, Array]
-NOT_OF_GAMES = ('optimizer', 'train', 'update')   # Groups of numbers that the rules read.
+NOT_OF_GAMES = ('optimizer', 'train', 'update', 'schedule')   # Groups of numbers that the rules read.
 Scalars = dict[str, Array]
 Inputs = dict[str, Array]
 Memories = dict[str, dict[str, PyTree]]   # Of each player, by name.
@@ -39,6 +40,28 @@ class Devices(NamedTuple):
 
 
 ONE_DEVICE = Devices()
+
+
+class GameError(ValueError):
+  """A game that cannot be built from what a person has chosen; the message says what to change."""
+
+
+class Setup(NamedTuple):
+  """What a game is built from.
+
+  Attributes:
+    settings: of the run, by field: 'penalty.every', ...
+    columns: of the data, by name: shape and dtype of one example as networks see it.
+    network: (player, shape of one sample) -> the module that `model.<player>` chooses.
+    objective: on logits.
+    devices: what the game has to know of them.
+  """
+
+  settings: Mapping[str, Any]
+  columns: Mapping[str, jax.ShapeDtypeStruct]
+  network: Callable[[str, tuple[int, ...]], nn.Module]
+  objective: Any
+  devices: Devices
 
 
 class Turn(NamedTuple):
@@ -74,13 +97,13 @@ class Played(NamedTuple):
     scene: what the terms look at; each game has a scene of its own.
     stats: new ones of each player's networks.
     memory: what this changes of each player's memory, by name.
-    scalars: to be logged.
+    scalars: of each player, to be logged.
   """
 
   scene: Any
   stats: dict[str, PyTree]
   memory: Memories = MappingProxyType({})
-  scalars: Scalars = MappingProxyType({})
+  scalars: Mapping[str, Scalars] = MappingProxyType({})
 
 
 class Kept(NamedTuple):
@@ -145,6 +168,7 @@ class Term(NamedTuple):
     needs: hparams -> what `play` must prepare for it.
     every: it is added after every k-th update of its player only, k times as heavy.
     memory: what it remembers before the first update; None: it remembers nothing.
+    numbers: fields of `hparams` that it reads besides.
   """
 
   name: str
@@ -155,6 +179,7 @@ class Term(NamedTuple):
   needs: Callable[[HParams], frozenset[str]] = _nothing
   every: int = 1
   memory: Callable[[], PyTree] | None = None
+  numbers: frozenset[str] = frozenset()
 
   @property
   def key(self) -> str:
@@ -179,11 +204,14 @@ class Game:
     networks: by name: 'gen', or 'gen.ab' and 'gen.ba' where a player has several.
     terms: of both losses. Those whose weight is not among the numbers of a run are not part of its program.
     devices: what it has to know of them.
+    conditions: columns of the data that samples are made of, beside what `draw` returns.
   """
 
   networks: Mapping[str, Network]
   terms: tuple[Term, ...]
   devices: Devices = ONE_DEVICE
+
+  conditions: ClassVar[tuple[str, ...]] = ()
 
   @property
   def slopes(self) -> Callable[[GanState, Turn, HParams], Scalars] | None:
@@ -192,8 +220,8 @@ class Game:
 
   @property
   def numbers(self) -> frozenset[str]:
-    """Names of all numbers that the game may read; the weights of its terms, unless a game has more."""
-    return frozenset(term.weight for term in self.terms)
+    """Names of all numbers that the game may read: those of its terms, unless a game has more."""
+    return frozenset().union(*({term.weight} | term.numbers for term in self.terms))
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
     """Draws what is not data: `count` samples' worth of each of the inputs that this game makes up."""
@@ -225,6 +253,11 @@ class Game:
     """Inputs between `start` (t = 0) and `end` (t = 1), as likely as these; for games in which it makes sense."""
     raise NotImplementedError
 
+  def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:
+    """Lines on what becomes of a batch, for people; `state` and `batch` are shapes."""
+    shapes = ', '.join(f'{name} {list(column.shape)}' for name, column in batch.items())
+    return [f'batch: {shapes}']
+
   def first_memory(self, player: str) -> dict[str, PyTree]:
     """What is remembered for a player before the first update, by name; a game that plays with memory adds its own."""
     return {term.key: term.memory() for term in self.terms if term.player == player and term.memory}
@@ -255,7 +288,7 @@ class Game:
     cast = self.cast(state, turn).training(player, params)
     terms = [term for term in self._terms(hparams, [player]) if term.every == 1]
     values, kept, scalars = self._evaluate(cast, terms, state, turn, hparams)
-    return values[player], (kept[player], scalars)
+    return values[player], (kept[player], scalars[player])
 
   def lazy_loss(self, player: str, every: int, params: PyTree, state: GanState, turn: Turn,
                 hparams: HParams) -> tuple[Array, tuple[Kept, Scalars]]:
@@ -265,11 +298,11 @@ class Game:
     values, kept, scalars = self._evaluate(cast, terms, state, turn, hparams)
     before = getattr(state, player)
     memory = before.memory | {term.key: kept[player].memory[term.key] for term in terms if term.memory}
-    return every * values[player], (Kept(before.stats, memory), scalars)
+    return every * values[player], (Kept(before.stats, memory), scalars[player])
 
   def losses(self, params: dict[str, PyTree], state: GanState, turn: Turn,
-             hparams: HParams) -> tuple[tuple[Array, Array], tuple[dict[str, Kept], Scalars]]:
-    """Both losses (disc, gen) at {'gen', 'disc'} parameters, lazy terms and all.
+             hparams: HParams) -> tuple[tuple[Array, Array], tuple[dict[str, Kept], dict[str, Scalars]]]:
+    """Both losses (disc, gen) at {'gen', 'disc'} parameters, lazy terms and all; what is kept and scalars by player.
 
     From one play, with nobody frozen, for rules that follow the vector field of the game.
     """
@@ -286,17 +319,18 @@ class Game:
     return [term for term in self.terms if term.player in players and term.is_in(hparams)]
 
   def _evaluate(self, cast: Cast, terms: list[Term], state: GanState, turn: Turn,
-                hparams: HParams) -> tuple[dict[str, Array], dict[str, Kept], Scalars]:
-    """The sum of each player's terms, what is kept, and scalars."""
+                hparams: HParams) -> tuple[dict[str, Array], dict[str, Kept], dict[str, Scalars]]:
+    """The sum of each player's terms, what it keeps, and its scalars."""
     needs = frozenset().union(*(term.needs(hparams) for term in terms))
     played = self.play(cast, turn, hparams, memories(state), needs)
     moment = Moment(cast, played.scene, turn, hparams, self.devices)
     memory = {player: own | played.memory.get(player, {}) for player, own in memories(state).items()}
-    values, scalars = dict.fromkeys(PLAYERS, jnp.zeros((), jnp.float32)), dict(played.scalars)
+    values = dict.fromkeys(PLAYERS, jnp.zeros((), jnp.float32))
+    scalars = {player: dict(played.scalars.get(player, {})) for player in PLAYERS}
     for term in terms:
       value, found, remembered = term.value(moment, memory[term.player].get(term.key))
       values[term.player] += term.weighted(value, hparams, state.step)
-      scalars |= {term.name: value, **found}
+      scalars[term.player] |= {term.name: value, **found}
       if term.memory:
         memory[term.player][term.key] = remembered
     kept = {player: Kept(played.stats[player], jax.lax.stop_gradient(memory[player])) for player in PLAYERS}

@@ -41,7 +41,8 @@ def terms(loss: LossPair) -> tuple[Term, Term]:
     return Outcome(value, {f'gen/{name}': part for name, part in parts.items()} | {
         'gen/fake_prob': jnp.mean(bound.probability(*both)[1])})
 
-  return Term('disc/loss', 'disc', disc), Term('gen/loss', 'gen', gen)
+  numbers = frozenset(f'loss.{name}' for name in (*loss.settings, *SETTINGS))
+  return Term('disc/loss', 'disc', disc, numbers=numbers), Term('gen/loss', 'gen', gen, numbers=numbers)
 
 
 def bind(loss: LossPair, hparams: HParams) -> LossPair:

@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -14,26 +14,28 @@ from jax.typing import ArrayLike
 from gan import augment, penalties
 from gan.declare import POSITIVE, Setting, one_of
 from gan.games import (
-  ONE_DEVICE,
-  Devices,
-  Game,
-  HParams,
-  Inputs,
-  Memories,
-  Network,
-  Played,
-  Scalars,
-  Turn,
-  adversarial,
-  memories,
-  regularisation,
+    ONE_DEVICE,
+    Devices,
+    Game,
+    GameError,
+    HParams,
+    Inputs,
+    Memories,
+    Network,
+    Played,
+    Scalars,
+    Setup,
+    Turn,
+    adversarial,
+    memories,
+    regularisation,
 )
 from gan.games.cast import SPECTRAL, Cast, Draw, only
 from gan.games.memory import controlled, no_augmentation
 from gan.games.regularisation import FAKE_SLOPE, REAL_SLOPE
 from gan.games.view import View, draw, look
 from gan.losses import LossPair
-from gan.randomness import normal, uniform
+from gan.randomness import normal, root_key, uniform
 from gan.state import GanState, PyTree
 
 ADA = 'ada'   # Among what the discriminator remembers.
@@ -122,11 +124,10 @@ class Generation(Game):
   @functools.cached_property
   def numbers(self) -> frozenset[str]:
     """Those of the objective, of the penalties and of what the discriminator sees."""
-    loss = (*self.objective.settings, *adversarial.SETTINGS)
     penalty = (setting for name, own in regularisation.PENALTIES.items() for setting in (name, *own.settings))
-    view = ('noise', *augment.NOISE_SETTINGS, *augment.ADA_SETTINGS)
-    return frozenset(f'{group}.{name}' for group, names in (('loss', loss), ('penalty', penalty), ('augment', view))
-                     for name in names)
+    view = ('noise', *augment.ADA_SETTINGS)
+    return frozenset(f'{group}.{name}' for group, names in (('penalty', penalty), ('augment', view))
+                     for name in names) | super().numbers
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
     """Latents [count, Z]."""
@@ -149,7 +150,7 @@ class Generation(Game):
       return played
     controller = self._adapted(scene, memory['disc'][ADA], hparams)
     return played._replace(memory={'disc': {ADA: controller}},
-                           scalars={'disc/augment_probability': controller['probability']})
+                           scalars={'disc': {'disc/augment_probability': controller['probability']}})
 
   def _judge(self, cast: Cast, fakes: Array, turn: Turn, hparams: HParams, memory: dict[str, PyTree],
              needs: frozenset[str], joint: bool) -> tuple[Scene, PyTree]:
@@ -160,7 +161,7 @@ class Generation(Game):
     real_sloped, fake_sloped = REAL_SLOPE in needs, FAKE_SLOPE in needs
 
     def see(samples: Array, draws: dict[str, Array]) -> Array:
-      return look(view, samples, draws, probability, turn.step, hparams)
+      return look(view, samples, draws, probability, hparams)
 
     def score(samples: Array, draws: dict[str, Array], stats: PyTree) -> tuple[Array, PyTree]:
       return cast('disc', images=see(samples, draws), stats=stats)
@@ -210,6 +211,15 @@ class Generation(Game):
     """Samples of latents."""
     return Cast(self.networks, {'gen': gen['params']}, {'gen': gen['stats']}, draw)('gen', train=False, **inputs)[0]
 
+  def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:
+    """From latents to logits, and how the discriminator sees both kinds of samples."""
+    count = batch['images'].shape[0]
+    inputs = {'z': jax.ShapeDtypeStruct((count, self.z_dim), jnp.float32)}
+    fakes = jax.eval_shape(self.sample, state.ema, inputs)
+    passes = 'in one joint pass' if self.rules.joint else 'as separate batches'
+    return [f'latents {[count, self.z_dim]} -> fakes {list(fakes.shape)} -> logits [{count // self.rules.view.pack}]',
+            f'discriminator sees real and fake {passes}']
+
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
     """Latents between two others [..., Z].
 
@@ -247,6 +257,46 @@ def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int,
   shown = (*sample_shape[:-1], rules.view.pack * sample_shape[-1])
   networks = {'gen': Network(gen, {'z': only((z_dim,))}),
               'disc': Network(disc, {'images': only(shown)}, rules.spectral_norm)}
-  terms = (*adversarial.terms(loss), *regularisation.terms(one_sided=rules.one_sided, lazy_every=rules.lazy_every,
-                                                           lecam=rules.lecam))
+  terms = (*adversarial.terms(loss), *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
   return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules)
+
+
+def make(setup: Setup) -> Generation:
+  """Builds the game that a configuration describes.
+
+  Raises:
+    GameError: if the samples are too small for what is done to them.
+  """
+  settings, shape = setup.settings, setup.columns['images'].shape
+  _check_transformed(settings, shape)
+  gen, disc = setup.network('gen', shape), setup.network('disc', shape)
+  policy = settings['augment.policy']
+  view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
+              pack=settings['model.disc.pack'])
+  rules = Rules(_is_joint(disc, (*shape[:-1], view.pack * shape[-1])), view, settings['model.disc.spectral_norm'],
+                settings.get('penalty.lecam_form'), settings.get('penalty.one_sided', False),
+                settings.get('penalty.every', 1))
+  game = make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
+                         settings['model.z'])
+  # What a term without weight would remember is not carried along.
+  terms = tuple(term for term in game.terms if not term.memory or settings[term.weight])
+  return dataclasses.replace(game, terms=terms)
+
+
+def _is_joint(disc: nn.Module, shown: tuple[int, ...]) -> bool:
+  """Whether real and generated samples go through the discriminator in one pass.
+
+  With batch norm they are separate batches (Radford et al. 2015), and so they are where the discriminator compares the
+  samples of a batch. Without either, one pass is the same function.
+  """
+  images = jax.ShapeDtypeStruct((2, *shown), jnp.float32)
+  collections = jax.eval_shape(functools.partial(disc.init, train=True), root_key(0), images=images)
+  return 'batch_stats' not in collections and getattr(disc, 'minibatch', 'none') == 'none'
+
+
+def _check_transformed(settings: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+  if len(shape) == 3 and min(shape[:2]) < 2:
+    for field in ('augment.policy', 'penalty.cr_real', 'penalty.cr_fake'):
+      if (value := settings[field]) not in (0.0, 'none'):
+        raise GameError(f'{field}={value} transforms images of 2 x 2 pixels or more, and these have '
+                        f'{" x ".join(map(str, shape[:2]))}; leave it out, or raise data.image_size')

@@ -1,12 +1,11 @@
 """The penalties of the game of generation: which, at which samples, with which weights and settings.
 
-Their mathematics is in penalties.py. To add one: a function (moment, memory) -> Outcome, a line in `PENALTIES` and one
-in `terms`, a test.
+Their mathematics is in penalties.py. To add one: a function of a `Moment`, a line in `PENALTIES`, a test.
 """
 
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,84 +20,62 @@ from gan.randomness import normal, uniform
 from gan.state import PyTree
 
 
-class Penalty(NamedTuple):
-  """What a configuration may set of a penalty: its weight in `penalty.<name>`, and more if the weight is not 0.
+class Options(NamedTuple):
+  """What terms are built from; fixed when compiled.
 
   Attributes:
-    meaning: of the weight.
-    settings: that it shares with others or has for itself.
-  """
-
-  meaning: str
-  settings: Settings = MappingProxyType({})
-
-  @property
-  def weight(self) -> Setting:
-    """0: the penalty is no part of the program."""
-    return Setting(0.0, self.meaning, NOT_NEGATIVE)
-
-
-_NORM = {'target': Setting(1.0, 'Wanted norm of the slope, in gp and dragan.', NOT_NEGATIVE),
-         'one_sided': Setting(False, 'gp and dragan spare norms below the target.', ANY)}
-_LAZY = {'every': Setting(1, 'R1 and R2 come after every k-th update of D only, k times as heavy.', POSITIVE),
-         'difference_std': Setting(0.0, 'R1 and R2 by finite differences under noise of this std; 0: exact.',
-                                   NOT_NEGATIVE)}
-_NEARBY = {'zcr_std': Setting(0.05, 'zCR: distance of nearby latents, in units of latents.', POSITIVE)}
-PENALTIES = {
-    'r1': Penalty('R1: gamma in gamma/2 E|grad D|^2 at real samples.', _LAZY),
-    'r2': Penalty('R2: gamma in gamma/2 E|grad D|^2 at generated samples.', _LAZY),
-    'gp': Penalty('WGAN-GP: lambda in lambda E(|grad D| - target)^2 between real and generated samples.', _NORM),
-    'dragan': Penalty('DRAGAN: lambda in lambda E(|grad D| - target)^2 around real samples.', _NORM | {
-        'dragan_std': Setting(0.5, "DRAGAN: noise up to this, in units of the batch's standard deviation.", POSITIVE)}),
-    'zero_gp': Penalty('lambda in lambda E|grad D|^2 between real and generated samples.'),
-    'lecam': Penalty("LeCam: pulls logits to the running mean of the other side's.", {
-        'lecam_decay': Setting(0.99, 'LeCam: decay of the running means in each update of D.', FRACTION),
-        'lecam_form': Setting('published', "LeCam: published, gaps of the right sign only, as in the authors' code; or "
-                              'paper.', one_of(penalties.LECAM_FORMS)),
-        'lecam_start': Setting(0, 'LeCam: steps without the penalty; its means are those of the latest batch.',
-                               NOT_NEGATIVE)}),
-    'cr_real': Penalty('CR: pulls logits of real samples and of their flipped and shifted copies together.'),
-    'cr_fake': Penalty('bCR: the same for generated samples.'),
-    'zcr_disc': Penalty('zCR, discriminator: pulls D(G(z)) and D(G(z + eps)) together.', _NEARBY),
-    'zcr_gen': Penalty('zCR, generator: pushes G(z) and G(z + eps) apart.', _NEARBY),
-    'orthogonal': Penalty("Columns of the discriminator's kernels at right angles."),
-    'gen_orthogonal': Penalty("Columns of the generator's kernels at right angles."),
-    'clip': Penalty('Bound on each parameter of D after each update; 0: none.'),
-}
-
-REAL_SLOPE, FAKE_SLOPE = 'real_slope', 'fake_slope'   # What `Generation.play` takes along with the logits if needed.
-
-
-def terms(*, one_sided: bool = False, lazy_every: int = 1, lecam: str | None = None) -> tuple[Term, ...]:
-  """All penalties; those of which a run has no weight are no part of its program.
-
-  Args:
     one_sided: whether gradient penalties with a target spare slopes below it.
     lazy_every: discriminator updates between two additions of R1 and R2.
     lecam: key of penalties.LECAM_FORMS; None leaves LeCam's term out, and with it what it remembers.
   """
-  def disc(name: str, value: Callable[[Moment], Array], **settings) -> Term:
-    return _term(name, 'disc', value, **settings)
 
-  return (
-      disc('gp', lambda moment: _sloped(moment, between(moment), one_sided)),
-      disc('dragan', lambda moment: _sloped(moment, around(moment), one_sided)),
-      disc('zero_gp', lambda moment: penalties.zero_centred(moment.scene.judge.seen, between(moment))),
-      disc('cr_real', cr_real),
-      disc('cr_fake', cr_fake),
-      disc('r1', r1, scale=0.5, every=lazy_every, needs=_slope(REAL_SLOPE)),
-      disc('r2', r2, scale=0.5, every=lazy_every, needs=_slope(FAKE_SLOPE)),
-      disc('zcr_disc', zcr_disc),
-      disc('orthogonal', lambda moment: penalties.orthogonal(moment.cast.params['disc'])),
-      *([lecam_term(lecam)] if lecam else ()),
-      _term('zcr_gen', 'gen', zcr_gen, scale=-1.0),
-      _term('gen_orthogonal', 'gen', lambda moment: penalties.orthogonal(moment.cast.params['gen'])),
-  )
+  one_sided: bool = False
+  lazy_every: int = 1
+  lecam: str | None = None
 
 
-def _term(name: str, player: str, value: Callable[[Moment], Array], **settings) -> Term:
-  """A penalty that remembers nothing, with its weight in `penalty.<name>`."""
-  return Term(f'penalty/{name}', player, lambda moment, memory: Outcome(value(moment)), f'penalty.{name}', **settings)
+class Penalty(NamedTuple):
+  """A penalty: what a configuration may set of it, and its term.
+
+  Attributes:
+    meaning: of its weight, the field `penalty.<name>`; 0: it is no part of the program.
+    term: (name, options) -> its term; None if there is none with these options.
+    settings: that it shares with others or has for itself, where its weight is not 0.
+  """
+
+  meaning: str
+  term: Callable[[str, Options], Term | None]
+  settings: Settings = MappingProxyType({})
+
+  @property
+  def weight(self) -> Setting:
+    """Its declaration."""
+    return Setting(0.0, self.meaning, NOT_NEGATIVE)
+
+
+def terms(*options: Any) -> tuple[Term, ...]:
+  """All penalties, built with `Options(*options)`; those of which a run has no weight are no part of its program."""
+  found = (penalty.term(name, Options(*options)) for name, penalty in PENALTIES.items())
+  return tuple(term for term in found if term is not None)
+
+
+def plain(value: Callable[[Moment], Array], player: str = 'disc', **settings: Any) -> Callable[[str, Options], Term]:
+  """A penalty that remembers nothing and knows no options, with its weight in `penalty.<name>`."""
+  def term(name: str, options: Options) -> Term:
+    del options
+    return Term(f'penalty/{name}', player, lambda moment, memory: Outcome(value(moment)), f'penalty.{name}', **settings)
+  return term
+
+
+def _lazy(value: Callable[[Moment], Array], slope: str) -> Callable[[str, Options], Term]:
+  return lambda name, options: plain(value, scale=0.5, every=options.lazy_every, needs=_slope(slope))(name, options)
+
+
+def _with_target(points: Callable[[Moment], Array]) -> Callable[[str, Options], Term]:
+  return lambda name, options: plain(lambda moment: _sloped(moment, points(moment), options.one_sided))(name, options)
+
+
+REAL_SLOPE, FAKE_SLOPE = 'real_slope', 'fake_slope'   # What `Generation.play` takes along with the logits if needed.
 
 
 def _slope(name: str) -> Callable[[HParams], frozenset[str]]:
@@ -156,6 +133,11 @@ def standard_deviation(samples: Array, devices: Devices) -> Array:
   return jnp.sqrt(mean(jnp.square(samples - mean(samples))))
 
 
+def zero_gp(moment: Moment) -> Array:
+  """E |grad D|^2 between real and generated samples."""
+  return penalties.zero_centred(moment.scene.judge.seen, between(moment))
+
+
 def _sloped(moment: Moment, points: Array, one_sided: bool) -> Array:
   target = moment.hparams.get('penalty.target', 0.0)   # Of the norm, in gp and dragan.
   return penalties.gradient_penalty(moment.scene.judge.seen, points, target, one_sided)
@@ -211,3 +193,39 @@ def lecam_term(form: str) -> Term:
     return step >= hparams.get('penalty.lecam_start', 0)
 
   return Term('penalty/lecam', 'disc', value, 'penalty.lecam', scale=started, memory=no_means)
+
+
+_NORM = {'target': Setting(1.0, 'Wanted norm of the slope, in gp and dragan.', NOT_NEGATIVE),
+         'one_sided': Setting(False, 'gp and dragan spare norms below the target.', ANY)}
+_LAZY = {'every': Setting(1, 'R1 and R2 come after every k-th update of D only, k times as heavy.', POSITIVE),
+         'difference_std': Setting(0.0, 'R1 and R2 by finite differences under noise of this std; 0: exact.',
+                                   NOT_NEGATIVE)}
+_NEARBY = {'zcr_std': Setting(0.05, 'zCR: distance of nearby latents, in units of latents.', POSITIVE)}
+PENALTIES = {
+    'gp': Penalty('WGAN-GP: lambda in lambda E(|grad D| - target)^2 between real and generated samples.',
+                  _with_target(between), _NORM),
+    'dragan': Penalty('DRAGAN: lambda in lambda E(|grad D| - target)^2 around real samples.', _with_target(around), {
+        **_NORM,
+        'dragan_std': Setting(0.5, "DRAGAN: noise up to this, in units of the batch's standard deviation.", POSITIVE)}),
+    'zero_gp': Penalty('lambda in lambda E|grad D|^2 between real and generated samples.', plain(zero_gp)),
+    'cr_real': Penalty('CR: pulls logits of real samples and of their flipped and shifted copies together.',
+                       plain(cr_real)),
+    'cr_fake': Penalty('bCR: the same for generated samples.', plain(cr_fake)),
+    'r1': Penalty('R1: gamma in gamma/2 E|grad D|^2 at real samples.', _lazy(r1, REAL_SLOPE), _LAZY),
+    'r2': Penalty('R2: gamma in gamma/2 E|grad D|^2 at generated samples.', _lazy(r2, FAKE_SLOPE), _LAZY),
+    'zcr_disc': Penalty('zCR, discriminator: pulls D(G(z)) and D(G(z + eps)) together.', plain(zcr_disc), _NEARBY),
+    'orthogonal': Penalty("Columns of the discriminator's kernels at right angles.",
+                          plain(lambda moment: penalties.orthogonal(moment.cast.params['disc']))),
+    'lecam': Penalty("LeCam: pulls logits to the running mean of the other side's.",
+                     lambda name, options: lecam_term(options.lecam) if options.lecam else None, {
+        'lecam_decay': Setting(0.99, 'LeCam: decay of the running means in each update of D.', FRACTION),
+        'lecam_form': Setting('published', "LeCam: published, gaps of the right sign only, as in the authors' code; or "
+                              'paper.', one_of(penalties.LECAM_FORMS)),
+        'lecam_start': Setting(0, 'LeCam: steps without the penalty; its means are those of the latest batch.',
+                               NOT_NEGATIVE)}),
+    'zcr_gen': Penalty('zCR, generator: pushes G(z) and G(z + eps) apart.', plain(zcr_gen, 'gen', scale=-1.0), _NEARBY),
+    'gen_orthogonal': Penalty("Columns of the generator's kernels at right angles.",
+                              plain(lambda moment: penalties.orthogonal(moment.cast.params['gen']), 'gen')),
+    'clip': Penalty('Bound on each parameter of D after each update; 0: none. It is no term of the loss.',
+                    lambda name, options: None),
+}

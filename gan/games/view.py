@@ -44,16 +44,16 @@ def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: HParams, devic
   return of_one(view_keys[0], noise_keys[0]), of_one(view_keys[1], noise_keys[1])
 
 
-def look(view: View, samples: Array, draws: Draws, probability: Array | None, step: Array,
-         hparams: HParams) -> Array:
+def look(view: View, samples: Array, draws: Draws, probability: Array | None, hparams: HParams) -> Array:
   """Samples [B, ..., C] -> what the discriminator is shown, [B / pack, ..., pack C]."""
   if view.policy:
     samples = augment.diff_augment(samples, draws['diff_augment'], view.policy)
   if view.adaptive:
     samples = augment.ada_augment(samples, draws['ada'], probability)
   if 'augment.noise' in hparams:
-    std = augment.noise_std(hparams['augment.noise'], hparams.get('augment.noise_steps', 0), step)
-    samples = samples + std * draws['noise']
+    # Instance noise: it lets the distributions of real and generated samples overlap (Sonderby et al. 2016,
+    # arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862). Its std is in units of the data.
+    samples = samples + hparams['augment.noise'] * draws['noise']
   return packed(samples, view.pack)
 
 

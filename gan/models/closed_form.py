@@ -1,4 +1,9 @@
-"""Players of one parameter each, whose games are solved on paper."""
+"""Players of one parameter each, whose games are solved on paper.
+
+`coordinate` says what the parameter is, on an axis of the plane in which both are drawn.
+"""
+
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -7,6 +12,8 @@ from jax import Array
 
 class DiracGenerator(nn.Module):
   """z [B, Z] -> samples [B, 1], all at theta (Mescheder et al. 2018, arXiv:1801.04406)."""
+
+  coordinate: ClassVar[str] = 'theta: where generated samples are'
 
   start: float = 1.0
 
@@ -20,6 +27,8 @@ class DiracGenerator(nn.Module):
 class DiracDiscriminator(nn.Module):
   """samples [B, 1] -> logits psi x [B]."""
 
+  coordinate: ClassVar[str] = 'psi: slope of the discriminator'
+
   start: float = 1.0
 
   @nn.compact
@@ -31,6 +40,8 @@ class DiracDiscriminator(nn.Module):
 class LinearGenerator(nn.Module):
   """z [B, 1] -> samples a z [B, 1]: a Gaussian of standard deviation |a|."""
 
+  coordinate: ClassVar[str] = 'a: deviation of generated samples'
+
   start: float = 2.0
 
   @nn.compact
@@ -41,6 +52,8 @@ class LinearGenerator(nn.Module):
 
 class QuadraticDiscriminator(nn.Module):
   """samples [B, 1] -> logits w x^2 [B]: it can tell variances (Nagarajan & Kolter 2017, arXiv:1706.04156)."""
+
+  coordinate: ClassVar[str] = 'w: curvature of the discriminator'
 
   start: float = 0.5
 

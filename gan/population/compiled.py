@@ -6,7 +6,7 @@ followed by copies of the last one that are never alive.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from gan import build, sampling, step
 from gan.data.pipeline import Pipeline
+from gan.data.source import Column
 from gan.parallel import AXIS, MEMBERS, enough_devices, make_member_parallel
 from gan.population import PopulationState
 from gan.state import GanState, PyTree
@@ -33,7 +34,7 @@ class Population(NamedTuple):
 
   Attributes:
     config: of the first one; the others differ from it in seed, objective and numbers.
-    sample_shape: of one sample of their data.
+    columns: of their data.
     built: their common program; `hparams` are those of the first one.
     num: members, M; `size` is that and what fills the devices up, P.
     seeds: uint32 [P].
@@ -41,7 +42,7 @@ class Population(NamedTuple):
   """
 
   config: ml_collections.ConfigDict
-  sample_shape: tuple[int, ...]
+  columns: Mapping[str, Column]
   built: build.Build
   num: int
   seeds: np.ndarray
@@ -63,25 +64,25 @@ class Population(NamedTuple):
     return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
 
-def make_population(configs: Sequence[ml_collections.ConfigDict], sample_shape: tuple[int, ...],
+def make_population(configs: Sequence[ml_collections.ConfigDict], columns: Mapping[str, Column],
                     devices: Sequence[jax.Device], devices_per_member: int = 1) -> Population:
   """Builds the population of runs with these configurations, all of one `program_key`.
 
   Args:
     configs: valid, one for each member.
-    sample_shape: shape of one sample of their data.
+    columns: of their data.
     devices: of this host; their number divides by the next.
     devices_per_member: that share the batch of each member.
   """
   losses = tuple(dict.fromkeys(config.loss.name for config in configs))
   enough = enough_devices(len(configs), len(devices), devices_per_member)
   parallel = make_member_parallel(list(devices[:enough]), devices_per_member)
-  built = build.build(configs[0], sample_shape, parallel=parallel, losses=losses)
+  built = build.build(configs[0], columns, parallel=parallel, losses=losses)
   rows = parallel.mesh.shape[MEMBERS]
   filled = [*configs, *[configs[-1]] * (-len(configs) % rows)]
   hparams = [build.hparams_of(config, losses) for config in filled]
   seeds = np.array([config.seed for config in filled], np.uint32)
-  return Population(configs[0], sample_shape, built, len(configs), seeds,
+  return Population(configs[0], columns, built, len(configs), seeds,
                     {name: np.stack([own[name] for own in hparams]) for name in hparams[0]})
 
 
@@ -104,7 +105,8 @@ def make_step(population: Population, get_batch: Callable) -> Callable:
 def initial_state(population: Population) -> PopulationState:
   """The state before the first step, on the devices; a member's part depends on its seed alone."""
   train, parts = population.config.train, population.built.parallel.mesh.shape[AXIS]
-  batch = {'images': jnp.zeros((train.disc_steps, train.batch_size // parts, *population.sample_shape), jnp.float32)}
+  rows = train.disc_steps, train.batch_size // parts
+  batch = {name: jnp.zeros((*rows, *column.shape), column.seen.dtype) for name, column in population.columns.items()}
   train_step = build.make_train_step(population.config, population.built)
 
   def scalars_of(seed: Array, hparams: dict[str, Array]) -> dict[str, Array]:  # Only its shapes are looked at.
@@ -193,29 +195,32 @@ def make_probe(population: Population, batches: Pipeline) -> Callable | None:
   def probe(state: PopulationState, data: PyTree, hparams: dict[str, Array]) -> dict[str, Array]:
     def of_member(member: GanState, numbers: dict[str, Array]) -> dict[str, Array]:
       batch = batches.batch(data, member.rng, member.step - 1, jnp.int32(0))
+      numbers = population.built.numbers_at(numbers, member.step)
       return population.built.parallel.mean(game.slopes(member, deal(batch, member, 0), numbers))
     return jax.vmap(of_member, in_axes=(AXES, 0))(state.members, hparams)
 
   return population.mapped(probe, (_STATE_SPLIT, _WHOLE, _SPLIT), _SPLIT)
 
 
-def make_stream(population: Population) -> Callable[[PyTree, Array, int], Iterator[tuple[Array, int]]]:
+def make_stream(population: Population,
+                conditions: sampling.Conditions | None = None) -> Callable[[PyTree, Array, int], Iterator]:
   """Builds stream(gen, rngs, num), which yields (samples [P, CHUNK, ...], how many of each member's count).
 
-  A member's samples are those that `gan.sampling` draws with the same generator and key.
+  A member's samples are those that `gan.sampling` draws with the same generator, key and conditions.
   """
   game = population.built.game
 
-  def chunk(gen: PyTree, rngs: Array, index: Array) -> Array:
+  def chunk(gen: PyTree, rngs: Array, index: Array, columns: PyTree) -> Array:
     def of_member(gen: PyTree, rng: Array) -> Array:
-      draw = sampling.draw_from(rng, index)
-      return game.sample(gen, game.draw(draw, {}, sampling.CHUNK), draw)
+      return sampling.sample_chunk(game, gen, sampling.draw_from(rng, index), columns)
     return jax.vmap(of_member)(gen, rngs)
 
-  compiled = population.mapped(chunk, (_SPLIT, _SPLIT, _WHOLE), _SPLIT)
+  compiled = population.mapped(chunk, (_SPLIT, _SPLIT, _WHOLE, _WHOLE), _SPLIT)
 
   def stream(gen: PyTree, rngs: Array, num: int) -> Iterator[tuple[Array, int]]:
     for start in range(0, num, sampling.CHUNK):
-      yield compiled(gen, rngs, np.int32(start // sampling.CHUNK)), min(sampling.CHUNK, num - start)
+      index = start // sampling.CHUNK
+      columns = conditions(index) if conditions else {}
+      yield compiled(gen, rngs, np.int32(index), columns), min(sampling.CHUNK, num - start)
 
   return stream

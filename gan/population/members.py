@@ -10,13 +10,14 @@ from gan.build import DataInfo
 from gan.checkpoint import CheckpointError, Checkpoints
 from gan.config import flatten
 from gan.data import toy
-from gan.frames import make_draw_frame
+from gan.data.pipeline import make_conditions
+from gan.frames import FRAMES
 from gan.images import frame_path, save_png
 from gan.paths import write
 from gan.population import PopulationState, compiled
 from gan.population.store import DATA, ENVIRONMENT, Store, member_rows
 from gan.report import MetricsFile
-from gan.sampling import make_sampler, make_stream
+from gan.sampling import CHUNK, make_sampler, make_stream
 from gan.state import GanState
 
 
@@ -59,11 +60,13 @@ def extract(root: str, run: str, out: Path) -> int:
   checkpoints.save(int(one.step), one, ledger.note((row['step'] for row in rows), ()))
   checkpoints.close()
 
-  built = build.build(config, info.sample_shape, jax.local_devices()[:1])
-  # Of images a picture needs no data; they may be absent here.
+  built = build.build(config, info.columns, jax.local_devices()[:1])
   data = toy.MIXTURES[config.data.name]() if config.data.name in toy.MIXTURES else None
-  sample = make_sampler(make_stream(built.game))
-  save_png(frame_path(out, int(one.step)), make_draw_frame(config, data, sample)(one, int(one.step), rows))
+  if built.game.conditions:  # Of other games a picture needs no data; they may be absent here.
+    data = build.open_data(config)
+  sample = make_sampler(make_stream(built.game, conditions=make_conditions(data, built.game.conditions, CHUNK)))
+  draw_frame = FRAMES[build.show_of(config).frame](build.make_sight(config, built, data, sample))
+  save_png(frame_path(out, int(one.step)), draw_frame(one, int(one.step), rows))
   page.write_page(out)
   return int(one.step)
 
@@ -76,7 +79,7 @@ def member_state(state: PopulationState, member: int) -> GanState:
 
 def _restore(store: Store, configs: list, info: DataInfo) -> PopulationState:
   """The newest checkpoint, on one device whatever trained it."""
-  population = compiled.make_population(configs, info.sample_shape, jax.local_devices()[:1])
+  population = compiled.make_population(configs, info.columns, jax.local_devices()[:1])
   checkpoints = Checkpoints(store.root, read_only=True)
   restored = checkpoints.restore_latest(compiled.abstract_state(population), print)
   if restored is None:

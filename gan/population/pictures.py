@@ -22,14 +22,14 @@ def panels(samples: np.ndarray, names: Sequence[str], mixture: Mixture | None, t
   Args:
     samples: [M, N, H, W, C] images in [-1, 1], or [M, N, D] points.
     names: of the members.
-    mixture: where points come from; None for images.
+    mixture: where points come from; None for images, and for points of anything else.
     title: above all.
 
   Returns:
     uint8 [H, W, 3].
   """
   shown = min(len(names), MAX_PANELS)
-  drawn = [_points(own, mixture) if mixture else _tiles(own) for own in samples[:shown]]
+  drawn = [_tiles(own) if own.ndim == 4 else _points(own, mixture) for own in samples[:shown]]
   height, width = drawn[0].shape[:2]
   columns = min(shown, 8)
   rows = math.ceil(shown / columns)
@@ -52,20 +52,20 @@ def _tiles(samples: np.ndarray) -> np.ndarray:
   return np.broadcast_to(tiled, (*tiled.shape[:2], 3)).astype(np.uint8)
 
 
-def _points(points: np.ndarray, mixture: Mixture) -> np.ndarray:
+def _points(points: np.ndarray, mixture: Mixture | None) -> np.ndarray:
   """Points of the plane over the true modes; those on a line are spread over the panel's height."""
-  modes = mixture.modes
+  modes, sigma = (mixture.modes, mixture.sigma) if mixture else (points[:0], 0.0)
   if points.shape[1] == 1:
     points = np.concatenate([points, np.linspace(-1, 1, len(points))[:, None] * max(np.ptp(modes), 2.0)], axis=1)
     modes = np.concatenate([modes, np.zeros_like(modes)], axis=1)
-  half = max(1.35 * np.abs(modes).max(), 8 * mixture.sigma, 1.0)
+  half = max(1.35 * np.abs(modes).max(initial=0.0), 8 * sigma, 1.0)
   panel = Image.new('RGB', (PANEL, PANEL), (246, 247, 249))
   draw = ImageDraw.Draw(panel)
 
   def place(xy: np.ndarray) -> np.ndarray:
     return (xy * [1, -1] / half + 1) / 2 * (PANEL - 1)
 
-  radius = max(3 * mixture.sigma / half * PANEL / 2, 1.5)
+  radius = max(3 * sigma / half * PANEL / 2, 1.5)
   for x, y in place(modes):
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=SOFT)
   pixels = np.array(panel)

@@ -5,9 +5,11 @@ import json
 
 import ml_collections
 
+from gan import scheduling
 from gan.build import hparams_of
 from gan.config import flatten
 from gan.losses import LOSSES
+from gan.schedules import PREFIX
 
 # Chosen by a number or drawn from a key; and what only says how long one wants to wait for a single run.
 FREE = ('seed', 'loss.name', 'train.on_failure', 'train.patience')
@@ -23,9 +25,12 @@ def program_key(config: ml_collections.ConfigDict) -> str:
   """Hexadecimal digits that are equal exactly for runs that can be members of one population.
 
   A penalty, noise or decay of weight 0 is not part of a program, so a run without one and a run with one differ; two
-  runs with different weights do not.
+  runs with different weights do not. Likewise which fields are scheduled, by which kind and over which unit, is part of
+  a program; the numbers of a schedule are not.
   """
-  own = numbers(config)
-  fixed = {field: value for field, value in flatten(config).items() if field not in own and field not in FREE}
+  own, flat = numbers(config), flatten(config)
+  fixed = {field: value for field, value in flat.items()
+           if field not in own and field not in FREE and not field.startswith(PREFIX)}
   present = sorted(field for field in own if not field.startswith('loss.') or field == 'loss.label_flip')
-  return hashlib.sha256(json.dumps([fixed, present], sort_keys=True, default=str).encode()).hexdigest()[:16]
+  parts = fixed, present, scheduling.schedules_of(flat)
+  return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

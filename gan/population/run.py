@@ -11,20 +11,23 @@ import ml_collections
 import numpy as np
 
 from gan import environment, health, images, randomness
-from gan.build import describe_data, is_resident, make_pipeline, open_data
+from gan.build import describe_data, is_resident, make_pipeline, open_data, show_of
 from gan.checkpoint import Checkpoints
 from gan.config import ConfigError
 from gan.data import toy
+from gan.data.pipeline import make_conditions
 from gan.dispatch import Clock, Interrupted, next_boundary
 from gan.paths import write
 from gan.population import PopulationState, compiled, pictures
 from gan.population.store import DATA, SAMPLES, Row, Store, member_rows
+from gan.sampling import CHUNK
 from gan.scoring import Score
 from gan.scoring.evaluator import make_evaluator
 from gan.validate import validate
 from gan.workdir import WorkdirError, data_differences, data_info
 
-KEPT_POINTS, KEPT_IMAGES = 1000, 16   # Final samples of each member, for reports.
+KEPT_IMAGES, KEPT_POINTS = 16, 1000   # Final samples of each member, for reports;
+SHOWN_IMAGES, SHOWN_POINTS = 16, 512  # and those in a picture.
 SHOWN_SCORES = 3                      # On the console.
 Say = Callable[[str], None]
 
@@ -63,7 +66,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   if not is_resident(config, data):
     raise ConfigError(f'data.name={config.data.name} does not fit on the device, and members of a population draw from '
                       'one resident data set; raise data.resident_bytes, or train the runs one by one with gan.main')
-  population = compiled.make_population(configs, info.sample_shape, devices, devices_per_member)
+  population = compiled.make_population(configs, info.columns, devices, devices_per_member)
   env = environment.describe(argv)
   if not store.exists():
     store.claim(ids, configs, info._asdict(), env)
@@ -77,10 +80,11 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   if step and (differing := environment.differences(env, store.read('environment.json'))):
     say('Warning: resuming where the environment differs, equal only to rounding: ' + '; '.join(differing))
   store.cut_rows(step)
-  log = _Log(store, len(ids))
+  log = _Log(store, len(ids), show_of(config).failures)
   loop, probe = compiled.make_loop(population, batches), compiled.make_probe(population, batches)
-  stream = compiled.make_stream(population)
-  evaluator = make_evaluator(config, data)
+  show = show_of(config)
+  stream = compiled.make_stream(population, make_conditions(data, population.built.game.conditions, CHUNK))
+  evaluator = make_evaluator(config, data) if show.scored else None
   hparams = population.place(population.hparams)
   clock = Clock(step, settings.batch_size * settings.disc_steps * len(ids), log.elapsed())
   periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)
@@ -99,7 +103,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
         jax.block_until_ready(state)
         scalars = state.scalars | (probe(state, fed, hparams) if probe else {})
         scores = None
-        if due['eval']:
+        if due['eval'] and evaluator:
           scores, state = _evaluate(evaluator, stream, state, population.num, config)
         row = log.add(step, scalars, state, scores, clock.read(step))
         say(_line(row, num_steps, len(ids)))
@@ -107,7 +111,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
           state = _stop_failed(state, configs, log)
       if due['sample']:
         rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'samples'))(state.members.rng)
-        shown = _first_samples(stream, state, rngs, population.num, 16 if len(info.sample_shape) == 3 else 512)
+        shown = _first_samples(stream, state, rngs, population.num, SHOWN_IMAGES, SHOWN_POINTS)
         picture = pictures.panels(shown, ids, data if isinstance(data, toy.Mixture) else None, f'step {step}')
         write(store.root / 'samples' / f'step_{step:08d}.png', images.png_bytes(picture))
       if due['save']:
@@ -121,7 +125,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   if not finished:
     say(f'Signal {interrupted.signum}: saved step {step}. The same command goes on from there.')
     return 128 + interrupted.signum
-  _write_samples(store, stream, state, population.num, info.sample_shape)
+  _write_samples(store, stream, state, population.num)
   return 128 + interrupted.signum if interrupted.signum else 0  # Whoever trains several stops here.
 
 
@@ -133,8 +137,8 @@ def is_finished(root: str) -> bool:
 class _Log:
   """What was logged of all members: kept for verdicts, written part by part."""
 
-  def __init__(self, store: Store, num: int):
-    self._store, self._num, self._new = store, num, []
+  def __init__(self, store: Store, num: int, failures: Sequence[str]):
+    self._store, self._num, self._failures, self._new = store, num, failures, []
     self._rows: list[Row] = store.rows()
     self.members = [member_rows(self._rows, member) for member in range(num)]
 
@@ -158,7 +162,7 @@ class _Log:
     for i, rows in enumerate(self.members):
       died = not alive[i] and len(rows) > known[i]
       if died or (scores is not None and alive[i]):
-        verdict = health.judge(rows).row()
+        verdict = health.judge(rows, self._failures).row()
         rows[-1] |= verdict
         for name, value in verdict.items():
           row.setdefault(name, [None] * self._num)[i] = value
@@ -197,19 +201,20 @@ def _stop_failed(state: PopulationState, configs: Sequence[ml_collections.Config
   return state.replace(alive=state.alive & jnp.asarray(going_on))
 
 
-def _first_samples(stream: Callable, state: PopulationState, rngs: jax.Array, num_members: int, num: int) -> np.ndarray:
-  """The first samples of each member [M, num, ...]."""
-  parts = [np.asarray(samples)[:num_members, :count] for samples, count in stream(state.members.ema, rngs, num)]
-  return np.concatenate(parts, axis=1)
+def _first_samples(stream: Callable, state: PopulationState, rngs: jax.Array, num_members: int, num_images: int,
+                   num_points: int) -> np.ndarray:
+  """The first samples of each member [M, N, ...], as many as there are to be of images, or of points."""
+  parts = [np.asarray(samples)[:num_members, :count] for samples, count in stream(state.members.ema, rngs, num_points)]
+  samples = np.concatenate(parts, axis=1)
+  return samples[:, :num_images] if samples.ndim == 5 else samples
 
 
-def _write_samples(store: Store, stream: Callable, state: PopulationState, num_members: int,
-                   shape: tuple[int, ...]) -> None:
+def _write_samples(store: Store, stream: Callable, state: PopulationState, num_members: int) -> None:
   """The last samples of each member, as bytes or points; this file is also the sign that all is done."""
   rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'samples'))(state.members.rng)
-  samples = _first_samples(stream, state, rngs, num_members, KEPT_IMAGES if len(shape) == 3 else KEPT_POINTS)
+  samples = _first_samples(stream, state, rngs, num_members, KEPT_IMAGES, KEPT_POINTS)
   buffer = io.BytesIO()
-  np.savez_compressed(buffer, samples=images.to_uint8(samples) if len(shape) == 3 else samples)
+  np.savez_compressed(buffer, samples=images.to_uint8(samples) if samples.ndim == 5 else samples)
   write(store.root / SAMPLES, buffer.getvalue())
 
 

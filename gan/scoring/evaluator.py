@@ -167,7 +167,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
   plan = feasible(plan, num=settings.num_samples)
   # Evenly spaced, so that of a set sorted by class each class has its share.
   chosen = np.linspace(0, reals.num_examples - 1, min(NUM_IMAGES, reals.num_examples)).astype(int)
-  real_images = np.random.default_rng(0).permutation(reals.read(chosen)[0])  # In the data, neighbours may be alike.
+  real_images = np.random.default_rng(0).permutation(reals.read(chosen)['images'])  # Neighbours may be alike.
   if mean_distance(real_images) == 0:
     raise DataError(f'{len(chosen)} images of {data.name} are all the same: there is nothing to learn from them')
 
@@ -190,7 +190,7 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
     train = open_split('train')
     k = min(k, train.num_examples)
     _, indices = nearest(seen.features, reference('train', True).features, k)
-    images, _ = train.read(reference_order(train)[indices].ravel())
+    images = train.read(reference_order(train)[indices].ravel())['images']
     return np.concatenate([seen.images[:, None], images.reshape(len(samples), k, *train.shape)], axis=1)
 
   setting = Setting(reference, settings.data_split, real_images, network and network.shares,

@@ -61,7 +61,7 @@ def get_reference(source: ImageSource, features: Features, extract: Callable, wi
   if not stored or (with_features and vectors is None):
     order = reference_order(source)
     needs = frozenset({'moments', 'features'} if with_features else {'moments'})
-    batches = ((images, len(images)) for images, _ in read_batches(source, order, features.batch))
+    batches = ((part['images'], len(part['images'])) for part in read_batches(source, order, features.batch))
     collected = collect(batches, source.num_examples, needs, extract, title)
     whole, vectors = functools.reduce(merged, collected.blocks), collected.features
     stored = whole._asdict() | {'root': root(whole.covariance)}

@@ -11,6 +11,7 @@ import numpy as np
 
 from gan import environment, randomness
 from gan.data import get_source, toy
+from gan.data.pipeline import make_conditions
 from gan.data.source import DataError, ImageSource, read_batches
 from gan.restore import Restored
 from gan.sampling import CHUNK, make_stream
@@ -63,7 +64,7 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     state, built = restored.state, restored.built
     root = state.rng if seed is None else randomness.root_key(np.uint32(seed))
     gen = {'params': state.gen.params, 'stats': state.gen.stats} if which == 'raw' else state.ema
-    stream = make_stream(built.game, built.parallel)
+    stream = make_stream(built.game, built.parallel, make_conditions(data, built.game.conditions, CHUNK))
     batches = stream(gen, randomness.purpose_key(root, 'evaluation'), num)
     kind = '' if isinstance(data, toy.Mixture) else ranges.FLOATS
     return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed, kind)
@@ -77,7 +78,7 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     source = data if which == data.split else get_source(config.data.name, config.data.image_size, which,
                                                          path=config.data.path or None)
     order = np.random.default_rng(seed or 0).permutation(source.num_examples)[:num]
-    batches = ((images, len(images)) for images, _ in read_batches(source, order, CHUNK))
+    batches = ((part['images'], len(part['images'])) for part in read_batches(source, order, CHUNK))
     return Drawn(which, batches, len(order), -1, seed or 0, ranges.BYTES)
   samples, kind = _read_file(Path(which), data)
   samples = samples[np.random.default_rng(seed or 0).permutation(len(samples))[:num]]  # They may be sorted by class.
@@ -123,7 +124,7 @@ def _read_file(path: Path, data: ImageSource | toy.Mixture) -> tuple[np.ndarray,
 def _checked_range(path: Path, samples: np.ndarray, data: ImageSource) -> str:
   some = np.linspace(0, data.num_examples - 1, min(NUM_IMAGES, data.num_examples)).astype(int)
   try:
-    found = ranges.range_of(samples, data.read(some)[0])
+    found = ranges.range_of(samples, data.read(some)['images'])
   except DataError as error:
     raise DataError(f'--samples={path}: {error}') from None
   if found.warning:

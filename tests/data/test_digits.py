@@ -15,7 +15,7 @@ def test_enlarging_keeps_each_digit_where_its_ink_was(image_size):
   """Averaged back over cells of the padded 10 x 10 grid, an image correlates with the counts it came from."""
   from sklearn.datasets import load_digits
   counts = load_digits().images
-  images, _ = digits.load(image_size, 'train').read(range(1500))
+  images = digits.load(image_size, 'train').read(range(1500))['images']
   assert images.shape == (1500, image_size, image_size, 1)
   assert images.dtype == np.uint8
   assert (images.min(), images.max()) == (0, 255)
@@ -27,8 +27,8 @@ def test_enlarging_keeps_each_digit_where_its_ink_was(image_size):
 
 
 def test_split_is_balanced_disjoint_and_complete():
-  train, train_labels = digits.load(16, 'train').read(range(1500))
-  test, test_labels = digits.load(16, 'test').read(range(297))
+  train, train_labels = digits.load(16, 'train').read(range(1500)).values()
+  test, test_labels = digits.load(16, 'test').read(range(297)).values()
   np.testing.assert_array_equal(np.bincount(test_labels), [30] * 7 + [29] * 3)
   np.testing.assert_array_equal(np.bincount(train_labels) + np.bincount(test_labels),
                                 [178, 182, 177, 183, 181, 182, 181, 179, 174, 180])
@@ -38,7 +38,7 @@ def test_split_is_balanced_disjoint_and_complete():
 def test_fingerprint_names_the_data():
   source = digits.load(16, 'train')
   assert source.fingerprint() == digits.load(16, 'train').fingerprint()
-  images, labels = source.read(range(source.num_examples))
+  images, labels = source.read(range(source.num_examples)).values()
   changed = images.copy()
   changed[0, 0, 0, 0] ^= 1
   others = [digits.load(32, 'train'), digits.load(16, 'test'), dataclasses.replace(source, name='other'),
@@ -50,7 +50,7 @@ def test_fingerprint_names_the_data():
 
 def test_read_equals_the_records_and_refuses_other_indices():
   source = digits.load(16, 'test')
-  images, labels = source.read([5, 0, 5])
+  images, labels = source.read([5, 0, 5]).values()
   for n, i in enumerate((5, 0, 5)):
     np.testing.assert_array_equal(images[n], source.records[i][0])
     assert labels[n] == source.records[i][1]

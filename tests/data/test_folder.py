@@ -36,7 +36,7 @@ def test_lossless_files_come_back_bit_for_bit_in_sorted_order(tmp_path):
   for name, image in pixels.items():
     write(tmp_path / name, image, **({'lossless': True} if name.endswith('webp') else {}))
   source = folder.load(str(tmp_path), 8, 'train')
-  images, labels = source.read(range(3))
+  images, labels = source.read(range(3)).values()
   np.testing.assert_array_equal(images, [pixels['a.png'], pixels['b/c/y.webp'], pixels['b/x.PNG']])
   assert (source.shape, source.class_names, list(labels)) == ((8, 8, 3), (), [0, 0, 0])
 
@@ -46,7 +46,7 @@ def test_subfolders_are_classes(tmp_path):
     write(tmp_path / name, noise())
   source = folder.load(str(tmp_path), 16, 'train')
   assert source.class_names == ('cat', 'dog')
-  np.testing.assert_array_equal(source.read(range(3))[1], [0, 0, 1])
+  np.testing.assert_array_equal(source.read(range(3))['labels'], [0, 0, 1])
   assert source.shape == (16, 16, 3)
 
 
@@ -56,10 +56,10 @@ def test_one_channel_only_where_every_file_is_grey(tmp_path):
   write(tmp_path / '2.png', grey)
   source = folder.load(str(tmp_path), 8, 'train')
   assert source.shape == (8, 8, 1)
-  np.testing.assert_array_equal(source.read([0])[0][0, ..., 0], grey)
+  np.testing.assert_array_equal(source.read([0])['images'][0, ..., 0], grey)
   write(tmp_path / '3.png', noise())
   source = folder.load(str(tmp_path), 8, 'train')
-  np.testing.assert_array_equal(source.read([0])[0][0], np.repeat(grey[..., None], 3, -1))
+  np.testing.assert_array_equal(source.read([0])['images'][0], np.repeat(grey[..., None], 3, -1))
 
 
 def test_odd_modes_become_the_colours_they_show(tmp_path):
@@ -77,7 +77,7 @@ def test_odd_modes_become_the_colours_they_show(tmp_path):
   }
   for name, (image, options, _) in files.items():
     image.save(tmp_path / name, **options)
-  images, _ = folder.load(str(tmp_path), 4, 'train').read(range(len(files)))
+  images = folder.load(str(tmp_path), 4, 'train').read(range(len(files)))['images']
   for pixels, (name, (_, _, colour)) in zip(images, files.items(), strict=True):
     np.testing.assert_allclose(pixels.reshape(-1, 3), np.tile(colour, (16, 1)), atol=2, err_msg=name)
 
@@ -107,7 +107,7 @@ def test_native_size_needs_equal_sizes_as_shown(tmp_path):
   write(tmp_path / '1.png', noise(8, 6))
   write(tmp_path / '2.jpg', noise(6, 8), exif=exif)
   source = folder.load(str(tmp_path), 0, 'train')
-  assert source.shape == source.read([1])[0].shape[1:] == (8, 6, 3)
+  assert source.shape == source.read([1])['images'].shape[1:] == (8, 6, 3)
   write(tmp_path / '3.png', noise(9, 6))
   with pytest.raises(DataError, match=r'image_size=0.*differ in size'):
     folder.load(str(tmp_path), 0, 'train')
@@ -155,7 +155,7 @@ def pets(root):
 
 def classes_of(source):
   """Class name -> number of its images."""
-  return dict(zip(source.class_names, np.bincount(source.read(range(source.num_examples))[1]), strict=True))
+  return dict(zip(source.class_names, np.bincount(source.read(range(source.num_examples))['labels']), strict=True))
 
 
 def test_a_link_to_a_folder_above_it_changes_nothing(tmp_path, said):
@@ -209,7 +209,8 @@ def test_every_kind_of_image_that_pillow_reads_safely_is_data(tmp_path, said):
     (tmp_path / kind / f'x.{kind.upper()}').write_bytes(encoded.getvalue())
   source = folder.load(str(tmp_path), 8, 'train')
   assert classes_of(source) == dict.fromkeys(kinds, 1)
-  np.testing.assert_allclose(source.read(range(len(kinds)))[0], np.full((len(kinds), 8, 8, 3), (255, 0, 0)), atol=4)
+  np.testing.assert_allclose(source.read(range(len(kinds)))['images'],
+                             np.full((len(kinds), 8, 8, 3), (255, 0, 0)), atol=4)
   assert said == []
 
 
@@ -281,7 +282,7 @@ def test_what_would_turn_black_is_refused(tmp_path, said):
       'float.pgm', 'float.tif', 'int32.tif', 'negative.tif', 'signed16.tif', 'signed8.tif', 'twelve.tif']
   assert all('save' in line and 'with 8 bits' in line for line in said)
   want = np.rint(grey / 257)
-  np.testing.assert_allclose(source.read([3, 4])[0][..., 0], [want, want], atol=1)   # The PGM has 10 bits.
+  np.testing.assert_allclose(source.read([3, 4])['images'][..., 0], [want, want], atol=1)   # The PGM has 10 bits.
 
 
 def test_16_bit_files_of_few_bits_are_told(tmp_path, said):
@@ -301,7 +302,7 @@ def test_several_images_in_a_file_give_the_first(tmp_path):
   red, blue = Image.new('RGB', (8, 8), 'red'), Image.new('RGB', (8, 8), 'blue')
   for kind, options in (('gif', {}), ('webp', {'lossless': True}), ('tiff', {})):
     red.save(tmp_path / f'x.{kind}', save_all=True, append_images=[blue], **options)
-  images, _ = folder.load(str(tmp_path), 8, 'train').read(range(3))
+  images = folder.load(str(tmp_path), 8, 'train').read(range(3))['images']
   np.testing.assert_array_equal(images, np.full((3, 8, 8, 3), (255, 0, 0)))
 
 
@@ -309,7 +310,7 @@ def test_a_tiff_that_lies_on_its_side_has_the_size_that_it_shows(tmp_path):
   for i in range(2):
     Image.fromarray(noise(8, 6)).save(tmp_path / f'{i}.tif', tiffinfo={0x0112: 6})
   source = folder.load(str(tmp_path), 0, 'train')
-  assert source.shape == source.read([0])[0].shape[1:] == (6, 8, 3)
+  assert source.shape == source.read([0])['images'].shape[1:] == (6, 8, 3)
 
 
 def test_no_other_program_is_run(tmp_path, said):

@@ -11,7 +11,7 @@ from configs import toy as toy_config
 from gan import build
 from gan.complete import complete
 from gan.data import order, pipeline, toy
-from gan.data.source import ImageSource
+from gan.data.source import Column, ImageSource, Unpaired
 from gan.parallel import make_parallel
 from gan.randomness import purpose_key, root_key, step_key
 from gan.scoring.samples import open_samples
@@ -154,7 +154,7 @@ def test_streamed_fills_a_short_dispatch_with_zeros(make):
 
 
 def test_load_all_keeps_the_order():
-  images, labels = pipeline.load_all(ImageSource('fake', 'train', SHAPE, (), FakeRecords(101)))
+  images, labels = pipeline.load_all(ImageSource('fake', 'train', SHAPE, (), FakeRecords(101))).values()
   np.testing.assert_array_equal(labels, np.arange(101))
   np.testing.assert_array_equal(images[57], image(57))
 
@@ -213,3 +213,53 @@ def test_a_run_on_a_data_set_of_points_sees_them_and_remembers_how_many():
     scored = np.concatenate([np.asarray(part)[:count] for part, count in drawn.batches])
     assert (drawn.num == 30) == same
     assert np.isin(scored[:, 0], points[:, 0]).all() == same
+
+
+class Renamed:
+  """The fake source under another column, of other examples."""
+
+  name, class_names = 'other', ()
+
+  def __init__(self, num):
+    self.num_examples = num
+    self.columns = {'others': Column((2,), 'float32')}
+
+  def read(self, indices):
+    return {'others': np.stack([np.asarray(indices), np.asarray(indices)], axis=1).astype(np.float32)}
+
+  def fingerprint(self):
+    return f'other {self.num_examples}'
+
+
+def test_unpaired_sources_have_an_order_and_a_length_of_their_own(make, parallel):
+  """The first keeps the order that it has alone; the second goes through all of its examples, in another order."""
+  data = Unpaired('both', (SOURCE, Renamed(NUM)))
+  assert list(data.columns) == ['images', 'labels', 'others']
+  config = complete(toy_config.get_config('ring'), {
+      'train.batch_size': BATCH, 'train.disc_steps': DISC_STEPS, 'train.steps_per_call': CALL})
+  seen = {}
+  for kind, resident_bytes in (('resident', 2**20), ('streamed', 0)):
+    config.data.resident_bytes = resident_bytes
+    joined = build.make_pipeline(config, data, parallel, RNG)
+    seen[kind] = list(batches((joined, jax.jit(joined.batch)), 0, [3] * 3))
+  for one, other in zip(*seen.values(), strict=True):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+  for batch, alone in zip(seen['resident'], batches(make('resident'), 0, [3] * 3), strict=True):
+    assert_equal({name: batch[name] for name in alone}, alone)
+    np.testing.assert_array_equal(batch['others'][..., 0], batch['others'][..., 1])
+  labels, others = (np.concatenate([batch[name].reshape(DISC_STEPS * BATCH, -1)[:, 0] for batch in seen['resident']])
+                    for name in ('labels', 'others'))
+  assert sorted(others[:NUM]) == list(range(NUM))
+  assert (labels != others).mean() > 0.7
+
+
+def test_conditions_of_samples_are_the_data_in_one_order():
+  """Chunk after chunk, round and round, as networks see them."""
+  conditions = pipeline.make_conditions(Unpaired('both', (SOURCE, Renamed(7))), ('labels', 'others'), 10)
+  chunks = [conditions(i) for i in range(3)]
+  assert sorted(np.concatenate([chunk['labels'] for chunk in chunks])[:NUM]) == list(range(NUM))
+  np.testing.assert_array_equal(chunks[0]['others'][7:], chunks[0]['others'][:3])
+  assert pipeline.make_conditions(SOURCE, (), 10) is None
+  images = pipeline.make_conditions(SOURCE, ('images',), 10)(0)['images']
+  assert images.dtype == np.float32
+  assert np.abs(images).max() <= 1.0

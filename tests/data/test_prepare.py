@@ -17,7 +17,7 @@ from tests.data.test_tfds import write_set
 
 @pytest.fixture(scope='module')
 def drawn():
-  return {split: digits.load(16, split).read(range(40)) for split in ('train', 'test')}
+  return {split: tuple(digits.load(16, split).read(range(40)).values()) for split in ('train', 'test')}
 
 
 class EmbeddedDigits(tfds.core.GeneratorBasedBuilder):
@@ -34,7 +34,7 @@ class EmbeddedDigits(tfds.core.GeneratorBasedBuilder):
     return {split: self._generate_examples(split) for split in ('train', 'test')}
 
   def _generate_examples(self, split):
-    images, labels = digits.load(16, split).read(range(40))
+    images, labels = digits.load(16, split).read(range(40)).values()
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
       yield i, {'image': image, 'label': int(label)}
 
@@ -43,7 +43,7 @@ def test_tfrecord_is_converted_in_place_bit_for_bit(tmp_path, drawn):
   write_set(tmp_path / 'own_digits' / '1.0.0', 'tfrecord', drawn)
   assert 'Converted 80' in prepare.prepare(gan_tfds.find_builder('own_digits', str(tmp_path)))
   for split in ('train', 'test'):
-    images, labels = gan_tfds.load('own_digits', 16, split, str(tmp_path)).read(range(40))
+    images, labels = gan_tfds.load('own_digits', 16, split, str(tmp_path)).read(range(40)).values()
     np.testing.assert_array_equal(images, drawn[split][0])
     np.testing.assert_array_equal(labels, drawn[split][1])
   assert 'already prepared' in prepare.prepare(gan_tfds.find_builder('own_digits', str(tmp_path)))
@@ -104,7 +104,7 @@ def test_a_set_prepared_by_tfds_reads_back_bit_for_bit(tmp_path, drawn, first):
     builder = gan_tfds.find_builder('embedded_digits', str(tmp_path))
   prepare.prepare(builder)
   for split in ('train', 'test'):
-    images, labels = gan_tfds.load('embedded_digits', 16, split, str(tmp_path)).read(range(40))
+    images, labels = gan_tfds.load('embedded_digits', 16, split, str(tmp_path)).read(range(40)).values()
     # TFDS shuffles by key when it writes: compare as sets of (pixels, label).
     found = sorted((image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True))
     assert found == sorted((image.tobytes(), int(label)) for image, label in zip(*drawn[split], strict=True))

@@ -39,7 +39,7 @@ def test_three_digits_and_their_number(split, number, first):
   assert (source.num_examples, source.shape, source.num_classes) == (number, (2, 2, 3), 1000)
   assert (source.name, source.split, source.class_names[7], source.class_names[314]) == (
       'stacked_mnist', split, '007', '314')
-  images, labels = source.read(range(number))
+  images, labels = source.read(range(number)).values()
   drawn = numbers_in(images)
   np.testing.assert_array_equal(labels, drawn % 10 @ [100, 10, 1])
   np.testing.assert_array_equal(images[:, 1, 0], drawn % 10)
@@ -50,7 +50,7 @@ def test_three_digits_and_their_number(split, number, first):
 
 @pytest.mark.usefixtures('numbered')
 def test_drawn_uniformly_independently_with_replacement():
-  images, labels = get_source('stacked_mnist', 2).read(range(128_000))
+  images, labels = get_source('stacked_mnist', 2).read(range(128_000)).values()
   drawn = numbers_in(images)
   for channel in drawn.T:
     counts = np.bincount(channel, minlength=60_000)
@@ -64,7 +64,7 @@ def test_drawn_uniformly_independently_with_replacement():
   per_class = np.bincount(labels, minlength=1000)
   assert per_class.min() > 70
   assert abs(per_class.var() / 128 - 1) < 0.2
-  test = numbers_in(get_source('stacked_mnist', 2, 'test').read(range(1000))[0])
+  test = numbers_in(get_source('stacked_mnist', 2, 'test').read(range(1000))['images'])
   assert not np.array_equal(test, drawn[:1000] % 10_000)
 
 
@@ -72,7 +72,7 @@ def test_drawn_uniformly_independently_with_replacement():
 def test_one_by_one_equals_in_bulk():
   source = get_source('stacked_mnist', 2)
   chosen = [127_999, 0, 5, 5]
-  images, labels = source.read(chosen)
+  images, labels = source.read(chosen).values()
   for n, i in enumerate(chosen):
     image, label = source.records[i]
     np.testing.assert_array_equal(images[n], image)
@@ -92,8 +92,8 @@ def test_of_real_digits():
   if not data_dir or not os.path.isdir(os.path.join(data_dir, 'mnist')):
     pytest.skip('TFDS_DATA_DIR holds no mnist')
   source = get_source('stacked_mnist', 32, 'test')
-  mnist, labels = source.records.digits.read(range(10_000))
-  images, numbers = source.read(range(300))
+  mnist, labels = source.records.digits.read(range(10_000)).values()
+  images, numbers = source.read(range(300)).values()
   by_pixels = {image.tobytes(): label for image, label in zip(mnist, labels, strict=True)}
   for image, number in zip(images, numbers, strict=True):
     assert number == sum(base * by_pixels[image[..., c].tobytes()] for c, base in enumerate((100, 10, 1)))

@@ -59,7 +59,7 @@ def write_set(folder, file_format, splits, features=None):
 
 @pytest.fixture(scope='module')
 def drawn():
-  return {split: digits.load(16, split).read(range(60)) for split in ('train', 'test')}
+  return {split: tuple(digits.load(16, split).read(range(60)).values()) for split in ('train', 'test')}
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +73,7 @@ def prepared(tmp_path_factory, drawn):
 @pytest.mark.parametrize('image_size', [0, 16])
 def test_prepared_set_comes_back_bit_for_bit(prepared, drawn, split, image_size):
   source = gan_tfds.load('own_digits', image_size, split, prepared)
-  images, labels = source.read(range(source.num_examples))
+  images, labels = source.read(range(source.num_examples)).values()
   np.testing.assert_array_equal(images, drawn[split][0])
   np.testing.assert_array_equal(labels, drawn[split][1])
   assert source.shape == (16, 16, 1)
@@ -83,7 +83,7 @@ def test_prepared_set_comes_back_bit_for_bit(prepared, drawn, split, image_size)
 def test_one_by_one_in_bulk_and_from_threads_agree(prepared, drawn):
   source = gan_tfds.load('own_digits', 24, 'train', prepared)
   order = np.random.default_rng(0).permutation(60)
-  bulk, labels = source.read(order)
+  bulk, labels = source.read(order).values()
   with ThreadPoolExecutor(8) as pool:
     found = list(pool.map(source.records.__getitem__, order.tolist()))
   np.testing.assert_array_equal(bulk, [image for image, _ in found])
@@ -102,7 +102,7 @@ def test_reading_never_imports_tensorflow(prepared):
 def test_sets_without_a_test_split(tmp_path, drawn):
   write_set(tmp_path / 'own_digits' / '1.0.0', 'array_record', {'train': drawn['train'], 'validation': drawn['test']})
   source = gan_tfds.load('own_digits', 16, 'test', str(tmp_path))
-  np.testing.assert_array_equal(source.read(range(60))[0], drawn['test'][0])
+  np.testing.assert_array_equal(source.read(range(60))['images'], drawn['test'][0])
   write_set(tmp_path / 'own_digits' / '1.1.0', 'array_record', {'train': drawn['train']})
   with pytest.raises(DataError, match='own_digits has only train; use split=train'):
     gan_tfds.load('own_digits', 16, 'test', str(tmp_path))
@@ -180,4 +180,4 @@ def test_real_sets_decode_as_tfds_decodes_them(name, number, shape):
     image, label = source.records[i]
     np.testing.assert_array_equal(image, theirs[i]['image'])
     assert label == theirs[i]['label']
-  assert gan_tfds.load(name, 32, 'test').read([0, 9999])[0].shape == (2, 32, 32, shape[-1])
+  assert gan_tfds.load(name, 32, 'test').read([0, 9999])['images'].shape == (2, 32, 32, shape[-1])

@@ -42,7 +42,7 @@ def trained(cache):
 
 @pytest.fixture(scope='module')
 def test_set():
-  return open_digits('test').read(range(digits.NUM_TEST))
+  return tuple(open_digits('test').read(range(digits.NUM_TEST)).values())
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_learns_the_digits(trained, test_set):
   assert np.trace(trained.confusion) == np.sum(predicted == labels)
   counted = trained.confusion / trained.confusion.sum(axis=1, keepdims=True)
   np.testing.assert_array_equal(confusion_rates(trained.confusion), counted)  # 29 or 30 of each class are enough.
-  _, train_labels = open_digits('train').read(range(digits.NUM_TRAIN))
+  train_labels = open_digits('train').read(range(digits.NUM_TRAIN))['labels']
   np.testing.assert_allclose(trained.shares, np.bincount(train_labels) / 1500)
   assert trained.class_names == tuple('0123456789')
 
@@ -129,7 +129,7 @@ def test_same_data_same_bits(tmp_path, capsys):
   assert found[0].features.digest == found[1].features.digest
   out = capsys.readouterr().out
   assert out.count('Training the classifier of digits for scores, once') == 2
-  images, labels = open_digits('train').read(range(digits.NUM_TRAIN))
+  images, labels = open_digits('train').read(range(digits.NUM_TRAIN)).values()
   changed = in_memory('digits', 255 - images, labels, 10)
   other = get_classifier(lambda split: changed, tmp_path / 'c', progress=False)
   assert other.features.digest != found[0].features.digest
@@ -137,7 +137,7 @@ def test_same_data_same_bits(tmp_path, capsys):
 
 def test_key_tells_data_size_and_classes(monkeypatch):
   source = open_digits('train')
-  images, labels = source.read(range(source.num_examples))
+  images, labels = source.read(range(source.num_examples)).values()
   copies = [dataclasses.replace(source, records=digits.ArrayRecords(*columns))
             for columns in ((images, labels), (images[::-1], labels[::-1]))]
   key = cache_key(source)
@@ -239,7 +239,7 @@ def test_data_that_do_not_fit_are_refused(tmp_path, changes, message):
 
 @pytest.mark.usefixtures('briefly')
 def test_folder_holds_a_tenth_of_each_class_out(tmp_path, capsys):
-  images, labels = open_digits('train').read(range(203))
+  images, labels = open_digits('train').read(range(203)).values()
   for i, (image, label) in enumerate(zip(images, labels, strict=True)):
     path = tmp_path / 'images' / f'class{label}' / f'{i:03d}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -286,9 +286,9 @@ def test_held_out_images_are_not_learnt(held_out):
 
 @pytest.mark.usefixtures('briefly')
 def test_classes_of_one_image_are_learnt_and_not_tested(tmp_path, capsys):
-  images, labels = open_digits('train').read(range(10))
+  images, labels = open_digits('train').read(range(10)).values()
   source = in_memory('few', images, labels, 10)
-  only = dataclasses.replace(source, records=digits.ArrayRecords(*source.read([*range(10), 0])))
+  only = dataclasses.replace(source, records=digits.ArrayRecords(*source.read([*range(10), 0]).values()))
 
   def one_split(sources):
     def open_source(split):
@@ -406,7 +406,7 @@ def test_stacked_mnist_uses_the_classifier_of_mnist(tmp_path, monkeypatch):
   source = get_source('stacked_mnist', 16, 'test')
   assert found.class_names == source.class_names
   assert found.num_test == 297
-  images, _ = source.read(range(2))
+  images = source.read(range(2))['images']
   assert found.features.extract(found.features.weights, images)['logits'].shape == (2, 1000)
   [file] = (tmp_path / 'classifiers').iterdir()
   assert json.loads(file.read_bytes().splitlines()[1])['data'] == 'mnist'

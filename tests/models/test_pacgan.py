@@ -10,6 +10,7 @@ from scipy import stats
 
 from gan.build import build
 from gan.config import ConfigError, base_config
+from gan.data.source import columns_of
 from gan.models import get_model, pacgan
 from gan.validate import validate
 from tests import test_config as configs
@@ -140,7 +141,7 @@ def test_config_has_the_published_protocol(pac):
   config = validate(load(f'grid,pac={pac}'))
   assert config.train.batch_size // config.model.disc.pack == 100
   assert config.train.num_steps * 100 == 400 * 100_000
-  built = build(config, (2,), jax.devices()[:1])
+  built = build(config, columns_of((2,)), jax.devices()[:1])
   assert built.game.rules.joint  # Packs are judged one by one: all in one pass, and slopes may be penalised.
   start = jax.eval_shape(built.game.init, jax.random.key(0))
   sizes = [sum(leaf.size for leaf in jax.tree.leaves(start[name].params)) for name in ('gen', 'disc')]

@@ -10,6 +10,7 @@ from scipy import stats
 
 from gan.build import build
 from gan.config import ConfigError
+from gan.data.source import columns_of
 from gan.models import get_model, resnet
 from gan.penalties import squared_slope, zero_centred
 from gan.validate import validate
@@ -120,7 +121,7 @@ def test_samples_are_judged_one_by_one():
 def test_config_allows_penalties_on_slopes_in_one_pass():
   config = validate(load('mnist,r1=0.5,r2=0.25'))
   assert (config.penalty.r1, config.penalty.r2, config.data.name) == (0.5, 0.25, 'mnist')
-  assert build(config, (32, 32, 1), jax.devices()[:1]).game.rules.joint
+  assert build(config, columns_of((32, 32, 1)), jax.devices()[:1]).game.rules.joint
   assert load('').data.name == 'stacked_mnist'
   assert load('runlocal').data.name == 'digits'
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan.build import build, describe_data, make_initial_state, make_loop, make_pipeline, open_data
+from gan.build import build, make_initial_state, make_loop, make_pipeline, open_data
 from gan.validate import validate
 from tests.test_config import FILES, load
 
@@ -14,7 +14,7 @@ def test_runlocal_trains(stem):
   [path] = [path for path in FILES if path.stem == stem]
   config = validate(load(path)('runlocal'))
   data = open_data(config)
-  built = build(config, describe_data(data).sample_shape, jax.devices()[:1])
+  built = build(config, data.columns, jax.devices()[:1])
   state = make_initial_state(built, 0)
   first = jax.device_get((state.gen, state.disc))
   batches = make_pipeline(config, data, built.parallel, state.rng)

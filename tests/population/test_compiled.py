@@ -12,6 +12,7 @@ from gan.complete import complete
 from gan.config import base_config
 from gan.data import digits
 from gan.data.pipeline import Drawn, Resident
+from gan.data.source import columns_of
 from gan.population import compiled
 from gan.population.members import member_state
 from gan.population.program import program_key
@@ -46,7 +47,7 @@ def batches_of(config, data, parallel):
 
 def train_together(members, num_steps, devices=1, per_member=1):
   data = source(members[0])
-  shape = build.describe_data(data).sample_shape
+  shape = data.columns
   population = compiled.make_population(members, shape, jax.devices()[:devices], per_member)
   batches = batches_of(members[0], data, population.built.parallel)
   loop, state = compiled.make_loop(population, batches), compiled.initial_state(population)
@@ -58,7 +59,7 @@ def train_alone(config, num_steps):
   key = program_key(config), config.loss.name
   if key not in ALONE:
     data = source(config)
-    built = build.build(config, build.describe_data(data).sample_shape, jax.devices()[:1])
+    built = build.build(config, data.columns, jax.devices()[:1])
     batches = batches_of(config, data, built.parallel)
     ALONE[key] = built, batches, build.make_loop(config, built, batches)
   built, batches, loop = ALONE[key]
@@ -105,10 +106,26 @@ def test_members_may_share_their_batch_between_devices():
     assert_equal(member_state(state, i).disc, alone.disc, atol=1e-5)
 
 
+def test_members_may_differ_in_the_numbers_of_their_schedules():
+  text = {'optimizer.gen.lr': 'linear,over={},end={},warmup={}', 'augment.noise': 'cosine,over={},end={},unit=images'}
+  numbers = [{'optimizer.gen.lr': lr, 'augment.noise': noise} for lr, noise in (
+      ((5, 0, 0), (40, 0)), ((50, 0.01, 3), (400, 0.3)), ((8, 0.2, 0), (80, 0.1)))]
+  members = configs(SMALL, SGD, {'augment.noise': 0.2, 'loss.name': 'nonsaturating'}, members=[
+      {f'schedule.{field}': text[field].format(*own[field]) for field in text} for own in numbers])
+  assert len({program_key(config) for config in members}) == 1
+  _, state = train_together(members, 10)
+  for i, config in enumerate(members):
+    alone, _, _ = train_alone(config, 10)
+    for part in ('gen', 'disc', 'ema'):
+      assert_equal(getattr(member_state(state, i), part), getattr(alone, part), atol=1e-5)
+  leaves = jax.tree.leaves(state.members.gen.params)
+  assert all(np.abs(np.asarray(leaf[i] - leaf[j])).max() > 1e-4 for leaf in leaves for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
 def test_equal_seeds_share_weights_data_and_latents_whatever_their_objective():
   members = configs(SMALL, SGD, members=[{'seed': 3, 'loss.name': name} for name in ('saturating', 'hinge')]
                     + [{'seed': 4, 'loss.name': 'hinge'}])
-  population = compiled.make_population(members, (2,), jax.devices()[:1])
+  population = compiled.make_population(members, columns_of((2,)), jax.devices()[:1])
   state = compiled.initial_state(population)
   assert_equal(member_state(state, 0).gen, member_state(state, 1).gen, rtol=0)
   keys = jax.random.key_data(state.members.rng)
@@ -137,7 +154,7 @@ def test_samples_are_those_of_the_member_alone():
   rngs = jax.random.split(jax.random.key(0), 4)
   parts = list(compiled.make_stream(population)(state.members.ema, rngs, 300))
   assert [count for _, count in parts] == [256, 44]
-  alone = make_stream(build.build(members[2], (2,), jax.devices()[:1]).game)
+  alone = make_stream(build.build(members[2], columns_of((2,)), jax.devices()[:1]).game)
   for (together, count), (own, _) in zip(parts, alone(member_state(state, 2).ema, rngs[2], 300), strict=True):
     np.testing.assert_allclose(together[2, :count], own[:count], atol=1e-5)
 
@@ -145,7 +162,7 @@ def test_samples_are_those_of_the_member_alone():
 def test_a_saved_state_does_not_know_the_number_of_devices():
   members = configs(SMALL, SGD, members=MEMBERS[:3])
   two, state = train_together(members, 3, devices=2)
-  one = compiled.make_population(members, (2,), jax.devices()[:1])
+  one = compiled.make_population(members, columns_of((2,)), jax.devices()[:1])
   saved = compiled.trimmed(two, state)
   abstract = compiled.abstract_state(one)
   assert jax.tree.map(lambda x: (x.shape, x.dtype), saved) == jax.tree.map(lambda x: (x.shape, x.dtype), abstract)

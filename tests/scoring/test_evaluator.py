@@ -51,7 +51,7 @@ def test_a_folder_with_small_classes_has_all_of_them(small_classes, capsys, size
   with optimised():
     evaluator = make_evaluator(config, data, training=False)
   capsys.readouterr()
-  images, _ = data.read(range(data.num_examples))
+  images = data.read(range(data.num_examples))['images']
   scores = [evaluator.score([(images, len(images))], len(images), '') for _ in range(2)][1]
   values = {score.metric: score.value for score in scores}
   assert values['classes'] == values['modes'] == len(sizes)
@@ -109,7 +109,7 @@ def test_few_images_say_so_once(small_classes, capsys):
   config.eval.metrics, config.eval.features = 'kd,prdc', 'random'
   data = open_data(config)
   evaluator = make_evaluator(config, data, training=False)
-  images, _ = data.read(range(12))
+  images = data.read(range(12))['images']
   for _ in range(2):
     evaluator.score([(images, 12)], 12, '')
   out = capsys.readouterr().out

@@ -40,7 +40,7 @@ def test_computed_once_and_right(tmp_path):
   again = get_reference(TRAIN, features, extract, True, tmp_path)
   without = get_reference(TRAIN, features, extract, False, tmp_path)
   assert sum(calls) == 1500
-  images, _ = TRAIN.read(range(1500))
+  images = TRAIN.read(range(1500))['images']
   expected = make_extract(features)(images)['features']
   np.testing.assert_allclose(first.features, expected[reference_order(TRAIN)], atol=1e-6)
   np.testing.assert_allclose(first.moments.covariance, np.cov(expected, rowvar=False), rtol=1e-5, atol=1e-8)

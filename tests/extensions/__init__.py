@@ -1,0 +1,1 @@
+"""What somebody adds to the tables from outside: each file is one addition, and `LINES` are its table lines."""
