@@ -11,6 +11,7 @@ from gan.config.complete import complete, declared
 from gan.config.files import load_config
 from gan.config.validate import validate
 from gan.run.workdir import default_workdir
+from gan.schedules import PREFIX
 from tests.test_config import FILES, ROOT
 
 EVERY = declared().every
@@ -77,8 +78,10 @@ def flag(field, value):
 
 
 SENSIBLE = st.sampled_from([[f'--config.{field}={value}'] for field, value in flatten(complete(base_config())).items()])
-ANYTHING = st.tuples(st.one_of(FIELDS, FIELDS, FIELDS.flatmap(a_little_wrong), st.text(max_size=6)), VALUES).flatmap(
-    lambda pair: flag(*pair))
+SCHEDULES = st.tuples(FIELDS.map('schedule.{}'.format), st.one_of(VALUES, st.sampled_from(
+    ['linear,over=9', 'cosine,over=9,end=0.5,warmup=2', 'linear', 'steps,every=2,factor=0.5', 'constant,warmup=x'])))
+WRITTEN = st.one_of(FIELDS, FIELDS, FIELDS.flatmap(a_little_wrong), st.text(max_size=6))
+ANYTHING = st.one_of(SCHEDULES, st.tuples(WRITTEN, VALUES)).flatmap(lambda pair: flag(*pair))
 ARGUMENTS = st.sampled_from(['', 'runlocal', 'loss=hinge', 'loss=hing', 'ring', 'x=1', ',', 'runlocal=2', 'size=1e9'])
 
 
@@ -98,5 +101,6 @@ def test_any_command_line_is_a_configuration_or_sentences(path, argument, sensib
     return
   assert complete(config) == config == validate(config, num_devices)
   flat = flatten(config)
-  assert set(overrides) <= set(flat)
-  assert default_workdir(str(path), argument, {field: flat[field] for field in overrides})
+  kept = {field for field, value in overrides.items() if value or not field.startswith(PREFIX)}   # '' is no schedule.
+  assert kept <= set(flat)
+  assert default_workdir(str(path), argument, {field: flat[field] for field in kept})

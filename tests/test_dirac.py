@@ -86,7 +86,7 @@ def make_orbit(losses, rule, **settings):
     numbers = {'lr': hparams['lr'], 'b1': 0.0, 'b2': 0.0, 'eps': 0.0}
     hparams = {name: value for name, value in hparams.items() if name != 'lr'} | {
         f'optimizer.{player}.{k}': v for player in ('gen', 'disc') for k, v in numbers.items()} | {
-        'train.ema_decay': 0.0, f'loss.{INDEX}': which}
+        'train.ema_decay': 0.0} | ({f'loss.{INDEX}': which} if len(losses) > 1 else {})
     gen, disc, sgd = {'theta': start[:1]}, {'psi': start[1:, None]}, tx(numbers)
     state = create_state(randomness.root_key(0), Start(gen, {}), Start(disc, {}), (sgd, sgd))
 

@@ -98,9 +98,9 @@ def test_two_devices_equal_one(case):
 
 def test_adam_makes_steps_of_rounding_where_a_gradient_is_zero():
   """The last bias, of which a relativistic objective sees nothing: it walks, and all else agrees to rounding."""
-  config, mapped = (config_of(POINTS | {'loss.name': 'ragan_logistic'}, strategy) for strategy in ('jit', 'pmap'))
-  for settings in (config.optimizer, mapped.optimizer):
-    settings.disc.update({'name': 'adam', 'lr': 0.01, 'b1': 0.5})
+  adam = {f'optimizer.disc.{name}': value for name, value in (('name', 'adam'), ('lr', 0.01), ('b1', 0.5))}
+  config, mapped = (config_of(POINTS | {'loss.name': 'ragan_logistic'} | adam, strategy)
+                    for strategy in ('jit', 'pmap'))
   _, (_, expected), _ = train(config, 1)
   _, (_, found), _ = train(mapped, 2)
   walked, other = (disc.params['Dense_1'].pop('bias') for disc in (expected, found))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from experiments.plan import Plan
 from experiments.sweep import SweepError, load_sweep
-from gan.config import nearest
+from gan.config import ConfigError, nearest
 
 Row = dict[str, Any]   # Of the table of a sweep, `experiments.results.rows_of`.
 PUBLISHED_KEYS = ('setting', 'arm', 'metric', 'value', 'source', 'note')
@@ -54,7 +54,7 @@ def question_of(plan: Plan | None) -> Question:
     return Question(note='There is no plan.json, so question, metric and meaning of success are the defaults.')
   try:
     sweep = load_sweep(plan.sweep)
-  except SweepError as error:
+  except ConfigError as error:
     reason = str(error).splitlines()[0].removeprefix('--sweep=')
     return Question(note=f'The file of the sweep cannot be used now ({reason}), so question, metric and meaning of '
                          'success are the defaults.')

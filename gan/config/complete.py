@@ -173,11 +173,11 @@ def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[
   """What is said of a field that the run has not; nothing where a wrong name, of which another line tells, hides it."""
   everything = declared()
   if field.startswith(PREFIX):
-    if not value:
+    number = field.removeprefix(PREFIX)
+    if not value and number in everything.every and isinstance(everything.every[number].default, float):
       return []   # Constant, as everything is.
     numbers = [name for name, setting in fields.items() if isinstance(setting.default, float)]
-    return [f'{quoted(field, value)}: {field.removeprefix(PREFIX)} is no number of this run'
-            f'{close(field.removeprefix(PREFIX), numbers)}']
+    return [f'{quoted(plain(field), value)}: {plain(number)} is no number of this run{close(number, numbers)}']
   group, _, name = field.rpartition('.')
   users = [part for part in everything.parts if field in part.fields]
   known = sorted(other.removeprefix(f'{group}.') for other in fields if other.rpartition('.')[0] == group)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from experiments import results, sweep
+from experiments import results
 from experiments.comparison import figures
 from experiments.comparison.analysis import analyse, seeds_to_show_anything
 from experiments.comparison.export import write_pictures
@@ -23,6 +23,7 @@ from experiments.comparison.table import table
 from experiments.comparison.wording import Finding, decimals_for, ends, number
 from experiments.plan import load_plan, save_plan
 from experiments.sweep import SweepError
+from gan.config.files import load_module
 from gan.run.workdir import WorkdirError
 from gan.show.page import INK, use_log_scale
 from gan.statistics import Interval, compare
@@ -588,7 +589,7 @@ def test_the_same_results_give_the_same_page(tmp_path):
 def test_a_sweep_file_that_is_gone_leaves_the_defaults_and_a_note(tmp_path):
   workdir = make(tmp_path, two_forms(extra="QUESTION = 'Which?'"), better_by(2.0))
   (tmp_path / 'sweep.py').unlink()
-  sweep._load.cache_clear()
+  load_module.cache_clear()
   found = compared(workdir)
   assert 'The file of the sweep cannot be used now' in found.asked.note
   assert found.results[0].comparisons
