@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from gan.declare import nearest
 from gan.games import Game, Turn
 from gan.games.cast import PLAYERS
-from gan.rules import RULES, Moves, Scalars, Txs, memory_of, params_of
+from gan.rules import RULES, Moves, Scalars, Txs, memory_of, params_of, rule_settings
 from gan.state import GanState, PyTree
 
 TrainStep = Callable[[GanState, dict[str, Array], dict[str, Array]], tuple[GanState, Scalars]]
@@ -48,6 +49,17 @@ def make_deal(game: Game) -> Callable[..., Turn]:
   return deal
 
 
+def _checked(deal: Callable[..., Turn], disc_steps: int) -> Callable[..., Turn]:
+  """A deal that refuses batches of which some would be left out, or dealt twice."""
+  def checked(batch: dict[str, Array], state: GanState, update: int) -> Turn:
+    for name, column in batch.items():
+      if column.ndim < 2 or column.shape[0] != disc_steps:
+        raise ValueError(f'batch[{name!r}] has shape {column.shape}; it must be [{disc_steps}, batch, ...], one batch '
+                         'for each update of the discriminator in a step (disc_steps)')
+    return deal(batch, state, update)
+  return checked
+
+
 def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Callable[[PyTree], PyTree] = _identity,
                     deal: Callable[..., Turn] | None = None,
                     numbers_at: Callable[[dict[str, Array], Array], dict[str, Array]] = _constant,
@@ -66,9 +78,17 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
   Returns:
     train_step(state, batch, hparams) -> (state, scalars), where `batch` holds arrays [N, B, ...], one for each update
     of the discriminator; those after the last one, of the generator, see the last batch.
+
+  Raises:
+    ValueError: if there is no such rule, or it has no such setting; from the step, if the batch is not as it should be.
   """
+  if rule not in RULES:
+    raise ValueError(f'rule {rule!r} is unknown{nearest(rule, RULES)}')
+  if unknown := set(settings) - set(rule_settings(rule)):
+    raise ValueError(f'{", ".join(sorted(unknown))} is no setting of the rule {rule}, which has '
+                     f'{", ".join(rule_settings(rule)) or "none"}')
   move = functools.partial(RULES[rule].move, **settings)
-  deal = deal or make_deal(game)
+  deal = deal or _checked(make_deal(game), settings.get('disc_steps', 1))
 
   def train_step(state: GanState, batch: dict[str, Array], hparams: dict[str, Array]) -> tuple[GanState, Scalars]:
     before, hparams = state, numbers_at(hparams, state.step)
@@ -81,7 +101,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
       state = state.replace(memory={**state.memory, 'moved': moved})
 
     latest = {'params': state.gen.params, 'stats': state.gen.stats}
-    decay = warmed_up(hparams['train.ema_decay'], state.step)
+    decay = warmed_up(hparams.get('train.ema_decay', 0.0), state.step)
     ema = optax.incremental_update(latest, state.ema, 1.0 - decay)
     return state.replace(step=state.step + 1, ema=ema), scalars
 

@@ -89,7 +89,7 @@ def run(game, rule, steps=1, b1=0.0, optimizer='sgd', start=None, angles=False, 
   step = jax.jit(make_train_step(game.as_game(), Txs(builder, builder), rule, **settings))
   states, scalars = [state], []
   for _ in range(steps):
-    state, found = step(state, {'images': np.zeros((1, 1), np.float32)}, hparams)
+    state, found = step(state, {'images': np.zeros((settings.get('disc_steps', 1), 1), np.float32)}, hparams)
     states.append(state)
     scalars.append(found)
   return states, scalars

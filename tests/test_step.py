@@ -366,3 +366,15 @@ def test_golden_numbers():
              'draws, loss or update. Then say so in the commit and store these. If you only meant to make the code '
              f'faster or tidier, it is a bug. GOLDEN = {found}')
   assert found == pytest.approx(GOLDEN, rel=1e-4, abs=1e-7), message
+
+
+def test_what_a_step_is_not_built_for():
+  game, players = game_of(batch_norm=False), txs()
+  with pytest.raises(ValueError, match=r"rule 'extragrad' is unknown; known: .* \(did you mean extragradient\?\)"):
+    make_train_step(game, players, 'extragrad')
+  with pytest.raises(ValueError, match='disc_steps is no setting of the rule extragradient, which has none'):
+    make_train_step(game, players, 'extragradient', disc_steps=5)
+  step, state = make_train_step(game, players, disc_steps=2), initial(batch_norm=False)
+  for shape in ((1, BATCH, 2), (3, BATCH, 2), (BATCH,)):
+    with pytest.raises(ValueError, match=r"batch\['images'\] has shape .* must be \[2, batch, \.\.\.\]"):
+      step(state, {'images': np.zeros(shape, np.float32)}, HPARAMS)
