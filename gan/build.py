@@ -22,7 +22,8 @@ from gan.losses import LOSSES
 from gan.losses.choice import INDEX, chosen_among
 from gan.models import AROUND, get_model
 from gan.parallel import Parallel, make_parallel
-from gan.rules import Txs, optimizer_numbers, rule_settings
+from gan.rules import NUMBERS, Txs, optimizer_numbers, rule_settings
+from gan.schedules import PREFIX
 from gan.show import frames
 from gan.state import GanState, PyTree, create_state
 
@@ -105,7 +106,11 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
   memory = functools.partial(step.initial_memory, config.update.rule, angles=config.train.dynamics)
   numbers_at = functools.partial(schedules.resolve, schedules=scheduling.schedules_of(flatten(config)),
                                  images_per_step=images_per_step(config))
-  return Build(game, txs, parallel, hparams_of(config, losses), numbers_at, memory)
+  hparams = hparams_of(config, losses)
+  if unread := [name for name in hparams if name not in game.numbers | NUMBERS and not name.startswith(PREFIX)]:
+    raise ConfigError('\n'.join(f'  * {name}={hparams[name]:g} is nothing that game.name={config.game.name} reads; '
+                                'leave it out' for name in unread))
+  return Build(game, txs, parallel, hparams, numbers_at, memory)
 
 
 def images_per_step(config: ml_collections.ConfigDict) -> int:

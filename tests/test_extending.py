@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gan import build
-from gan.config import base_config, flatten
+from gan.config import ConfigError, base_config, flatten
 from gan.config.validate import validate
 from gan.parallel import make_parallel
 from gan.population import run as population
@@ -138,6 +138,14 @@ def test_two_devices_equal_one(added):
   for strategy in ('jit', 'pmap'):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5),
                  trained(config, strategy, 2), expected)
+
+
+def test_penalties_that_a_game_has_not_are_refused(monkeypatch):
+  for table, name, entry in game.LINES:
+    monkeypatch.setitem(table, name, entry)
+  config = config_of(game, **{'penalty.r1': 1.0})
+  with pytest.raises(ConfigError, match=r'penalty\.r1=1 is nothing that game\.name=translation reads; leave it out'):
+    build.build(config, build.open_data(config).columns, jax.devices()[:1])
 
 
 def test_the_configuration_says_what_was_added(added):

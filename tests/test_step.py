@@ -224,7 +224,7 @@ def test_latent_distributions():
   assert np.abs(uniform).max() <= 1.0
   assert abs(uniform.mean()) < 0.03
   assert abs(uniform.var() - 1 / 3) < 0.01
-  with pytest.raises(ValueError, match=r"model\.z='cauchy' is unknown; known: normal, uniform"):
+  with pytest.raises(ValueError, match=rf"model\.z='cauchy' is unknown; known: {', '.join(LATENTS)}"):
     make_generation(None, None, losses.LOSSES['hinge'], 2, (2,), z='cauchy')
 
 

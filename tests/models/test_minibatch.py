@@ -174,5 +174,5 @@ def test_under_vmap(minibatch):
 
 @pytest.mark.parametrize('name', SHAPES)
 def test_unknown_settings(name):
-  with pytest.raises(ValueError, match=r"minibatch='std' is unknown; known: none, stddev, discrimination"):
+  with pytest.raises(ValueError, match=rf"minibatch='std' is unknown; known: {', '.join(MINIBATCH)}"):
     init(make_disc(name, 'std'), samples(2, *SHAPES[name]))
