@@ -1,6 +1,5 @@
 """What each regulariser adds to the losses of a game: with which weight, at which samples, in which steps."""
 
-import dataclasses
 import functools
 
 import flax.linen as nn
@@ -325,7 +324,6 @@ def test_all_numbers_of_a_run_are_known_to_its_game_and_rules():
   weights = {f'penalty.{name}': 1.0 for name in PENALTIES}
   config = complete(base_config(), weights | {'augment.policy': 'ada', 'augment.noise': 0.1, 'loss.label_flip': 0.1})
   found = hparams_of(config, (config.loss.name, *LOSSES))
-  game = game_of()
-  known = dataclasses.replace(game, objective=chosen_among(list(LOSSES.values()))).numbers | NUMBERS_OF_RULES
-  assert found.keys() <= known
+  game = make_generation(Gen(), Disc(), chosen_among(list(LOSSES.values())), Z_DIM, SHAPE)
+  assert found.keys() <= game.numbers | NUMBERS_OF_RULES
   assert {*weights, 'penalty.target', 'loss.margin', 'loss.index', 'augment.ada_target'} <= found.keys()
