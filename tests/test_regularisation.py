@@ -326,6 +326,5 @@ def test_all_numbers_of_a_run_are_known_to_its_game_and_rules():
   config = complete(base_config(), weights | {'augment.policy': 'ada', 'augment.noise': 0.1, 'loss.label_flip': 0.1})
   found = hparams_of(config, (config.loss.name, *LOSSES))
   game = make_generation(Gen(), Disc(), chosen_among(list(LOSSES.values())), Z_DIM, SHAPE)
-  known = game.numbers | NUMBERS_OF_RULES
-  assert found.keys() <= known
+  assert found.keys() <= game.numbers | NUMBERS_OF_RULES
   assert {*weights, 'penalty.target', 'loss.margin', 'loss.index', 'augment.ada_target'} <= found.keys()

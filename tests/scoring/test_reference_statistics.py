@@ -144,7 +144,8 @@ def test_batches_come_in_order(num, size):
 
   source = ImageSource('made', 'train', (1, 1, 1), (), Records())
   indices = np.random.default_rng(0).permutation(1000)[:num]
-  images, labels = zip(*(part.values() for part in read_batches(source, indices, size)), strict=True)
+  parts = list(read_batches(source, indices, size))
+  images, labels = ([part[name] for part in parts] for name in ('images', 'labels'))
   np.testing.assert_array_equal(np.concatenate(labels), indices)
   np.testing.assert_array_equal(np.concatenate(images).ravel(), indices % 256)
   assert {len(part) for part in labels[:-1]} <= {size}
