@@ -28,8 +28,8 @@ from gan.run.workdir import WorkdirError
 from gan.show.page import INK, use_log_scale
 from gan.statistics import Interval, compare
 from tests import runs
-from tests.experiments import statistics_arms
 from tests.experiments.synthetic_sweeps import Life, make
+from tests.statistics import arms as statistics_arms
 
 RING = "CONFIG = 'configs/toy.py:ring'\n"
 FORMS = "product(param('loss.name', ['saturating', 'nonsaturating']), param('seed', range({seeds})))"

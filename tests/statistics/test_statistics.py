@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tests.gan.statistics_arms import RUNS, arm, arm_of
 
 from gan.statistics import (
   compare,
@@ -26,6 +25,7 @@ from gan.statistics import (
   success_rate,
 )
 from gan.statistics.rates import newcombe_paired, newcombe_unpaired, wilson
+from tests.statistics.arms import RUNS, arm, arm_of
 
 pytestmark = pytest.mark.filterwarnings('error')  # Nothing of SciPy's leaks.
 

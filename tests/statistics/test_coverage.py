@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from tests.gan.statistics_arms import arm
 
 from gan.statistics import improvement_test, interquartile_mean, probability_of_improvement
 from gan.statistics.arms import expanded_level
 from gan.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
 from gan.statistics.rates import newcombe_paired, newcombe_unpaired, wilson
+from tests.statistics.arms import arm
 
 pytestmark = pytest.mark.filterwarnings('error')
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tests.gan.statistics_arms import PAIRS, arm, arm_of
 
 from gan.statistics import (
   adjust,
@@ -25,6 +24,7 @@ from gan.statistics import (
 )
 from gan.statistics.comparison import observed_deviation
 from gan.statistics.means import difference_interval, mean_interval, unpaired_difference_interval
+from tests.statistics.arms import PAIRS, arm, arm_of
 
 pytestmark = pytest.mark.filterwarnings('error')
 
