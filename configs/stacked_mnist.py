@@ -30,11 +30,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   digits = config.data.name == 'digits'
   config.data.image_size = 16 if digits else 32      # Ours; PacGAN: 28.
   config.data.flip = config.data.name == 'cifar10'   # R3GAN: --mirror=1.
+  # Latents are 100 normal numbers, the default; PacGAN has 100 uniform ones, R3GAN 64 normal ones.
   config.model.gen.name = config.model.disc.name = 'resnet'
   config.model.gen.width = config.model.disc.width = 32   # Ours: what two cores can train.
   # One residual block at each resolution; R3GAN: 2.
-  config.model.z_dim = 100                           # PacGAN; R3GAN: 64.
-  config.model.z = 'normal'                          # R3GAN; PacGAN: uniform.
   config.loss.name = arg.loss
   # R3GAN's gamma falls from 0.05 to 0.005 on CIFAR-10 and from 0.5 to 0.05 on ImageNet at 32 pixels; ours stays.
   config.penalty.r1, config.penalty.r2 = arg.r1, arg.r2

@@ -40,7 +40,10 @@ def added(request, monkeypatch):
 
 
 def config_of(addition, **more):
-  stated = SMALL | addition.OVERRIDES | more
+  stated = SMALL | addition.OVERRIDES
+  if addition is game:
+    del stated['model.z_dim']   # It has no latents.
+  stated |= more
   if addition is architecture:
     stated = {field: value for field, value in stated.items() if not field.endswith(('width', 'layers'))}
   return validate(base_config(), overrides={field: value for field, value in stated.items() if value is not None})
@@ -144,6 +147,8 @@ def test_penalties_that_a_game_has_not_are_refused(monkeypatch):
   for table, name, entry in game.LINES:
     monkeypatch.setitem(table, name, entry)
   config = config_of(game, **{'penalty.r1': 1.0})
+  with pytest.raises(ConfigError, match=r'z_dim=2 is no setting of game\.name=translation, which has game\.cycle'):
+    config_of(game, **{'model.z_dim': 2})
   with pytest.raises(ConfigError, match=r'penalty\.r1=1 is nothing that game\.name=translation reads; leave it out'):
     build.build(config, build.open_data(config).columns, jax.devices()[:1])
 

@@ -77,8 +77,8 @@ def _model_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
             f'data.name={config.data.name} has not; use data.name=dirac or gaussian, or model.{player}.name=mlp'
     elif architecture.sample_dim and player == 'disc' and config.model.disc.pack > 1:
       yield f'model.disc.pack={config.model.disc.pack}: model.disc.name={name} judges one number; use 1'
-    elif name == 'linear_quadratic' and player == 'gen' and config.model.z_dim != 1:
-      yield f'model.z_dim={config.model.z_dim}: model.gen.name={name} scales one latent; use 1'
+    elif name == 'linear_quadratic' and player == 'gen' and config.model.get('z_dim') != 1:
+      yield f'model.z_dim={config.model.get("z_dim")}: model.gen.name={name} scales one latent; use 1'
     elif architecture.images == two_dimensional:
       fitting = [key for key, other in MODELS.items() if other.images != two_dimensional]
       close = '' if two_dimensional else _meant(config.data.name)

@@ -10,16 +10,24 @@ from gan.games.show import GENERATION, Show
 
 
 class Entry(NamedTuple):
-  """How to build a game from what a configuration says, how its runs are shown, and its own settings, `game.<name>`."""
+  """A game.
+
+  Attributes:
+    make: builds it of what a configuration says.
+    show: how its runs are shown.
+    settings: its own, `game.<name>`.
+    model: what it adds to the settings of the networks, `model.<name>`.
+  """
 
   make: Callable[[Setup], Game]
   show: Show
   settings: Settings = MappingProxyType({})
+  model: Settings = MappingProxyType({})
 
 
 GAMES = {
-    'generation': Entry(generation.make, GENERATION),
-    'plane': Entry(plane.make, plane.SHOW),
+    'generation': Entry(generation.make, GENERATION, model=generation.SETTINGS),
+    'plane': Entry(plane.make, plane.SHOW, model=generation.SETTINGS),
 }
 
 
