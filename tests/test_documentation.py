@@ -1,5 +1,6 @@
 """What the documentation shows runs, as it stands there."""
 
+import importlib
 import re
 import types
 from pathlib import Path
@@ -36,3 +37,17 @@ def test_losses_and_penalties_alone():
   reals, fakes, w = np.float32([[1, 0], [0, 2]]), np.float32([[3, 1], [1, 1]]), np.float32([0.5, -0.25])
   hinge = np.maximum(0, 1 - reals @ w).mean() + np.maximum(0, 1 + fakes @ w).mean()
   assert found['disc_loss']({'w': w}, reals, fakes) == pytest.approx(hinge + 1.5 * w @ w, rel=1e-6)
+
+
+def test_examples_of_additions_are_the_files_that_are_tested():
+  """The very text; `test_extending` runs them."""
+  page = (DOCS / 'extending.md').read_text()
+  shown = re.findall(r'`(tests/extensions/\w+\.py)`:\n\n```python\n(.*?)```', page, flags=re.DOTALL)
+  assert {name: code for name, code in shown} == {
+      f'tests/extensions/{path.name}': path.read_text() for path in (DOCS.parent / 'tests/extensions').glob('[!_]*.py')}
+
+
+def test_tables_that_are_named_exist():
+  page = (DOCS / 'extending.md').read_text()
+  for module, table in re.findall(r'\| `(gan[\w.]*)\.([A-Z_]+)` \|', page):
+    assert getattr(importlib.import_module(module), table)
