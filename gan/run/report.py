@@ -54,7 +54,7 @@ class MetricsFile:
     """Append one row; keys are sorted behind `step`.
 
     Args:
-      step: Generator updates finished.
+      step: Steps finished.
       scalars: Anything that `float` accepts, or words, by name.
 
     Raises:
@@ -219,7 +219,7 @@ class Report:
     """Record scalars of `step` everywhere; several calls per step make several rows.
 
     Args:
-      step: Generator updates finished.
+      step: Steps finished.
       scalars: Values by name.
       verdict: What is to be said of the run so far. The console hears of failures, and of what ends them.
     """
