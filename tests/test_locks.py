@@ -58,16 +58,16 @@ def holder(code, *arguments):
 def test_a_second_is_refused_and_the_file_is_no_obstacle_afterwards(tmp_path):
   (tmp_path / LOCK).write_text('left by a process that was killed')
   for _ in range(2):
-    with held(tmp_path), pytest.raises(WorkdirError, match=f'another process trains in {tmp_path}; wait .*<path>$'):
-      with held(tmp_path):
-        pass
+    with (held(tmp_path), pytest.raises(WorkdirError, match=f'another process trains in {tmp_path}; wait .*<path>$'),
+          held(tmp_path)):
+      pass
     assert os.listdir(tmp_path) == [LOCK]
 
 
 def test_the_lock_ends_with_its_process_even_if_a_child_of_it_lives(tmp_path):
-  with holder(HOLD, tmp_path, 'fork') as child:
-    with pytest.raises(WorkdirError, match='another process trains'), held(tmp_path):
-      pass
+  with (holder(HOLD, tmp_path, 'fork') as child,
+        pytest.raises(WorkdirError, match='another process trains'), held(tmp_path)):
+    pass
   try:
     with held(tmp_path):
       os.kill(child, 0)   # It lives.
