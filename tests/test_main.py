@@ -1,6 +1,5 @@
 """The command line as a person meets it: what works, and what every mistake is told."""
 
-import fcntl
 import html
 import json
 import os
@@ -10,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import filelock
 import pytest
 
 from gan.run.report import read_metrics
@@ -225,8 +225,7 @@ def test_a_file_instead_of_checkpoints_is_said_at_once(copy):
 
 def test_two_processes_do_not_train_in_one_directory(copy):
   workdir, command = copy
-  with open(workdir / '.lock', 'w', encoding='utf-8') as file:
-    fcntl.lockf(file, fcntl.LOCK_EX)
+  with filelock.FileLock(workdir / '.lock'):
     assert 'another process trains in' in refused(*command)
   code, _, err = runs.run('gan.main', *command)
   assert code == 0, err

@@ -4,22 +4,15 @@ Scores are compared between papers only because everyone uses the same weights, 
 other is refused. What is inside a file is the business of `torch_files`.
 """
 
-import contextlib
-import hashlib
-import http.client
-import os
 import re
-import urllib.request
-import uuid
 from pathlib import Path
 
+import pooch
 from absl import logging
-from tqdm import tqdm
 
 # TensorFlow's graph of 2015-12-05, converted by the authors of torch-fidelity; pytorch-fid publishes the same bytes.
 URL = ('https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/'
        'weights-inception-2015-12-05-6726825d.pth')
-NUM_BYTES = 95_628_359
 SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'
 
 _TIMEOUT = 5.0     # Seconds for each answer of the network.
@@ -52,19 +45,15 @@ def find(path: str | None, cache: Path, sha256: str | None = None) -> tuple[Path
   if path is None and expected != SHA256:
     raise WeightsError(f'--inception_sha256={sha256} is not the hash of the published weights, and no other file is '
                        'named: give --inception_weights=<file> too, or leave --inception_sha256 away')
-  file = Path(path).expanduser() if path is not None else cache / URL.rpartition('/')[2]
-  if path is not None and not file.is_file():
+  if path is None:
+    _download(file := cache / URL.rpartition('/')[2])
+    return file, SHA256
+  file = Path(path).expanduser()
+  if not file.is_file():
     raise WeightsError(f'--inception_weights={path}: there is no such file. Leave the flag away to download the '
                        'published weights, or use --features=classifier, which needs no download')
-  if not file.is_file():
-    _download(file)
   try:
-    found = _hash(file)
-    if path is None and found != expected:
-      logging.warning('%s is damaged (its SHA-256 is %s, not that of the published weights): it is downloaded anew.',
-                      file, found)
-      _download(file)
-      found = _hash(file)
+    found = pooch.file_hash(str(file))
   except OSError as error:
     raise WeightsError(f'{file} cannot be read ({error}); {_WAYS_OUT}') from error
   if found != expected:
@@ -76,27 +65,18 @@ def find(path: str | None, cache: Path, sha256: str | None = None) -> tuple[Path
 
 
 def _download(target: Path) -> None:
-  """Bring the published file to `target`, whole or not at all; several processes may do so at once."""
-  part = target.with_name(f'{target.name}.{uuid.uuid4().hex}.part')
+  """Bring the published file to `target`, whole or not at all, unless it is there; several processes may do so."""
+  http = pooch.HTTPDownloader(progressbar=True, chunk_size=_CHUNK, timeout=_TIMEOUT)
+
+  def fetch(url: str, part: str, _: None) -> None:
+    if target.is_file():
+      logging.warning('%s is damaged (its SHA-256 is %s, not that of the published weights): it is downloaded anew.',
+                      target, pooch.file_hash(str(target)))
+    http(url, part, None)
+    Path(part).chmod(0o644)   # A cache may be shared; pooch's files are for their owner alone.
+
   try:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with urllib.request.urlopen(URL, timeout=_TIMEOUT) as response, part.open('xb') as file, \
-         tqdm(total=NUM_BYTES, desc='Inception weights', unit='B', unit_scale=True) as bar:
-      while chunk := response.read(_CHUNK):
-        file.write(chunk)
-        bar.update(len(chunk))
-    found = _hash(part)
-    if found != SHA256:
-      raise WeightsError(f'{URL} sent {part.stat().st_size} bytes with SHA-256 {found}, not the published {NUM_BYTES} '
-                         f'bytes with {SHA256}. Ways out: try again; or {_WAYS_OUT}')
-    os.replace(part, target)
-  except (OSError, http.client.HTTPException) as error:   # URLError, time-outs and full disks are OSErrors.
-    raise WeightsError(f'{URL} cannot be downloaded to {target.parent} ({error}). Ways out: {_WAYS_OUT}') from error
-  finally:
-    with contextlib.suppress(OSError):   # Moved, or never made.
-      part.unlink()
-
-
-def _hash(path: Path) -> str:
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
+    pooch.retrieve(URL, SHA256, target.name, target.parent, downloader=fetch)
+  except (OSError, ValueError) as error:   # The network and full disks are OSErrors; other bytes are a ValueError.
+    raise WeightsError(f'{URL} cannot be downloaded to {target.parent} ({error}). Ways out: try again; or '
+                       f'{_WAYS_OUT}') from error

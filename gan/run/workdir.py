@@ -1,7 +1,6 @@
 """The directory of a run: its name, its claim to one configuration, and the small files that describe it."""
 
 import contextlib
-import fcntl
 import json
 import os
 import tempfile
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import filelock
 import ml_collections
 
 from gan import config as configs
@@ -55,15 +55,23 @@ def held(workdir: Path) -> Iterator[None]:
   if not is_writer():
     yield
     return
-  with open(workdir / LOCK, 'w', encoding='utf-8') as file:
-    try:
-      fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Of this process, not of those it forks: it ends with it.
-    except BlockingIOError:
-      raise WorkdirError(f'another process trains in {workdir}; wait until it has finished, or name another directory '
-                         'with --workdir=<path>') from None
-    except OSError:
-      pass  # A disk without locks.
+  lock = filelock.FileLock(workdir / LOCK)  # Of this process, not of those it forks: it ends with it.
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    ways_out = 'wait until it has finished, or name another directory with --workdir=<path>'
+    if isinstance(lock, filelock.SoftFileLock):  # A system without locks: the file is the lock, and may be a left-over.
+      ways_out += f'; if no process does, delete {workdir / LOCK}'
+    raise WorkdirError(f'another process trains in {workdir}; {ways_out}') from None
+  except PermissionError as error:
+    raise WorkdirError(f'cannot lock {workdir / LOCK} ({error.strerror}); name another directory with '
+                       '--workdir=<path>') from None
+  except (OSError, NotImplementedError):
+    pass  # A disk without locks.
+  try:
     yield
+  finally:
+    lock.release()
 
 
 def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env: dict[str, Any]) -> Claim:

@@ -1,10 +1,10 @@
 """A sweep from start to finish: killed and started again it gives the same table; runs are taken out of it."""
 
-import fcntl
 import random
 import signal
 import time
 
+import filelock
 import jax
 import numpy as np
 import pytest
@@ -196,8 +196,7 @@ def refused(module, *arguments):
 
 
 def test_two_processes_do_not_train_one_sweep(sweep, straight):
-  with open(straight / '.lock', 'w', encoding='utf-8') as file:
-    fcntl.lockf(file, fcntl.LOCK_EX)
+  with filelock.FileLock(straight / '.lock'):
     said = refused('experiments.run', f'--sweep={sweep}', f'--workdir={straight}')
   assert f'another process trains in {straight}' in said
 

@@ -1,11 +1,10 @@
 """Where weights come from: files by their hash, one download, and no network."""
 
+import concurrent.futures
 import hashlib
-import http.client
-import io
+import http.server
+import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,27 +18,52 @@ HASH = hashlib.sha256(BODY).hexdigest()
 FILE = URL.rpartition('/')[2]
 
 
-class Network:
-  """Stands for urlopen: answers with `body`, or raises it; remembers what was asked."""
+class Server(http.server.ThreadingHTTPServer):
+  """Sends `body` with a status, and says that it has `length` bytes; or is silent. Remembers what was asked."""
 
-  def __init__(self, body):
-    self.body, self.asked = body, []
+  def __init__(self, body, status=200, length=None, silent=False):
+    self.body, self.status, self.length, self.silent = body, status, length or len(body), silent
+    self.asked, self.done = [], threading.Event()
+    super().__init__(('127.0.0.1', 0), Handler)
+    self.url = f'http://127.0.0.1:{self.server_port}/{FILE}'
 
-  def __call__(self, url, timeout):
-    assert timeout <= 10, 'seconds'
-    self.asked.append(url)
-    if isinstance(self.body, Exception):
-      raise self.body
-    return self.body if isinstance(self.body, io.BytesIO) else io.BytesIO(self.body)
+
+class Handler(http.server.BaseHTTPRequestHandler):
+  """Answers as its server says."""
+
+  def do_GET(self):
+    self.server.asked.append(self.path)
+    if self.server.silent:
+      self.server.done.wait(20)
+      return
+    self.send_response(self.server.status)
+    self.send_header('Content-Length', str(self.server.length))
+    self.end_headers()
+    self.wfile.write(self.server.body)
+
+  def log_message(self, *_):
+    pass
 
 
 @pytest.fixture
 def network(monkeypatch):
-  def answer(body):
-    network = Network(body)
-    monkeypatch.setattr(urllib.request, 'urlopen', network)
-    return network
-  return answer
+  """Starts a server in the place of the published address."""
+  started = []
+
+  def start(*arguments, **options):
+    server = Server(*arguments, **options)
+    started.append(server)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setattr(weights, 'URL', server.url)
+    return server
+
+  monkeypatch.setenv('NO_PROXY', '*')
+  monkeypatch.setattr(weights, 'SHA256', HASH)
+  yield start
+  for server in started:
+    server.done.set()
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -85,22 +109,29 @@ def test_file_that_is_not_there(tmp_path):
     find(str(tmp_path / 'nowhere.pth'), tmp_path)
 
 
-def test_download_once(monkeypatch, network, tmp_path):
-  monkeypatch.setattr(weights, 'SHA256', HASH)
+def test_download_once(network, tmp_path, capfd):
   asked = network(BODY).asked
   cache = tmp_path / 'made' / 'cache'
   for _ in range(2):
     assert find(None, cache) == (cache / FILE, HASH)
-  assert asked == [URL]
+  assert asked == [f'/{FILE}']
   assert (cache / FILE).read_bytes() == BODY
   assert [path.name for path in cache.iterdir()] == [FILE]
+  assert (cache / FILE).stat().st_mode & 0o444 == 0o444, 'others may read it, too'
+  assert '100%' in capfd.readouterr().err
+
+
+def test_several_may_download_at_once(network, tmp_path):
+  network(BODY)
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    assert set(pool.map(lambda _: find(None, tmp_path), range(8))) == {(tmp_path / FILE, HASH)}
+  assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 @pytest.mark.parametrize('damage', [BODY[:5000], b'', bytes(len(BODY)), BODY[:-1] + b'x'])
 def test_a_damaged_file_in_the_cache_is_downloaded_anew(monkeypatch, network, tmp_path, damage):
   said = []
   monkeypatch.setattr(logging, 'warning', lambda text, *values: said.append(text % values))
-  monkeypatch.setattr(weights, 'SHA256', HASH)
   (tmp_path / FILE).write_bytes(damage)
   network(BODY)
   assert find(None, tmp_path) == (tmp_path / FILE, HASH)
@@ -109,41 +140,41 @@ def test_a_damaged_file_in_the_cache_is_downloaded_anew(monkeypatch, network, tm
   assert f'{tmp_path / FILE} is damaged' in said[0]
 
 
-def test_a_damaged_file_in_the_cache_is_not_used_without_a_network(monkeypatch, network, tmp_path):
-  monkeypatch.setattr(weights, 'SHA256', HASH)
+def test_a_damaged_file_in_the_cache_is_not_used_without_a_network(network, tmp_path):
   (tmp_path / FILE).write_bytes(BODY[:5000])
-  network(TimeoutError('timed out'))
-  with pytest.raises(WeightsError, match=f'(?s){URL} cannot be downloaded.*timed out'):
+  server = network(b'', status=503)
+  with pytest.raises(WeightsError, match=f'(?s){server.url} cannot be downloaded.*503'):
     find(None, tmp_path)
 
 
-class Breaks(io.BytesIO):
-  """A connection that dies after the first chunk."""
-
-  def read(self, size=-1):
-    if self.tell():
-      raise http.client.IncompleteRead(b'')
-    return super().read(1000)
-
-
-@pytest.mark.parametrize(('body', 'message'), [
-    (urllib.error.URLError('Name or service not known'), 'Name or service not known'),
-    (TimeoutError('timed out'), 'timed out'),
-    (urllib.error.HTTPError(URL, 404, 'Not Found', None, None), '404'),
-    (Breaks(BODY), 'IncompleteRead'),
-    (BODY[:5000], 'sent 5000 bytes'),
-    (b'<html>Log in first</html>', 'sent 25 bytes')], ids=lambda value: value if isinstance(value, str) else '')
-def test_without_network_it_fails_at_once_and_names_the_ways_out(monkeypatch, network, tmp_path, body, message):
-  monkeypatch.setattr(weights, 'SHA256', HASH)
-  network(body)
+@pytest.mark.parametrize(('answer', 'message'), [
+    ({'body': b'', 'status': 404}, '404'),
+    ({'body': b'', 'silent': True}, 'timed out'),
+    ({'body': BODY[:5000], 'length': len(BODY)}, 'IncompleteRead'),
+    ({'body': BODY[:5000]}, f'expected {HASH} but got {hashlib.sha256(BODY[:5000]).hexdigest()}'),
+    ({'body': b'<html>Log in first</html>'}, f'expected {HASH} but got')], ids=range(5))
+def test_without_network_it_fails_at_once_and_names_the_ways_out(monkeypatch, network, tmp_path, answer, message):
+  assert weights._TIMEOUT <= 10, 'seconds'
+  monkeypatch.setattr(weights, '_TIMEOUT', 1.0)
+  server = network(**answer)
   start = time.monotonic()
-  with pytest.raises(WeightsError, match=f'(?s){URL}.*{message}.*--inception_weights=<file>.*--features=classifier'):
+  with pytest.raises(WeightsError,
+                     match=f'(?s){server.url}.*{message}.*--inception_weights=<file>.*--features=classifier'):
     find(None, tmp_path)
   assert time.monotonic() - start < 5
   assert not list(tmp_path.iterdir()), 'neither the file nor a part of it is left'
 
 
+@pytest.mark.usefixtures('network')
+def test_nobody_answers(monkeypatch, tmp_path):
+  monkeypatch.setattr(weights, 'URL', 'http://127.0.0.1:9/weights.pth')
+  with pytest.raises(WeightsError, match=r'weights\.pth cannot be downloaded to .*refused.*Ways out: try again'):
+    find(None, tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
 def test_cache_that_cannot_be_made(network, file):
-  network(BODY)
+  server = network(BODY)
   with pytest.raises(WeightsError, match=r'cannot be downloaded to .*own\.pth'):
     find(None, Path(file))
+  assert not server.asked
