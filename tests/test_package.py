@@ -62,7 +62,7 @@ def test_every_data_file_is_packaged():
 
 
 def test_requirements_are_those_of_the_files():
-  """setuptools reads no options and follows no -r, so files with these are no use to it."""
+  """Setuptools accepts no options such as -r in these files, so the extra `dev` lists them by name."""
   dynamic = SETUPTOOLS['dynamic']
   assert dynamic['dependencies']['file'] == ['requirements.txt']
   extras = {name: extra['file'] for name, extra in dynamic['optional-dependencies'].items()}
@@ -78,8 +78,13 @@ def test_the_name_is_the_one_that_environments_look_for():
   assert PROJECT['project']['name'] == environment.DISTRIBUTION
 
 
+def test_the_citation_has_the_version():
+  version = re.search(r'^version: (.+)$', (CHECKOUT / 'CITATION.cff').read_text(), re.MULTILINE)[1]
+  assert version == PROJECT['project']['version']
+
+
 def check_loop(output, where):
-  """The loop imported `gan` from there, and tells descent on a Dirac-GAN, which never converges, from its two cures."""
+  """`gan` was imported from `where`; plain descent, which circles on a Dirac-GAN, loses against both cures."""
   found = json.loads(output)
   assert Path(found['gan']).is_relative_to(where)
   for cure in ('R1/plain', 'extragradient/plain'):
@@ -95,7 +100,7 @@ def test_a_loop_elsewhere(tmp_path):
 
 
 def test_the_commit_of_a_repository_around_it_is_not_ours(tmp_path):
-  """An environment within somebody's repository holds `gan`; that commit has nothing to do with us."""
+  """`gan` is installed in an environment that lies within the repository of another project."""
   site = tmp_path / 'venv'
   shutil.copytree(CHECKOUT / 'gan', site / 'gan', ignore=shutil.ignore_patterns('__pycache__'))
   (tmp_path / 'theirs').write_text('')

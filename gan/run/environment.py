@@ -24,11 +24,12 @@ INFORMATIVE = ('argv', 'git_commit', 'git_dirty')
 def describe(argv: list[str]) -> dict[str, Any]:
   """Versions, devices, cores, commit and command of this process: a flat dict of JSON values."""
   device = jax.devices()[0]
-  # An installed package may lie within another repository, whose commit says nothing of it.
+  # An installed package may lie within another repository, whose commit says nothing about the package.
   is_checkout = bool(_git('ls-files', '--error-unmatch', Path(__file__).name))
+  commit = _git('rev-parse', 'HEAD') if is_checkout else ''
   return {
       'argv': argv,
-      'git_commit': (is_checkout and _git('rev-parse', 'HEAD')) or os.environ.get(SHIPPED_COMMIT) or _installed_commit(),
+      'git_commit': commit or os.environ.get(SHIPPED_COMMIT) or _installed_commit(),
       'git_dirty': is_checkout and bool(_git('status', '--porcelain', '--untracked-files=no')),
       'python': platform.python_version(),
       'platform': device.platform,

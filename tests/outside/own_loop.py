@@ -1,7 +1,7 @@
-"""A loop that knows nothing of our configurations and runs: three ways to train a Dirac-GAN, and which is better.
+"""A training loop without configurations and run directories: three ways to train a Dirac-GAN, compared over seeds.
 
-It imports `gan` and is run from a folder of its own, away from the checkout (tests/test_package.py). Real data sit at 0,
-G(z) = theta and D(x) = psi x (Mescheder et al. 2018, arXiv:1801.04406), so |theta| is how far the generator is off.
+tests/test_package.py runs this file from another folder, with nothing but `gan` to import. Real data sit at 0,
+G(z) = theta and D(x) = psi x (Mescheder et al. 2018, arXiv:1801.04406), so |theta| is the error of the generator.
 """
 
 import functools
@@ -46,7 +46,7 @@ def logits(psi, x):
 
 
 def by_hand(theta, psi, gamma):
-  """Both parameters by simultaneous descent, written out: objectives and a penalty, nothing else."""
+  """Train by simultaneous descent that is written out: it uses an objective and a penalty, and no game or rule."""
   def disc_loss(psi, theta):
     value, _ = LOSS.disc(logits(psi, REALS), logits(psi, theta + REALS))
     return value + gamma / 2 * zero_centred(functools.partial(logits, psi), REALS)   # R1.
@@ -65,7 +65,7 @@ GAME = make_generation(Generator(), Discriminator(), LOSS, z_dim=1, sample_shape
 
 
 def by_rule(rng, start):
-  """The same two players, moved by one of our rules."""
+  """Train the same two players by a rule of `gan.rules`."""
   def sgd(numbers):
     del numbers
     return optax.sgd(RATE)
@@ -82,7 +82,7 @@ def by_rule(rng, start):
 
 
 def run(seed):
-  """How far off the three generators end that begin at one point."""
+  """Final errors of the three generators, which share their initial parameters."""
   rng = root_key(seed)
   start = GAME.init(rng)
   theta, psi = start['gen'].params['theta'], start['disc'].params['psi']
@@ -91,7 +91,7 @@ def run(seed):
 
 
 def main():
-  """Prints one JSON object: where `gan` came from, and each comparison with its p-value and sentence."""
+  """Print one JSON object: the file of `gan`, and each comparison with its p-value and verdict."""
   ends = jax.device_get(jax.vmap(run)(jnp.arange(SEEDS)))
   arms = [make_arm(name, [(seed, float(value), bool(value < 0.1)) for seed, value in enumerate(values)])
           for name, values in ends.items()]
