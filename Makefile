@@ -25,7 +25,7 @@ $(VENV)/run.ok: requirements.txt
 	$(RUN) -m pip install --quiet -r requirements.txt
 	@touch $@
 
-$(VENV)/dev.ok: $(VENV)/run.ok requirements-dev.txt requirements-prepare.txt requirements-ray.txt
+$(VENV)/dev.ok: $(VENV)/run.ok requirements-dev.txt requirements-prepare.txt requirements-ray.txt requirements-tools.txt
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 

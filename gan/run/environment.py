@@ -1,6 +1,7 @@
 """Where a run was computed: what has to be the same for a resume to be exact, and what explains a result."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -13,6 +14,7 @@ from gan.run import settings
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ml-collections', 'tensorflow-datasets',
             'grain', 'pillow', 'scikit-learn')
+DISTRIBUTION = 'gan-jax-research'   # Of pyproject.toml.
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
 SHIPPED_COMMIT = 'GAN_GIT_COMMIT'   # Where the code was shipped without its history, whoever shipped it says.
 # What may differ between two parts of a run that are one bit for bit.
@@ -22,10 +24,13 @@ INFORMATIVE = ('argv', 'git_commit', 'git_dirty')
 def describe(argv: list[str]) -> dict[str, Any]:
   """Versions, devices, cores, commit and command of this process: a flat dict of JSON values."""
   device = jax.devices()[0]
+  # An installed package may lie within another repository, whose commit says nothing about the package.
+  is_checkout = bool(_git('ls-files', '--error-unmatch', Path(__file__).name))
+  commit = _git('rev-parse', 'HEAD') if is_checkout else ''
   return {
       'argv': argv,
-      'git_commit': _git('rev-parse', 'HEAD') or os.environ.get(SHIPPED_COMMIT, ''),
-      'git_dirty': bool(_git('status', '--porcelain', '--untracked-files=no')),
+      'git_commit': commit or os.environ.get(SHIPPED_COMMIT) or _installed_commit(),
+      'git_dirty': is_checkout and bool(_git('status', '--porcelain', '--untracked-files=no')),
       'python': platform.python_version(),
       'platform': device.platform,
       'device_kind': device.device_kind,
@@ -62,6 +67,15 @@ def _told(key: str, one: dict[str, Any], other: dict[str, Any]) -> Any:
   if key == 'settings':  # Those that both have would hide the one that differs.
     return ' '.join(word for word in one.get(key, '').split() if word not in other.get(key, '').split()) or 'none'
   return one.get(key)
+
+
+def _installed_commit() -> str:
+  """The commit that `pip install git+...` installed; empty if the package came here in another way."""
+  for distribution in importlib.metadata.distributions(name=DISTRIBUTION):
+    if Path(str(distribution.locate_file('gan'))).resolve() == Path(__file__).resolve().parents[1]:
+      origin = json.loads(distribution.read_text('direct_url.json') or '{}')
+      return origin.get('vcs_info', {}).get('commit_id', '')
+  return ''
 
 
 def _git(*arguments: str) -> str:
