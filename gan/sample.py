@@ -56,6 +56,8 @@ def main(argv: list[str]) -> int:
   config, _, built, step, state = restore(run_dir, STEP.value)
   gen = {'params': state.gen.params, 'stats': state.gen.stats} if RAW.value else state.ema
   rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
+  if INTERPOLATE.value and not built.game.walks:
+    return cli.fail(f'--interpolate walks between latents, and game.name={config.game.name} has none; leave it out')
   if INTERPOLATE.value:
     samples = interpolate(built.game, gen, rng, NUM.value, WALK)
   else:

@@ -11,7 +11,7 @@ import pytest
 
 from gan.games import Devices, Game, Outcome, Played, Term, Turn
 from gan.games.cast import Cast, Network, joined, only, part
-from gan.games.generation import make_generation
+from gan.games.generation import Generation, make_generation
 from gan.losses import LOSSES
 from gan.optimizers import make_optimizer
 from gan.parallel import make_parallel
@@ -169,6 +169,13 @@ def test_lazy_terms_of_both_players_come_when_they_are_due():
     state, _ = step(state, batch, HPARAMS | {'term.mine': np.float32(0.1)})
     calls.append(int(state.gen.memory['mine']['calls']))
   assert calls == [1, 2, 2, 3, 4, 4]   # Updates 0, 3, 6, 9 of twelve.
+
+
+def test_games_that_walk_say_so():
+  """`gan.sample --interpolate` asks before it walks."""
+  assert all(game.walks == (game.walk is not Game.walk) for game in (Game, Chain, Generation))
+  assert Generation.walks
+  assert not Chain.walks
 
 
 def test_a_term_without_weight_is_no_part_of_the_program():

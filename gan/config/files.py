@@ -49,7 +49,7 @@ def load_module(path: str, what: str) -> ModuleType:
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
-  except (Exception, SystemExit) as error:  # Of a file that a person has just written, anything may be wrong.
+  except (Exception, SystemExit) as error:  # A file that a person has just written may fail in any way.
     raise ConfigError(f'{what}={path} cannot be loaded: {_described(error, path)}') from error
   return module
 

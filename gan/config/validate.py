@@ -193,8 +193,8 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     if settings[setting] != declared().always[f'eval.{setting}'].default and plan.features != 'inception':
       yield f'eval.{setting}={settings[setting]} does nothing for eval.features={plan.features}'
   if 'prdc' in plan.metrics and settings.num_samples <= settings.nearest_k:
-    yield f'eval.nearest_k={settings.nearest_k}: {settings.num_samples} samples have not so many neighbours each; ' \
-          'raise eval.num_samples'
+    yield f'eval.nearest_k={settings.nearest_k}: {settings.num_samples} samples are too few for that many ' \
+          'neighbours; raise eval.num_samples'
 
 
 def _device_problems(config: ml_collections.ConfigDict, num_devices: int) -> Iterator[str]:

@@ -53,6 +53,7 @@ class Game:
     terms: of both losses. Those whose weight is not among the numbers of a run are not part of its program.
     devices: what it has to know of them.
     conditions: columns of the data that samples are made of, beside what `draw` returns.
+    walks: whether `walk` is there, so that `gan.sample --interpolate` makes sense.
   """
 
   networks: Mapping[str, Network]
@@ -60,6 +61,7 @@ class Game:
   devices: Devices = ONE_DEVICE
 
   conditions: ClassVar[tuple[str, ...]] = ()
+  walks: ClassVar[bool] = False
 
   @property
   def slopes(self) -> Callable[[GanState, Turn, HParams], Scalars] | None:
@@ -98,7 +100,7 @@ class Game:
     raise NotImplementedError
 
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
-    """Inputs between `start` (t = 0) and `end` (t = 1), as likely as these; for games in which it makes sense."""
+    """Inputs between `start` (t = 0) and `end` (t = 1), as likely as these; for games with `walks`."""
     raise NotImplementedError
 
   def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:

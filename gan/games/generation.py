@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -86,6 +86,8 @@ class Generation(Game):
   z_dim: int
   z: str = 'normal'
   rules: Rules = PLAIN
+
+  walks: ClassVar[bool] = True
 
   @functools.cached_property
   def numbers(self) -> frozenset[str]:

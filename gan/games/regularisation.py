@@ -139,7 +139,7 @@ def zero_gp(moment: Moment) -> Array:
 
 
 def _sloped(moment: Moment, points: Array, one_sided: bool) -> Array:
-  target = moment.hparams.get('penalty.target', 0.0)   # Of the norm, in gp and dragan.
+  target = moment.hparams.get('penalty.target', 0.0)   # The norm that gp and dragan aim at.
   return penalties.gradient_penalty(moment.scene.judge.seen, points, target, one_sided)
 
 

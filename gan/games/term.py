@@ -12,7 +12,7 @@ from gan.state import PyTree
 
 HParams = Mapping[str, Array]
 Scalars = dict[str, Array]
-Memories = dict[str, dict[str, PyTree]]   # Of each player, by name.
+Memories = dict[str, dict[str, PyTree]]   # Player -> name of what is remembered -> its arrays.
 
 
 class Played(NamedTuple):

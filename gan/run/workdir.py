@@ -55,7 +55,7 @@ def held(workdir: Path) -> Iterator[None]:
   if not is_writer():
     yield
     return
-  lock = filelock.FileLock(workdir / LOCK)  # Of this process, not of those it forks: it ends with it.
+  lock = filelock.FileLock(workdir / LOCK)  # The lock ends with this process; processes that it forks do not hold it.
   try:
     lock.acquire(blocking=False)
   except filelock.Timeout:
@@ -215,7 +215,7 @@ def data_info(fields: dict[str, Any], path: Any) -> DataInfo:
     WorkdirError: if it is no such file; `path` is its name.
   """
   try:
-    if 'sample_shape' in fields:  # Of a run that is older than columns.
+    if 'sample_shape' in fields:  # The run was written before data had columns.
       fields = dict(fields)
       columns = columns_of(tuple(fields.pop('sample_shape')))
     else:

@@ -15,9 +15,9 @@ from gan.show import images, plots
 from gan.state import GanState
 from gan.step import make_deal
 
-ARROWS = 17   # Of the field, along each side.
+ARROWS = 17   # Arrows of the field along each side of the picture.
 
-DrawFrame = Callable[[GanState, int, list[dict[str, float]]], np.ndarray]   # Of a state, its step, the rows so far.
+DrawFrame = Callable[[GanState, int, list[dict[str, float]]], np.ndarray]   # (state, its step, rows so far) -> picture
 
 
 class Sight(NamedTuple):
