@@ -125,7 +125,7 @@ def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, mess
     (('--neighbours=n.png', '--metrics=diversity'), 'add fd'),
     (('--neighbours=/proc/n.png', '--metrics=fd'), 'name another with --neighbours'),
     (('--neighbours={tmp_path}/x.png', '--metrics=fd'), 'is a directory; name a file'),
-    (('--metrics=coverage', '--nearest_k=20', '--features=random'), 'not so many neighbours'),
+    (('--metrics=coverage', '--nearest_k=20', '--features=random'), 'too few for that many neighbours'),
     (('--nearest_k=many',), 'nearest_k'),
     (('--metrics=fd_infinity', '--features=random', '--num_samples=19'), 'take 20 samples or more')])
 def test_mistakes_get_a_message(image_run, tmp_path, arguments, message):
