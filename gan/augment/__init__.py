@@ -35,5 +35,5 @@ def _policy_problem(policy: str) -> str:
   return ' names a transformation twice; name each once' if len(set(names)) < len(names) else ''
 
 
-POLICY = Setting('none', "Augmentation of D's inputs (real and generated): none, ada, or names of DiffAugment with +.",
+POLICY = Setting('none', "Augmentation of D's inputs, real and fake: none, ada, or names of DiffAugment joined by +.",
                  Range(f'{", ".join(POLICIES)}, or some of {"+".join(DIFF_AUGMENT)}', _policy_problem))
