@@ -100,7 +100,7 @@ class Game:
     raise NotImplementedError
 
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
-    """Interpolate between `start` (t = 0) and `end` (t = 1) through inputs that are as likely; if `walks`."""
+    """Interpolate between `start` (t = 0) and `end` (t = 1) through likely inputs; games without `walks` cannot."""
     raise NotImplementedError
 
   def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:

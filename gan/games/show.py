@@ -1,4 +1,4 @@
-"""How a game is shown: the scalars of the console, the plots of the page, and the failures that a run is checked for.
+"""The display of a game: scalars of the console, plots of the page, and failures that a run is checked for.
 
 This file holds data only; gan/run/report.py, gan/show/page.py and gan/show/frames.py print and draw them.
 """
@@ -30,7 +30,7 @@ class Plot(NamedTuple):
 
 
 class Show(NamedTuple):
-  """How runs of a game are shown.
+  """The display of the runs of a game.
 
   Attributes:
     main: scalars of the console: (label, name, format). The first two are on the page's first line, too.

@@ -14,7 +14,7 @@ class Entry(NamedTuple):
 
   Attributes:
     make: builds the game from a `Setup`.
-    show: how its runs are shown.
+    show: display of its runs.
     settings: settings of the game, `game.<name>`.
     model: settings that the game adds to those of the networks, `model.<name>`.
   """
@@ -32,5 +32,5 @@ GAMES = {
 
 
 def show_of(name: str | None) -> Show:
-  """Return how a game is shown; an older run that names no game played generation."""
+  """Return the display of a game; an older run that names no game played generation."""
   return GAMES[name].show if name in GAMES else GENERATION

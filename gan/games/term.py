@@ -32,7 +32,7 @@ class Played(NamedTuple):
 
 
 class Kept(NamedTuple):
-  """What a player keeps after an update, besides its parameters; no gradient flows through it.
+  """The stats and the memory that a player has after an update; no gradient flows through them.
 
   Attributes:
     stats: stats of its networks.
@@ -48,7 +48,7 @@ class Moment(NamedTuple):
 
   Attributes:
     cast: the networks, with the parameters of this evaluation.
-    scene: what `play` made with them; each game has its own type of scene.
+    scene: result of `play`; each game has its own type of scene.
     turn: batch and draws.
     hparams: numbers of the run.
     devices: draws and gathers over all devices.

@@ -14,7 +14,7 @@ Draws = dict[str, Array]
 
 
 class View(NamedTuple):
-  """How samples reach the discriminator; fixed when compiled.
+  """Options of the discriminator's view; fixed when compiled.
 
   Attributes:
     policy: names of DiffAugment's transformations; () is none.

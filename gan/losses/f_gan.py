@@ -20,7 +20,7 @@ LOG_2 = 0.6931471805599453
 
 
 class Divergence(NamedTuple):
-  """What the f-GAN of a divergence needs, elementwise in the logit v.
+  """The functions of a divergence that its f-GAN needs, elementwise in the logit v.
 
   Attributes:
     activation: T = g(v), increasing.
