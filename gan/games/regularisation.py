@@ -154,7 +154,7 @@ def cr_real(moment: Moment) -> Array:
 
 
 def cr_fake(moment: Moment) -> Array:
-  """Return the part of bCR at generated samples (Zhao et al. 2021, arXiv:2002.04724); `cr_real` is the other."""
+  """Return the same at generated samples; `cr_real` and `cr_fake` make up bCR (Zhao et al. 2021, arXiv:2002.04724)."""
   scene = moment.scene
   return _consistency(moment, 1, scene.judge.fake, scene.fake, scene.fake_logits)
 
@@ -184,7 +184,7 @@ def _nearby_fakes(moment: Moment) -> Array:
 
 
 def lecam_term(form: str) -> Term:
-  """Return LeCam's term, which pulls logits towards running means that include the present batch (2104.03310)."""
+  """Return LeCam's term (arXiv:2104.03310): it pulls logits to running means, which include the present batch."""
   def value(moment: Moment, means: PyTree) -> Outcome:
     real, fake = logits(moment)
     step, start = moment.turn.step, moment.hparams.get('penalty.lecam_start', 0)
@@ -216,7 +216,8 @@ PENALTIES = {
                        plain(zero_gp)),
     'cr_real': Penalty('CR: weight that pulls D(x) and D(flipped and shifted x) together, for real samples x.',
                        plain(cr_real)),
-    'cr_fake': Penalty('bCR: weight of the same for generated samples.', plain(cr_fake)),
+    'cr_fake': Penalty('bCR: weight that pulls D(x) and D(flipped and shifted x) together, for generated samples x.',
+                       plain(cr_fake)),
     'r1': Penalty('R1: gamma in gamma/2 E|grad D|^2 at real samples.', _lazy(r1, REAL_SLOPE), _LAZY),
     'r2': Penalty('R2: gamma in gamma/2 E|grad D|^2 at generated samples.', _lazy(r2, FAKE_SLOPE), _LAZY),
     'zcr_disc': Penalty('zCR, discriminator: weight that pulls D(G(z)) and D(G(z + eps)) together.', plain(zcr_disc),

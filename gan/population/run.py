@@ -80,7 +80,8 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   step = restored[0] if restored else 0
   state = compiled.filled(population, restored[1]) if restored else compiled.initial_state(population)
   if step and (differing := environment.differences(env, store.read('environment.json'))):
-    say('Warning: resuming in another environment, so results will be equal only to rounding: ' + '; '.join(differing))
+    say('Warning: resuming where the environment differs, so the result equals an uninterrupted run only to rounding: '
+        + '; '.join(differing))
   store.cut_rows(step)
   log = _Log(store, len(ids), show_of(config).failures)
   loop, probe = compiled.make_loop(population, batches), compiled.make_probe(population, batches)
