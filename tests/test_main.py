@@ -54,7 +54,7 @@ def test_all_problems_are_listed_at_once(tmp_path):
     (['--config=configs/toy.py', '--config.loss.name=wasserstein'], 'penalty.clip=0.01'),
     (['--config=configs/dcgan.py', '--config.train.num_samples[0]=1'], 'did you mean train.num_samples?'),
     (['--config=configs/dcgan.py:folder', '--config.data.path=~nosuch/x'], 'begins with a home'),
-    (['--config=configs/dcgan.py:folder', os.fsdecode(b'--config.data.path=\xff')], 'bytes that are no UTF-8'),
+    (['--config=configs/dcgan.py:folder', os.fsdecode(b'--config.data.path=\xff')], 'bytes that are not UTF-8'),
     (['--config=configs/dcgan.py', '--config.train.num_steps=2147483648'], 'must be below 2^31'),
     (['--config=configs/dcgan.py', '--config.model.gen.layers=2'], 'layers belongs to vanilla'),
     (['--config=configs/dcgan.py', '--config.seed'], '--config.seed needs a value'),

@@ -201,7 +201,7 @@ R1 = {'penalty__r1': 1.0, 'model__disc__batch_norm': False}
     ('penalty.clip', 'cosine,over=5', {'penalty__clip': 0.1}, 'at its end penalty.clip=0.0 must be positive; add'),
     ('penalty.r1', 'linear,over=5,end=1', {}, 'penalty.r1=0.0 is not in the program of this run; set penalty.r1 to the '
      'value that it begins with, or leave its schedule out'),
-    ('loss.margin', 'linear,over=5,end=1', {}, 'loss.margin is no number of this run'),
+    ('loss.margin', 'linear,over=5,end=1', {}, 'loss.margin is not a number of this run'),
     ('loss.alpha_gen', 'linear,over=5,end=1', {'loss__name': 'alpha_saturating', 'loss__alpha_gen': math.inf},
      'loss.alpha_gen=inf must be finite if it is to change'),
 ])

@@ -177,7 +177,7 @@ def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[
     if not value and number in everything.every and isinstance(everything.every[number].default, float):
       return []   # Constant, as everything is.
     numbers = [name for name, setting in fields.items() if isinstance(setting.default, float)]
-    return [f'{quoted(plain(field), value)}: {plain(number)} is no number of this run{close(number, numbers)}']
+    return [f'{quoted(plain(field), value)}: {plain(number)} is not a number of this run{close(number, numbers)}']
   group, _, name = field.rpartition('.')
   users = [part for part in everything.parts if field in part.fields]
   known = sorted(other.removeprefix(f'{group}.') for other in fields if other.rpartition('.')[0] == group)
