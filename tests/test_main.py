@@ -203,7 +203,7 @@ def test_damaged_files_of_a_run_are_named(copy, name, content, message):
 def test_checkpoints_of_no_known_run_are_not_claimed(copy):
   workdir, command = copy
   (workdir / 'config.json').unlink()
-  assert 'no config.json says of which run' in refused(*command)
+  assert 'no config.json that says which run' in refused(*command)
   assert len(list((workdir / 'checkpoints').iterdir())) == 2
 
 
