@@ -132,7 +132,7 @@ WRONG = [
      'data.num_points=1000000000 are 8000000000 bytes on each'),
     ({'data__name': 'folder'}, 'data.name=folder needs --config.data.path'),
     ({'data__path': 'x'}, "data.path='x' does nothing for data.name=digits"),
-    ({'data__name': 'folder', 'data__path': '~nosuch/x'}, "data.path='~nosuch/x' begins with a home directory that does"),
+    ({'data__name': 'folder', 'data__path': '~nosuch/x'}, "data.path='~nosuch/x' begins with a home directory"),
     ({'train__batch_size': 1}, 'train.batch_size=1 gives batch norm a single sample')]
 
 

@@ -107,7 +107,8 @@ def test_the_other_form_may_have_another_name():
 
 
 @pytest.mark.parametrize(('overrides', 'message'), [
-    ({'data__name': 'dirac', 'model__disc__name': 'dirac', 'model__disc__pack': 2}, 'must be 1: model.disc.name=dirac judges'),
+    ({'data__name': 'dirac', 'model__disc__name': 'dirac', 'model__disc__pack': 2},
+     'must be 1: model.disc.name=dirac judges'),
     ({'data__name': 'gaussian', 'model__disc__name': 'linear_quadratic'}, 'must be 1: model.gen.name=linear_q')])
 def test_players_of_one_parameter(overrides, message):
   config = stated(**overrides, model__gen__name=overrides['model__disc__name'])
