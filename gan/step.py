@@ -1,7 +1,7 @@
 """One step of training, and a loop of steps in one dispatch.
 
-The step does not depend on the devices: the caller passes what does, namely the game's `devices`, which return this
-device's part of a draw, and `mean`, which averages over devices. rules.py decides the order in which the players move.
+The step does not depend on devices. Two objects that do are passed in: the game's `devices`, which return this device's
+part of a draw, and `mean`, which averages over devices. rules.py decides the order in which the players move.
 """
 
 import functools
