@@ -129,7 +129,7 @@ WRONG = [
      'data.flip=True mirrors images; data.name=grid has none'),
     ({'data__num_points': 5}, 'data.num_points=5 is for mixtures; data.name=digits has a fixed size'),
     ({'data__name': 'grid', 'data__num_points': 10**9, 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'},
-     'data.num_points=1000000000 are 8000000000 bytes on each'),
+     'data.num_points=1000000000 needs 8000000000 bytes on each'),
     ({'data__name': 'folder'}, 'data.name=folder needs --config.data.path'),
     ({'data__path': 'x'}, "data.path='x' does nothing for data.name=digits"),
     ({'data__name': 'folder', 'data__path': '~nosuch/x'}, "data.path='~nosuch/x' begins with a home directory"),

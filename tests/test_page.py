@@ -162,7 +162,7 @@ def test_non_finite_is_headline_news(tmp_path):
 
 def test_stopped_run_says_so(tmp_path):
   text = Fetches(render(make_run(tmp_path, steps=(10, 42), samples=False))).text
-  assert '42 of 100 steps: stopped' in text
+  assert '42 of 100 steps: the run stopped early' in text
   assert 'Finished' not in text
 
 
