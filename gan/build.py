@@ -30,7 +30,7 @@ from gan.state import GanState, PyTree, create_state
 # Groups whose numbers may differ between the members of a population. A number that is 0 (no such penalty, no noise) is
 # left out of the compiled program.
 OPTIONAL = ('penalty', 'augment', 'update', 'game')
-COUNTS = ('augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start')   # Whole numbers, treated alike.
+COUNTS = ('augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start')   # Whole numbers with the same rule.
 
 
 Data = Source | Unpaired | toy.Mixture
