@@ -1,4 +1,4 @@
-"""ConfigDict -> plain objects. Nothing below this file receives a configuration."""
+"""Builders from a ConfigDict to plain objects. Nothing below this file receives a configuration."""
 
 import functools
 import math
@@ -27,27 +27,27 @@ from gan.schedules import PREFIX
 from gan.show import frames
 from gan.state import GanState, PyTree, create_state
 
-# Groups of settings whose numbers may differ between members of a population; where one is 0 (no such penalty, no
-# noise), it is not part of the program.
+# Groups whose numbers may differ between the members of a population. A number that is 0 (no such penalty, no noise) is
+# left out of the compiled program.
 OPTIONAL = ('penalty', 'augment', 'update', 'game')
-COUNTS = ('augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start')   # So may these.
+COUNTS = ('augment.ada_images', 'augment.ada_interval', 'penalty.lecam_start')   # Whole numbers with the same rule.
 
 
 Data = Source | Unpaired | toy.Mixture
 
 
 class DataInfo(NamedTuple):
-  """What a run remembers of its data set, so that it can be sampled where the data are absent."""
+  """Description of a data set, stored with a run, so that the run can be sampled where the data are absent."""
 
   name: str
   columns: Mapping[str, Column]
-  num_examples: int | None       # None: drawn afresh, without end.
+  num_examples: int | None       # None: endless, every example is drawn afresh.
   class_names: tuple[str, ...]
   fingerprint: str
 
   @property
   def sample_shape(self) -> tuple[int, ...]:
-    """Of one example, under the first name."""
+    """Shape of one example in the first column."""
     return next(iter(self.columns.values())).shape
 
 
@@ -58,15 +58,15 @@ class Build(NamedTuple):
   txs: Txs
   parallel: Parallel
   hparams: dict[str, Any]        # Numbers that may differ between members of a population, see `hparams_of`.
-  numbers_at: Callable[[dict[str, Any], jax.Array], dict[str, Any]]   # (hparams, steps finished) -> those of a step.
-  memory: Callable[[dict[str, PyTree]], PyTree]   # {'gen', 'disc'} parameters -> what the step remembers at first.
+  numbers_at: Callable[[dict[str, Any], jax.Array], dict[str, Any]]   # (hparams, steps finished) -> present hparams.
+  memory: Callable[[dict[str, PyTree]], PyTree]   # {'gen', 'disc'} parameters -> initial memory of the step.
 
 
 def open_data(config: ml_collections.ConfigDict) -> Data:
-  """The data set of a configuration.
+  """Open the data set of a configuration.
 
   Raises:
-    DataError: if it cannot be opened.
+    DataError: if the data set cannot be opened.
   """
   if config.data.name in toy.MIXTURES:
     return toy.MIXTURES[config.data.name]()._replace(num_points=config.data.num_points or None)
@@ -74,23 +74,23 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
 
 
 def describe_data(data: Data) -> DataInfo:
-  """What to remember of a data set."""
+  """Describe a data set, for a run to store."""
   return DataInfo(data.name, dict(data.columns), data.num_examples, tuple(data.class_names), data.fingerprint())
 
 
 def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devices: list | None = None, *,
           parallel: Parallel | None = None, losses: Sequence[str] = ()) -> Build:
-  """Networks, game, optimizers and devices of a configuration that is valid.
+  """Build the networks, game, optimizers and devices of a valid configuration.
 
   Args:
-    config: of the run, complete.
-    columns: of its data.
-    devices: that it uses; all by default.
-    parallel: how it uses them; by default as the configuration says.
-    losses: objectives among which a number chooses; by default the configuration's own alone.
+    config: complete configuration of the run.
+    columns: columns of its data.
+    devices: devices that the run uses; all by default.
+    parallel: how the run uses its devices; by default as the configuration says.
+    losses: objectives among which the number `loss.index` chooses; by default only that of the configuration.
 
   Raises:
-    ConfigError: if the game cannot be made of such data.
+    ConfigError: if the game cannot be made of these data, or does not read one of the numbers.
   """
   parallel = parallel or make_parallel(config.parallel.strategy, devices)
   losses = tuple(losses) or (config.loss.name,)
@@ -108,13 +108,13 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
                                  images_per_step=images_per_step(config))
   hparams = hparams_of(config, losses)
   if unread := [name for name in hparams if name not in game.numbers | NUMBERS and not name.startswith(PREFIX)]:
-    raise ConfigError('\n'.join(f'  * {name}={hparams[name]:g} is nothing that game.name={config.game.name} reads; '
+    raise ConfigError('\n'.join(f'  * {name}={hparams[name]:g} is not read by game.name={config.game.name}; '
                                 'leave it out' for name in unread))
   return Build(game, txs, parallel, hparams, numbers_at, memory)
 
 
 def images_per_step(config: ml_collections.ConfigDict) -> int:
-  """Real images that the discriminator sees in one step."""
+  """Count the real images that the discriminator sees in one step."""
   return config.train.batch_size * config.train.disc_steps
 
 
@@ -125,14 +125,15 @@ def _network(config: ml_collections.ConfigDict, axis_name: str | None, player: s
 
 
 def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
-  """The numbers of a run, by field: what may differ between runs of one compiled program.
+  """Collect the numbers of a run by field: they may differ between runs of one compiled program.
 
   Args:
-    config: of the run, complete.
-    losses: objectives that the program has; where there are several, 'loss.index' says which one is the run's.
+    config: complete configuration of the run.
+    losses: objectives in the program; if there are several, the number 'loss.index' says which one this run has.
 
   Returns:
-    float32 numbers: the fields as they are at first, and what their schedules need (`schedules.resolve`).
+    float32 numbers: the initial values of the fields, and the numbers of their schedules (`schedules.resolve`). The
+    index of the objective is an int32.
   """
   flat = _with_losses(config, losses)
   values = {field: flat[field] for field in number_fields(config, losses)} | scheduling.numbers(flat)
@@ -141,7 +142,7 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
 
 
 def number_fields(config: ml_collections.ConfigDict, losses: Sequence[str]) -> list[str]:
-  """The fields of a configuration that enter the compiled program as numbers."""
+  """List the fields of a configuration that enter the compiled program as numbers."""
   flat = _with_losses(config, losses)
   optional = ['loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
   optional += [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
@@ -151,29 +152,29 @@ def number_fields(config: ml_collections.ConfigDict, losses: Sequence[str]) -> l
 
 
 def _with_losses(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
-  """All fields; of the other objectives of its program a run has the settings' defaults."""
+  """Return all fields, with the default settings of the program's other objectives."""
   others = {f'loss.{name}': setting.default for loss in losses for name, setting in LOSSES[loss].settings.items()}
   return others | flatten(config)
 
 
 def initial_state(built: Build, seed: jax.Array) -> GanState:
-  """The state of a run before its first step; a function of the seed alone."""
+  """Create the state of a run before its first step; it is a function of the seed alone."""
   root = randomness.root_key(seed)
   start = built.game.init(randomness.purpose_key(root, 'init'))
   txs = [tx(optimizer_numbers(built.hparams, player)) for tx, player in zip(built.txs, PLAYERS, strict=True)]
-  memory = built.memory({player: own.params for player, own in start.items()})
+  memory = built.memory({player: begin.params for player, begin in start.items()})
   return create_state(root, start['gen'], start['disc'], txs, memory)
 
 
 def make_initial_state(built: Build, seed: int) -> GanState:
-  """`initial_state`, a copy on each device."""
+  """Create the `initial_state`, with a copy on each device."""
   init = jax.jit(functools.partial(initial_state, built), out_shardings=built.parallel.replicated)
   return init(np.uint32(seed))
 
 
 def make_pipeline(config: ml_collections.ConfigDict, data: Data, parallel: Parallel,
                   rng: jax.Array) -> pipeline.Pipeline:
-  """The batches of a run: drawn, resident or streamed, whichever fits its data set."""
+  """Build the pipeline that fits the data set: its batches are drawn, resident or streamed."""
   disc_steps, batch_size = config.train.disc_steps, config.train.batch_size
   if isinstance(data, toy.Mixture) and data.num_points:
     return pipeline.Points(data, disc_steps, batch_size, parallel.shard, parallel.place)
@@ -186,11 +187,11 @@ def make_pipeline(config: ml_collections.ConfigDict, data: Data, parallel: Paral
 
 def _make_part(config: ml_collections.ConfigDict, data: Source, parallel: Parallel, rng: jax.Array,
                part: int) -> pipeline.Pipeline:
-  """The batches of one source, with an order of its own."""
+  """Build the pipeline of one source; each part of unpaired data has a separate order."""
   disc_steps, batch_size = config.train.disc_steps, config.train.batch_size
   if data.num_examples > order.MAX_EXAMPLES:
-    raise ConfigError(f'data.name={config.data.name} has {data.num_examples} examples; the order is made for at most '
-                      f'{order.MAX_EXAMPLES}')
+    raise ConfigError(f'data.name={config.data.name} has {data.num_examples} examples; at most {order.MAX_EXAMPLES} '
+                      'can be shuffled: use a part of them')
   if is_resident(config, data):
     return pipeline.Resident(data, disc_steps, batch_size, parallel.shard, parallel.place, config.data.flip, part)
   return pipeline.Streamed(data, disc_steps, batch_size, parallel.shard, parallel.place_batch, config.data.flip, rng,
@@ -198,32 +199,32 @@ def _make_part(config: ml_collections.ConfigDict, data: Source, parallel: Parall
 
 
 def make_sight(config: ml_collections.ConfigDict, built: Build, data: Data | None, sample: Callable) -> frames.Sight:
-  """What the picture of a state is made of."""
+  """Collect what a picture of a state is drawn from."""
   hparams_at = functools.partial(built.numbers_at, built.hparams)
   return frames.Sight(built.game, data, sample, hparams_at, config.seed, config.train.batch_size,
                       config.train.num_samples, config.eval.num_samples)
 
 
 def show_of(config: ml_collections.ConfigDict) -> Show:
-  """How a run is shown."""
+  """Return how the game of a configuration is shown."""
   return GAMES[config.game.name].show
 
 
 def is_resident(config: ml_collections.ConfigDict, data: Data) -> bool:
-  """Whether a data set is held on the device, or drawn there."""
+  """Return whether a data set is held on the device, or drawn there."""
   if isinstance(data, Unpaired):
     return all(is_resident(config, part) for part in data.parts)
   return isinstance(data, toy.Mixture) or data.num_examples * example_bytes(data) <= config.data.resident_bytes
 
 
 def example_bytes(data: Source) -> int:
-  """What an example takes as it is stored; a label counts for nothing."""
+  """Return the size of one stored example in bytes; labels are not counted."""
   return sum(math.prod(column.shape) * np.dtype(column.dtype).itemsize for column in data.columns.values()
              if column.shape)
 
 
 def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.TrainStep:
-  """The step (state, batch, hparams) -> (state, scalars) of a configuration."""
+  """Build the step (state, batch, hparams) -> (state, scalars) of a configuration."""
   rule = config.update.rule
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
   return step.make_train_step(
@@ -232,14 +233,14 @@ def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.Tra
 
 
 def make_loop(config: ml_collections.ConfigDict, built: Build, batches: pipeline.Pipeline):
-  """The compiled loop (state, data, hparams, num_steps) -> (state, scalars, finite)."""
+  """Compile the loop (state, data, hparams, num_steps) -> (state, scalars, last), see `step.make_loop`."""
   return built.parallel.compile(step.make_loop(make_train_step(config, built), batches.batch))
 
 
 def make_probe(built: Build, batches: pipeline.Pipeline):
-  """The compiled probe (state, data, hparams, i) -> scalars: how steep the discriminator is.
+  """Compile the probe (state, data, hparams, i) -> scalars: how steep the discriminator is.
 
-  `data` and `i` are those of the last step before `state`: it is judged on the batch that it was trained on.
+  `data` and `i` are those of the last step before `state`: the slopes are taken at the batch of that step.
   """
   deal = step.make_deal(built.game)
 

@@ -1,6 +1,6 @@
-"""Where things are kept that are computed or downloaded once: classifiers, reference statistics, published weights.
+"""A cache of files that are computed or downloaded once: classifiers, reference statistics, published weights.
 
-What is computed is kept with a hash, so that a damaged file is computed anew and never read as another number.
+A computed file begins with a hash, so that a damaged file is noticed and computed anew.
 """
 
 import hashlib
@@ -19,23 +19,23 @@ _LENGTH = len(_HEADER.format('0' * 64))   # Bytes before the contents.
 
 
 def cache_dir() -> Path:
-  """$GAN_CACHE_DIR, or else gan/ in $XDG_CACHE_HOME or ~/.cache. May be deleted at any time."""
+  """Return $GAN_CACHE_DIR, or else gan/ in $XDG_CACHE_HOME or ~/.cache. The folder may be deleted at any time."""
   if 'GAN_CACHE_DIR' in os.environ:
     return Path(os.environ['GAN_CACHE_DIR'])
   return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'gan'
 
 
 def write_checked(path: Path, write: Callable[[BinaryIO], object]) -> None:
-  """Writes a file whole or not at all: a line with the hash of its name and contents, then the contents.
+  """Write a file whole or not at all: a line with the hash of its name and contents, then the contents.
 
-  A sound file that is there already stays: it is another process's, which computed the same.
+  An undamaged file of this name stays: another process has computed the same contents.
 
   Args:
-    path: its name must tell its contents, as a digest of all that they depend on does.
-    write: writes the contents to an open file, from where that stands.
+    path: the name must identify the contents, for example by a digest of everything that they depend on.
+    write: writes the contents to an open file, from its present position on.
 
   Raises:
-    OSError: if it cannot be written.
+    OSError: if the file cannot be written.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
@@ -53,11 +53,11 @@ def write_checked(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def read_checked(path: Path, read: Callable[[BinaryIO], T]) -> T | None:
-  """Reads a file of `write_checked`; None, with a warning, if it is damaged, and None if there is none.
+  """Read a file of `write_checked`; return None if there is none, and None with a warning if it is damaged.
 
   Args:
-    path: as it was written: under another name it is another file.
-    read: reads the contents from an open file, from where that stands.
+    path: the file under the name that it was written with; a renamed file counts as damaged.
+    read: reads the contents from an open file, from its present position on.
   """
   try:
     with path.open('rb') as file:
@@ -82,7 +82,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def _header(file: BinaryIO, name: str) -> bytes:
-  """The first line of a file, by its contents behind that line, which are read in parts."""
+  """Compute the first line of a file from its name and from the contents after that line."""
   file.seek(_LENGTH)
   digest = hashlib.file_digest(file, lambda: hashlib.sha256(name.encode()))
   return _HEADER.format(digest.hexdigest()).encode()

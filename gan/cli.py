@@ -1,4 +1,4 @@
-"""What the entry points share: an error that a person can mend is a message and an exit code, never a traceback."""
+"""The frame of every entry point: an error that the user can correct is a message and an exit code, no traceback."""
 
 import os
 import signal
@@ -24,58 +24,59 @@ USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError, MetricsErr
 
 
 def run(main: Callable[..., int], *, positional: bool = False,
-        take: Callable[[list[str]], tuple[list[str], Any]] | None = None) -> None:
-  """Parses flags and runs `main(argv) -> exit code`; turns mistakes of a person into messages.
+        extract: Callable[[list[str]], tuple[list[str], Any]] | None = None) -> None:
+  """Parse the flags and run `main(argv) -> exit code`; turn mistakes of the user into messages.
 
   Args:
     main: the program.
-    positional: whether it takes arguments that are no flags.
-    take: argv -> (the rest of it, what it takes out of it): read before the flags, and handed to `main` after argv.
+    positional: whether the program accepts arguments that are no flags.
+    extract: argv -> (remaining argv, extracted value). It is called before the flags are parsed; `main` receives the
+      value as its second argument.
   """
-  taken = []
+  extracted = []
 
   def parse(argv: list[str]) -> list[str]:
     try:
       if bad := [argument for argument in argv if _is_undecodable(argument)]:
-        raise ConfigError(f'argument {bad[0]!r} has bytes that are no UTF-8; write it without them')
-      if take:
-        argv, found = take(argv)
-        taken.append(found)
-      rest = flags.FLAGS(argv)
+        raise ConfigError(f'argument {bad[0]!r} has bytes that are not UTF-8; write it without them')
+      if extract:
+        argv, value = extract(argv)
+        extracted.append(value)
+      remaining = flags.FLAGS(argv)
     except (flags.Error, ConfigError, UnicodeError, OSError) as error:
       sys.exit(fail(str(error)))
-    if len(rest) > 1 and not positional:
-      sys.exit(fail(f'unexpected argument {rest[1]!r}; every setting is a flag, --name=value'))
-    return rest
+    if len(remaining) > 1 and not positional:
+      sys.exit(fail(f'unexpected argument {remaining[1]!r}; every setting is a flag, --name=value'))
+    return remaining
 
   def guarded(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
-    logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)  # Its errors are raised anyway.
+    logging.get_absl_logger().addFilter(lambda record: 'orbax' not in record.pathname)  # Orbax raises its errors too.
     settings.fix()
     compilation.keep_programs()
     try:
-      code = main(argv, *taken)
+      code = main(argv, *extracted)
       sys.stdout.flush()
       return code
     except USER_ERRORS as error:
       return fail(str(error))
-    except BrokenPipeError:  # Whoever reads, such as `head`, has seen enough.
+    except BrokenPipeError:  # The reader of our output, such as `head`, has stopped reading.
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       return 128 + signal.SIGPIPE
-    except OSError as error:  # A full disk, a file in the way: the message has its name.
+    except OSError as error:  # A full disk, or a file in the way: the message names the file.
       return fail(str(error))
     except jax.errors.JaxRuntimeError as error:
       if 'out of memory' not in str(error).lower():
         raise
       return fail(f'out of memory ({str(error).splitlines()[0]}); lower train.batch_size, or the width of the networks')
-    except KeyboardInterrupt:  # Before or after training, which has a way of its own to be interrupted.
+    except KeyboardInterrupt:  # Ctrl-C before or after training; `Interrupted` handles one during training.
       return 130
 
   app.run(guarded, flags_parser=parse)
 
 
 def fail(message: str) -> int:
-  """Prints an error; returns the exit code."""
+  """Print an error and return the exit code 2."""
   print(f'Error:{chr(10) if message.startswith("  *") else " "}{message}', file=sys.stderr, flush=True)
   return 2
 

@@ -1,6 +1,6 @@
-"""How a setting is declared: its default, its meaning and its range, once, beside the code that uses it.
+"""Declarations of settings: default, meaning and range are stated once, beside the code that uses the setting.
 
-The type of a setting is that of its default: bool, int, float or str. A float setting takes an int, too.
+The type of a setting is that of its default: bool, int, float or str. A float setting also accepts an int.
 """
 
 import difflib
@@ -17,12 +17,12 @@ _BOOLS = {'true': True, 't': True, '1': True, 'false': False, 'f': False, '0': F
 
 
 class Range(NamedTuple):
-  """Which values of a setting make sense.
+  """The allowed values of a setting.
 
   Attributes:
-    words: for people: 'positive', 'at least 2', 'one of a, b'; '' if every value of the type will do.
-    problem: value -> the end of the sentence that begins with 'field=value'; '' if the value makes sense.
-    bounded: whether the type's own bounds hold besides: finite and a float32, or an int32.
+    words: text for the user: 'positive', 'at least 2', 'one of a, b'; '' if every value of the type is allowed.
+    problem: value -> the end of the sentence that begins with 'field=value'; '' if the value is allowed.
+    bounded: whether the value must also fit float32 (and be finite) or int32.
   """
 
   words: str
@@ -34,9 +34,9 @@ class Setting(NamedTuple):
   """A field of a configuration.
 
   Attributes:
-    default: of the type that all its values have.
+    default: the default value; all values have its type.
     meaning: a phrase, with units.
-    range: which values make sense.
+    range: the allowed values.
   """
 
   default: Any
@@ -49,27 +49,27 @@ Meanings = Mapping[str, tuple[str, Range]]
 
 
 def numbers(words: str, holds: Callable[[Any], bool], bounded: bool = True) -> Range:
-  """The numbers for which `holds`; a message says that a number must be `words`."""
+  """Make the range of the numbers for which `holds` is true; a message says that a number must be `words`."""
   return Range(words, lambda value: '' if holds(value) else f' must be {words}', bounded)
 
 
 def at_least(least: int) -> Range:
-  """Numbers from `least` on."""
+  """Make the range of the numbers from `least` on."""
   return numbers(f'at least {least}', lambda value: value >= least)
 
 
 def one_of(names: Iterable[str]) -> Range:
-  """Names of a table; a message lists them, and the nearest one."""
-  known = tuple(names)
-  return Range(f'one of {", ".join(known)}',
-               lambda value: '' if value in known else f' is unknown{nearest(value, known)}')
+  """Make the range of some names; a message about another name lists them and suggests the nearest."""
+  choices = tuple(names)
+  return Range(f'one of {", ".join(choices)}',
+               lambda value: '' if value in choices else f' is unknown{nearest(value, choices)}')
 
 
 ANY = Range('', lambda value: '')
 POSITIVE = numbers('positive', lambda value: value > 0)
 POSITIVE_OR_INFINITE = numbers('positive', lambda value: value > 0, bounded=False)._replace(words='positive, or inf')
 NOT_NEGATIVE = numbers('0 or more', lambda value: value >= 0)
-SIZE = NOT_NEGATIVE._replace(bounded=False)   # In bytes: it stays a number of Python.
+SIZE = NOT_NEGATIVE._replace(bounded=False)   # In bytes: a Python int, which may exceed int32.
 FRACTION = numbers('in [0, 1)', lambda value: 0 <= value < 1)
 SHARE = numbers('in (0, 1]', lambda value: 0 < value <= 1)
 SIGN = numbers('in (-1, 1)', lambda value: -1 < value < 1)
@@ -77,18 +77,18 @@ SEED = numbers('0 or more and below 2^32', lambda value: 0 <= value < 2**32, bou
 
 
 def of(function: Callable, meanings: Meanings) -> dict[str, Setting]:
-  """Settings of a function or a class whose defaults are those of its own parameters.
+  """Declare settings of a function or a class; their defaults are those of its parameters.
 
   Args:
     function: has a parameter with a default for each setting.
     meanings: name -> (meaning, range).
   """
   parameters = inspect.signature(function).parameters
-  return {name: Setting(parameters[name].default, *said) for name, said in meanings.items()}
+  return {name: Setting(parameters[name].default, meaning, values) for name, (meaning, values) in meanings.items()}
 
 
 def parse(setting: Setting, text: str) -> Any:
-  """The value that a text stands for; the text itself where it stands for none, which `problem` then refuses."""
+  """Convert a text to the type of the setting; return the text itself if that fails, and `typed` then refuses it."""
   kind = type(setting.default)
   if kind is bool:
     return _BOOLS.get(text.lower(), text)
@@ -99,10 +99,10 @@ def parse(setting: Setting, text: str) -> Any:
 
 
 def typed(setting: Setting, value: Any) -> Any:
-  """The value as the type of the setting has it: an int where a float is wanted becomes one.
+  """Return the value in the type of the setting: for a float setting an int becomes a float.
 
   Raises:
-    TypeError: if it is of another type; the message is the end of a sentence that begins with 'field=value'.
+    TypeError: if the value has another type; the message is the end of a sentence that begins with 'field=value'.
   """
   kind = type(setting.default)
   if value is None:
@@ -115,46 +115,50 @@ def typed(setting: Setting, value: Any) -> Any:
 
 
 def problem(setting: Setting, value: Any) -> str:
-  """What is wrong with a value of the right type: the end of a sentence that begins with 'field=value'; '': nothing."""
+  """Check a value of the right type; return '', or the end of a sentence that begins with 'field=value'."""
   if setting.range.bounded and isinstance(value, float):
     if not math.isfinite(value):
       return ' must be a finite number'
     if value and not FLOAT32[0] < abs(value) < FLOAT32[1]:
-      return f' must be a number of float32, between {FLOAT32[0]:.0e} and {FLOAT32[1]:.0e}'
+      return f' must be a float32 number, of a magnitude between {FLOAT32[0]:.0e} and {FLOAT32[1]:.0e}'
   if isinstance(value, str) and any(unicodedata.category(char) in ('Cc', 'Cs') for char in value):
-    return ' has control characters, or bytes that are no UTF-8; write it without them'
-  if found := setting.range.problem(value):
-    return found
+    return ' has control characters, or bytes that are not UTF-8; write it without them'
+  if sentence_end := setting.range.problem(value):
+    return sentence_end
   if setting.range.bounded and isinstance(value, int) and abs(value) >= COUNTS_BELOW:
     return ' must be below 2^31'
   return ''
 
 
 def plain(text: str) -> str:
-  """The text itself if it can be printed, else with escapes and in quotes."""
+  """Return the text itself if it is printable, else in quotes and with escapes."""
   return text if text.isprintable() else ascii(text)
 
 
 def quoted(field: str, value: Any) -> str:
-  """'field=value', as a message begins; a text is in quotes, and cut if it is long."""
+  """Write 'field=value', the beginning of a message; a text is in quotes, and a long value is cut."""
   text = repr(value) if isinstance(value, str) else str(value)
   return f'{field}={text if len(text) <= 80 else text[:77] + "..."}'
 
 
-def close(name: str, known: Iterable[str]) -> str:
-  """' (did you mean a?)', or '' if no known name is near."""
-  found = difflib.get_close_matches(str(name), list(known), n=1)
-  return f' (did you mean {found[0]}?)' if found else ''
+def close(name: str, choices: Iterable[str]) -> str:
+  """Suggest the nearest name: ' (did you mean a?)', or '' if none is near."""
+  matches = difflib.get_close_matches(str(name), list(choices), n=1)
+  return f' (did you mean {matches[0]}?)' if matches else ''
 
 
-def check_known(names: Iterable[str], known: Iterable[str]) -> None:
-  """Raises ValueError for the first of the numbers handed to a program that nothing in it would read."""
+def check_numbers(names: Iterable[str], readable: Iterable[str]) -> None:
+  """Check that a program reads every number in `names`.
+
+  Raises:
+    ValueError: for the first name that is not among `readable`, the names of the numbers that the program reads.
+  """
   for name in names:
-    if name not in known:
-      raise ValueError(f'{name!r} is no number of this run{close(name, known)}; it would change nothing')
+    if name not in readable:
+      raise ValueError(f'{name!r} is not a number of this run{close(name, readable)}; it would change nothing')
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-  """'; known: a, b (did you mean a?)': the end of every message about an unknown name."""
-  known = list(known)
-  return f'; known: {", ".join(sorted(known))}{close(name, known)}'
+def nearest(name: str, choices: Iterable[str]) -> str:
+  """List the valid names: '; known: a, b (did you mean a?)', the end of every message about an unknown name."""
+  choices = list(choices)
+  return f'; known: {", ".join(sorted(choices))}{close(name, choices)}'

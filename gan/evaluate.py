@@ -1,11 +1,11 @@
-r"""Scores a trained run, its own data, or a file of samples.
+r"""Score a trained run, the data of a run, or a file of samples.
 
   python -m gan.evaluate --workdir=runs/dcgan                                   # the usual scores, newest checkpoint
   python -m gan.evaluate --workdir=runs/dcgan --metrics=fid,kid,prdc --step=all
-  python -m gan.evaluate --workdir=runs/dcgan --samples=train --data_split=test # the data themselves: the floor
-  python -m gan.evaluate --workdir=runs/dcgan --samples=theirs.npz              # those of another code base
+  python -m gan.evaluate --workdir=runs/dcgan --samples=train --data_split=test # real images: the best possible scores
+  python -m gan.evaluate --workdir=runs/dcgan --samples=theirs.npz              # samples of another code base
 
-Every score is a line of <workdir>/evaluation.jsonl.
+Every score is added to <workdir>/evaluation.jsonl, one line each.
 """
 
 from pathlib import Path
@@ -27,48 +27,49 @@ from gan.scoring.plan import FEATURES
 from gan.show import images, page
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
-METRICS = flags.DEFINE_string('metrics', None, 'Comma-separated: fid, kid, is, fid_infinity (Inception features); fd, '
-                              'kd, cs, fd_infinity, prdc, copying, classes, ms_ssim, diversity; default: the usual.')
-FEATURES_ = flags.DEFINE_string('features', None, f'{", ".join(FEATURES)}, or module:function; by default a classifier '
-                                'of the data.')
-NUM_SAMPLES = flags.DEFINE_integer('num_samples', 50_000, 'Generated samples.', lower_bound=2)
-STEP = flags.DEFINE_string('step', None, 'Checkpoint, or all; the newest by default.')
-SPLIT = flags.DEFINE_enum('data_split', None, ('train', 'test'), 'What samples are compared with.')
-SAMPLES = flags.DEFINE_string('samples', 'ema', 'What is scored: ema (averaged generator), raw (as it is), train or '
-                              'test (the data themselves), or a file .npz with an array `samples`.')
-SEED = flags.DEFINE_integer('seed', None, "Seed of the latents; by default the run's own.", lower_bound=0,
+METRICS = flags.DEFINE_string('metrics', None, 'Scores, comma-separated: fid, kid, is, fid_infinity (Inception '
+                              'features); fd, kd, cs, fd_infinity, prdc, copying, classes, ms_ssim, diversity; by '
+                              'default the usual ones.')
+FEATURES_ = flags.DEFINE_string('features', None, f'Features: {", ".join(FEATURES)}, or module:function; by default '
+                                'those of a classifier of the data.')
+NUM_SAMPLES = flags.DEFINE_integer('num_samples', 50_000, 'Number of generated samples.', lower_bound=2)
+STEP = flags.DEFINE_string('step', None, 'Step of the checkpoint, or all; the newest by default.')
+SPLIT = flags.DEFINE_enum('data_split', None, ('train', 'test'), 'Split that samples are compared with.')
+SAMPLES = flags.DEFINE_string('samples', 'ema', 'What is scored: ema (averaged generator), raw (latest generator), '
+                              'train or test (real data), or a file .npz with an array `samples`.')
+SEED = flags.DEFINE_integer('seed', None, 'Seed of the latents; by default that of the run.', lower_bound=0,
                             upper_bound=2**32 - 1)
-DATA_PATH = flags.DEFINE_string('config.data.path', None, 'Where the images are, if their folder has moved.')
+DATA_PATH = flags.DEFINE_string('config.data.path', None, 'New place of the images, if their folder has moved.')
 NEIGHBOURS = flags.DEFINE_string('neighbours', None, 'PNG to write: samples, each beside its nearest training images.')
-ROWS, NEAREST = 10, 7   # Of that picture.
-NEAREST_K = flags.DEFINE_integer('nearest_k', None, 'Neighbours of precision, recall, density and coverage; 5 by '
-                                 'default.', lower_bound=1)
+ROWS, NEAREST = 10, 7   # Samples in that picture, and training images beside each.
+NEAREST_K = flags.DEFINE_integer('nearest_k', None, 'Number of neighbours in precision, recall, density and coverage; '
+                                 '5 by default.', lower_bound=1)
 OTHERS = {'nearest_k': NEAREST_K} | {name: flags.DEFINE_string(name, None, text) for name, text in {
-    'resizing': 'How images get to the 299 pixels of Inception: tensorflow (as FID is published) or clean.',
-    'inception_weights': 'Weight file; by default the published one, downloaded once.',
+    'resizing': 'How images are resized to the 299 pixels of Inception: tensorflow (as FID was published) or clean.',
+    'inception_weights': 'Weight file of Inception; by default the published one, downloaded once.',
     'inception_sha256': 'SHA-256 of a weight file that is not the published one.'}.items()}
 
 
 def main(argv: list[str]) -> int:
-  """Scores, prints a table, and adds to evaluation.jsonl; returns the exit code."""
+  """Score the samples, print a table, and add lines to evaluation.jsonl; return the exit code."""
   del argv
   run_dir = Path(WORKDIR.value)
   config = workdir.load_config(run_dir)
-  given = {'metrics': METRICS.value, 'features': FEATURES_.value, 'data_split': SPLIT.value,
-           'num_samples': NUM_SAMPLES.value} | {name: flag.value for name, flag in OTHERS.items()}
-  config.eval.metrics = config.eval.features = ''  # Those of training are not meant here.
-  for name, value in given.items():
+  flag_values = {'metrics': METRICS.value, 'features': FEATURES_.value, 'data_split': SPLIT.value,
+                 'num_samples': NUM_SAMPLES.value} | {name: flag.value for name, flag in OTHERS.items()}
+  config.eval.metrics = config.eval.features = ''  # The scores during training are not the default here.
+  for name, value in flag_values.items():
     if value is not None:
       config.eval[name] = value
   if DATA_PATH.value is not None:
     config.data.path = DATA_PATH.value
   config = validate(config)
   if not show_of(config).scored:
-    return cli.fail(f'game.name={config.game.name} has no scores: its samples are not compared with images of the data')
+    return cli.fail(f'game.name={config.game.name} has no scores: its samples are not compared with data')
   workdir.check_writable(run_dir)
   if NEIGHBOURS.value:
     if not NEIGHBOURS.value.endswith('.png') or config.data.name in toy.MIXTURES:
-      return cli.fail(f'--neighbours={NEIGHBOURS.value} is a picture of images: name a file .png, for a run on images')
+      return cli.fail(f'--neighbours={NEIGHBOURS.value} needs a run on images, and a file name that ends in .png')
     if Path(NEIGHBOURS.value).is_dir():
       return cli.fail(f'--neighbours={NEIGHBOURS.value} is a directory; name a file')
     workdir.check_writable(Path(NEIGHBOURS.value).parent, flag='--neighbours')
@@ -77,8 +78,8 @@ def main(argv: list[str]) -> int:
   evaluator = make_evaluator(config, data, make_parallel('jit', jax.local_devices()), training=False,
                              title='Reference')
   if NEIGHBOURS.value and evaluator.neighbours is None:
-    return cli.fail(f'--neighbours={NEIGHBOURS.value}: the nearest in which features? No score of '
-                    f'--metrics={METRICS.value} has any; add fd')
+    return cli.fail(f'--neighbours={NEIGHBOURS.value} needs features, and no score of --metrics={METRICS.value} '
+                    'computes any; add fd')
   lines = []
   generated = SAMPLES.value in samples.GENERATORS
   for step in checkpoint_steps(run_dir, STEP.value) if generated else [None]:
@@ -88,7 +89,7 @@ def main(argv: list[str]) -> int:
     lines += records.lines_of(scores, evaluator.provenance | samples.provenance(drawn))
     records.add(run_dir, lines)
   if NEIGHBOURS.value:
-    drawn = samples.open_samples(SAMPLES.value, config, data, restored, SEED.value)  # The same ones again.
+    drawn = samples.open_samples(SAMPLES.value, config, data, restored, SEED.value)  # The same samples, drawn again.
     _draw_neighbours(evaluator, drawn, Path(NEIGHBOURS.value))
   print(records.table(lines))
   if len({line['step'] for line in lines}) > 1:

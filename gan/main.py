@@ -1,4 +1,4 @@
-r"""Trains one run.
+r"""Train one run.
 
 python -m gan.main --config=configs/dcgan.py
 python -m gan.main --config=configs/dcgan.py:cifar10,loss=hinge --dry_run
@@ -18,16 +18,16 @@ from gan.config.validate import validate
 from gan.run import dry_run, environment, train, workdir
 
 CONFIG = flags.DEFINE_string('config', None, 'Configuration file, file.py[:argument]; --config.<field>=<value> changes '
-                             'a field of it (docs/configuration.md).')
+                             'one of its fields (docs/configuration.md).')
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run; named after the configuration by default.')
-DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show configuration, parameter counts and shapes, and exit.')
-DETERMINISTIC = flags.DEFINE_bool('deterministic', False, 'Bit-reproducible operations on a GPU, at some cost.')
+DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show the configuration, shapes and parameter counts, and exit.')
+DETERMINISTIC = flags.DEFINE_bool('deterministic', False, 'Use bit-reproducible operations on a GPU; they are slower.')
 MULTIHOST = flags.DEFINE_bool('multihost', False, 'Join the processes of a cluster (TPU pod, Slurm, Open MPI).')
 
 
 def main(argv: list[str], overrides: dict[str, Any]) -> int:
-  """Runs what the flags say, with these fields changed; returns the exit code."""
-  del argv  # What is left of it after the flags.
+  """Train the run that the flags name, with these fields overridden; return the exit code."""
+  del argv
   if CONFIG.value is None:
     return cli.fail('--config is missing; try --config=configs/dcgan.py')
   stated = load_config(CONFIG.value)
@@ -53,4 +53,4 @@ def main(argv: list[str], overrides: dict[str, Any]) -> int:
 
 
 if __name__ == '__main__':
-  cli.run(main, take=command.take)
+  cli.run(main, extract=command.extract)

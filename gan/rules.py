@@ -1,8 +1,8 @@
 """Update rules: in which order, and along which directions, the players move within one step.
 
-Pure functions (state, moves, **settings) -> (state, scalars) over any game: `Moves` evaluates gradients and applies
-optimizers, a rule decides what is evaluated where. A direction that a rule makes is handed to each player's own
-optimizer in the place of its gradient.
+A rule is a pure function (state, moves, **settings) -> (state, scalars) for any game. `Moves` evaluates gradients and
+applies optimizers; the rule decides which gradients are evaluated at which parameters. The direction that a rule
+computes for a player goes to the optimizer of that player in place of the gradient.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan.declare import NOT_NEGATIVE, POSITIVE, SHARE, Setting, Settings, check_known, of, one_of
+from gan.declare import NOT_NEGATIVE, POSITIVE, SHARE, Setting, Settings, check_numbers, of, one_of
 from gan.games import Game, Kept, Turn
 from gan.games.cast import PLAYERS
 from gan.games.game import NOT_OF_GAMES
@@ -26,8 +26,8 @@ from gan.state import GanState, PyTree
 
 Scalars = dict[str, Array]
 Result = tuple[GanState, Scalars]
-ALIGNMENT = 0.1   # Keeps the sign of symplectic adjustment positive where there is nothing to choose (Balduzzi et al.).
-EPS_ROOT = 1e-16  # Inside the optimizer's root when it is differentiated: its slope at a zero gradient is infinite.
+ALIGNMENT = 0.1   # Makes the sign of symplectic adjustment positive where the alignment is near 0 (Balduzzi et al.).
+EPS_ROOT = 1e-16  # Added inside the optimizer's root when that is differentiated: its slope at 0 is infinite.
 
 
 class Txs(NamedTuple):
@@ -38,30 +38,30 @@ class Txs(NamedTuple):
 
 
 def params_of(state: GanState) -> dict[str, PyTree]:
-  """{'gen', 'disc'} parameters."""
+  """Return the parameters of both players, {'gen': ..., 'disc': ...}."""
   return {name: getattr(state, name).params for name in PLAYERS}
 
 
 def with_params(state: GanState, params: dict[str, PyTree]) -> GanState:
-  """The state with other parameters."""
+  """Replace the parameters of a state."""
   return state.replace(**{name: getattr(state, name).replace(params=params[name]) for name in params})
 
 
 def optimizer_numbers(hparams: dict[str, Array], name: str) -> dict[str, Array]:
-  """Those of one player's optimizer, by the names that a `TxBuilder` knows."""
+  """Select the numbers of one player's optimizer, by the names that a `TxBuilder` expects."""
   prefix = f'optimizer.{name}.'
   return {key.removeprefix(prefix): value for key, value in hparams.items() if key.startswith(prefix)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Moves:
-  """What the players can do within one step.
+  """The moves of the players within one step: gradients and optimizer updates.
 
   Attributes:
-    game: what each player minimises.
-    txs: their optimizers.
+    game: defines the loss of each player.
+    txs: optimizers of both players.
     hparams: numbers of the run at this step.
-    deal: (state, update) -> the batch and draws of an evaluation; equal numbers get equal deals.
+    deal: (state, update) -> the batch and the draws of an evaluation; the same update gets the same deal.
     mean: averages a tree over devices.
   """
 
@@ -72,52 +72,53 @@ class Moves:
   mean: Callable[[PyTree], PyTree]
 
   def __post_init__(self):
-    check_known((name for name in self.hparams if name.partition('.')[0] in NOT_OF_GAMES), NUMBERS)
+    check_numbers((name for name in self.hparams if name.partition('.')[0] in NOT_OF_GAMES), NUMBERS)
 
   def optimizer(self, state: GanState, name: str, **extra: Any) -> optax.GradientTransformation:
-    """The optimizer of one player at this step."""
+    """Build the optimizer of one player at this step."""
     numbers = optimizer_numbers(self.hparams, name) | extra
-    if periods := self.game.periods(name, self.hparams):  # k + 1 updates for k (Karras et al. 2020, 1912.04958, B).
+    # Lazy terms add an update every k steps: k + 1 updates replace k (Karras et al. 2020, 1912.04958, appendix B).
+    if periods := self.game.periods(name, self.hparams):
       share = 1.0 / (1.0 + sum(1.0 / period for period in periods))
       numbers |= {'lr': numbers['lr'] * share} | {beta: numbers[beta] ** share for beta in ('b1', 'b2')
                                                   if beta in numbers}
     return getattr(self.txs, name)(numbers)
 
   def gradient(self, state: GanState, name: str, loss: Callable, update: int) -> tuple[PyTree, Kept, Scalars]:
-    """One player's gradient, what its update leaves, and scalars.
+    """Compute the gradient of one player's loss, the new stats and memory, and scalars.
 
     Args:
-      state: where it is taken.
-      name: of the player.
+      state: the point at which the gradient is computed.
+      name: the player, 'gen' or 'disc'.
       loss: (params, state, turn, hparams) -> (value, (Kept, scalars)).
-      update: which update of the step this is.
+      update: index of the update within the step.
     """
     loss_fn = functools.partial(loss, state=state, turn=self.deal(state, update), hparams=self.hparams)
     grads, (kept, scalars) = jax.grad(loss_fn, has_aux=True)(getattr(state, name).params)
     return self.mean(grads), self._shared(kept), self.mean(scalars)
 
   def _shared(self, kept: Kept) -> Kept:
-    """Memory that is the same on all devices: what each found in its part of the batch is averaged."""
+    """Average the floating-point memory over the devices, each of which has seen its part of the batch."""
     leaves, structure = jax.tree.flatten(kept.memory)
     means = [self.mean(leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf for leaf in leaves]
     return kept._replace(memory=jax.tree.unflatten(structure, means))
 
   def local_field(self, params: dict[str, PyTree], state: GanState,
                   update: int) -> tuple[PyTree, tuple[dict[str, Kept], dict[str, Scalars]]]:
-    """Both gradients on this device, from one forward pass that is pulled back once for each player."""
+    """Compute both gradients on this device: one forward pass, and one backward pass for each player."""
     loss_fn = functools.partial(self.game.losses, state=state, turn=self.deal(state, update), hparams=self.hparams)
     (disc, gen), pull, aux = jax.vjp(loss_fn, params, has_aux=True)
     one, zero = jnp.ones_like(disc), jnp.zeros_like(gen)
     return {'gen': pull((zero, one))[0]['gen'], 'disc': pull((one, zero))[0]['disc']}, aux
 
   def field(self, state: GanState, update: int = 0) -> tuple[PyTree, dict[str, Kept], Scalars]:
-    """Both gradients {'gen', 'disc'}, what both updates leave, and scalars."""
+    """Compute both gradients {'gen', 'disc'}, the new stats and memory of both players, and scalars."""
     grads, (kept, scalars) = self.local_field(params_of(state), state, update)
-    kept = {name: self._shared(own) for name, own in kept.items()}
+    kept = {name: self._shared(player_kept) for name, player_kept in kept.items()}
     return self.mean(grads), kept, self.mean(scalars['disc'] | scalars['gen'])
 
   def descend(self, state: GanState, name: str, grads: PyTree, kept: Kept) -> Result:
-    """One optimizer update of one player along `grads`; the other is untouched."""
+    """Apply one optimizer update to one player along `grads`; the other player is unchanged."""
     player = getattr(state, name)
     updates, opt_state = self.optimizer(state, name).update(grads, player.opt_state, player.params)
     params = optax.apply_updates(player.params, updates)
@@ -128,28 +129,28 @@ class Moves:
                                              f'{name}/update_norm': optax.tree.norm(updates)}
 
   def descend_both(self, state: GanState, grads: PyTree, kept: dict[str, Kept]) -> Result:
-    """One optimizer update of each player."""
+    """Apply one optimizer update to each player."""
     state, gen_scalars = self.descend(state, 'gen', grads['gen'], kept['gen'])
     state, disc_scalars = self.descend(state, 'disc', grads['disc'], kept['disc'])
     return state, gen_scalars | disc_scalars
 
 
 def clip_weights(params: PyTree, bound: Array) -> PyTree:
-  """Every parameter into [-bound, bound] (Arjovsky et al. 2017, arXiv:1701.07875)."""
+  """Clip every parameter to [-bound, bound] (Arjovsky et al. 2017, arXiv:1701.07875)."""
   return jax.tree.map(lambda p: jnp.clip(p, -bound, bound), params)
 
 
 def _take_turn(state: GanState, moves: Moves, name: str, update: int, count: Array,
                loss: Callable | None = None) -> Result:
-  """One update of one player; then, where they are due, one more for each period of its lazy terms.
+  """Update one player; then, for each period of its lazy terms that is due, update it once more with those terms.
 
   Args:
-    state: before it.
-    moves: what the players can do.
-    name: of the player.
-    update: which update of the step this is.
-    count: [] updates of this player before this one, all of them regular.
-    loss: the player's loss, if it is not the game's.
+    state: the state before the update.
+    moves: gradients and optimizer updates.
+    name: the player, 'gen' or 'disc'.
+    update: index of the update within the step.
+    count: [] regular updates of this player before this one.
+    loss: the player's loss; by default that of the game.
   """
   game = moves.game
   grads, kept, scalars = moves.gradient(state, name, loss or functools.partial(game.loss, name), update)
@@ -158,55 +159,56 @@ def _take_turn(state: GanState, moves: Moves, name: str, update: int, count: Arr
     def lazily(state: GanState, every: int = every) -> GanState:
       grads, kept, _ = moves.gradient(state, name, functools.partial(game.lazy_loss, name, every), update)
       return moves.descend(state, name, grads, kept)[0]
-    # Depends on the step alone: under `vmap` a condition that differs between members would compute both branches.
+    # The condition depends on the step alone: if it differed between members, `vmap` would compute both branches.
     state = jax.lax.cond(count % every == 0, lazily, lambda state: state, state)
   return state, scalars | norms
 
 
 def alternating(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: int = 1, gen_steps: int = 1,
                 gen_loss: Callable | None = None) -> Result:
-  """`disc_steps` updates of one player and `gen_steps` of the other (Goodfellow et al. 2014, algorithm 1).
+  """Update the players in turn, each one several times (Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1).
 
   Args:
-    state: before the step.
-    moves: what the players can do.
-    first: who begins, 'disc' or 'gen'.
-    disc_steps: updates of the discriminator, each with a batch of its own.
-    gen_steps: updates of the generator, each with latents of its own.
-    gen_loss: the generator's loss, if it is not the game's.
+    state: the state before the step.
+    moves: gradients and optimizer updates.
+    first: the player that moves first, 'disc' or 'gen'.
+    disc_steps: updates of the discriminator; each has a separate batch.
+    gen_steps: updates of the generator; each has fresh latents.
+    gen_loss: loss of the generator; by default that of the game.
   """
   updates = {'disc': range(disc_steps), 'gen': range(disc_steps, disc_steps + gen_steps)}
   losses = {'disc': None, 'gen': gen_loss}
   scalars = {}
   for name in (first, 'gen' if first == 'disc' else 'disc'):
-    for i, update in enumerate(updates[name]):  # Unrolled: few, and fixed when compiled.
+    for i, update in enumerate(updates[name]):  # Unrolled: the updates are few, and their number is fixed.
       count = state.step * len(updates[name]) + i
-      state, found = _take_turn(state, moves, name, update, count, losses[name])
-      scalars |= found
+      state, turn_scalars = _take_turn(state, moves, name, update, count, losses[name])
+      scalars |= turn_scalars
   return state, scalars
 
 
 def simultaneous(state: GanState, moves: Moves) -> Result:
-  """Both players move from the same point; both gradients come from one forward pass."""
+  """Move both players from the same point; both gradients come from one forward pass."""
   grads, kept, scalars = moves.field(state)
   state, norms = moves.descend_both(state, grads, kept)
   return state, scalars | norms
 
 
 def extragradient(state: GanState, moves: Moves) -> Result:
-  """A look ahead, and a step from where one was with the gradients seen there (Korpelevich 1976).
+  """Extrapolate with a step, then step from the old point along the gradients of the new one (Korpelevich 1976).
 
-  As in Gidel et al. 2019 (arXiv:1802.10551, algorithm 4) the optimizers' moments see both gradients; unlike there,
-  both are taken on one batch (the same-sample form of Mishchenko et al. 2020, arXiv:1905.11373).
+  As in Gidel et al. 2019 (arXiv:1802.10551, algorithm 4), the moments of the optimizers are updated with both
+  gradients. Unlike there, both gradients use the same batch (the same-sample form of Mishchenko et al. 2020,
+  arXiv:1905.11373).
   """
   ahead, _ = simultaneous(state, moves)
-  grads, kept, scalars = moves.field(with_params(state, params_of(ahead)))  # Stats see the batch once.
+  grads, kept, scalars = moves.field(with_params(state, params_of(ahead)))  # Old stats: they see the batch once.
   state, norms = moves.descend_both(with_params(ahead, params_of(state)), grads, kept)
   return state, scalars | norms
 
 
 def consensus(state: GanState, moves: Moves) -> Result:
-  """Descends the field v plus gamma times the gradient of |v|^2 / 2 (Mescheder et al. 2017, arXiv:1705.10461).
+  """Descend along the field v plus gamma times the gradient of |v|^2 / 2 (Mescheder et al. 2017, arXiv:1705.10461).
 
   gamma is hparams['update.consensus'].
   """
@@ -218,10 +220,11 @@ def consensus(state: GanState, moves: Moves) -> Result:
 
 
 def symplectic(state: GanState, moves: Moves) -> Result:
-  """Symplectic gradient adjustment v + lambda A^T v, A the rotational part of v's Jacobian.
+  """Descend along v + lambda A^T v, where A is the antisymmetric part of the Jacobian of the field v.
 
-  Balduzzi et al. 2018 (arXiv:1802.05642), with their choice of the sign of lambda, which lets the adjustment pull
-  towards stable points and away from unstable ones. |lambda| is hparams['update.adjustment'].
+  This is symplectic gradient adjustment (Balduzzi et al. 2018, arXiv:1802.05642) with the authors' choice of the sign
+  of lambda: the adjustment pulls towards stable points and away from unstable ones. |lambda| is
+  hparams['update.adjustment'].
   """
   grads, kept, scalars = moves.field(state)
   transposed = _transposed_product(state, moves, grads)
@@ -235,17 +238,17 @@ def symplectic(state: GanState, moves: Moves) -> Result:
 
 
 def _transposed_product(state: GanState, moves: Moves, vector: PyTree) -> PyTree:
-  """J^T v, the gradient of |v|^2 / 2 where v is the field itself."""
+  """Compute J^T v, where J is the Jacobian of the field; for the field v itself this is the gradient of |v|^2 / 2."""
   _, pull = jax.vjp(lambda params: moves.local_field(params, state, 0)[0], params_of(state))
   return moves.mean(pull(vector)[0])
 
 
 def unrolled(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: int = 1, gen_steps: int = 1,
              unroll_steps: int = 5) -> Result:
-  """Alternating, where the generator differentiates through the discriminator's next `unroll_steps` updates.
+  """Alternate; the generator differentiates through the next `unroll_steps` updates of the discriminator.
 
-  Metz et al. 2017 (arXiv:1611.02163): the discriminator foreseen is moved by its own optimizer from its present state,
-  on the generator's batch; it is thrown away afterwards.
+  Unrolled GAN (Metz et al. 2017, arXiv:1611.02163). The unrolled discriminator starts from the present discriminator
+  and its optimizer state, is updated on the generator's batch, and is discarded afterwards.
   """
   def gen_loss(gen_params: PyTree, state: GanState, turn: Turn, hparams: dict[str, Array]):
     tx = moves.optimizer(state, 'disc', eps_root=EPS_ROOT)
@@ -268,12 +271,12 @@ def unrolled(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: 
 
 def lookahead(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps: int = 1, gen_steps: int = 1,
               lookahead_steps: int = 5) -> Result:
-  """Alternating; every `lookahead_steps` steps both players go back towards where they were (LA-minimax).
+  """Alternate; every `lookahead_steps` steps both players go back towards their slow weights (lookahead-minimax).
 
-  Chavdarova et al. 2021 (arXiv:2006.14567): slow + alpha (fast - slow) for both at once, alpha being
-  hparams['update.lookahead']. The slow weights are `state.memory['slow']`. They begin as the initial parameters, as in
-  the paper's algorithm; in the authors' code for images they begin as the fast ones of step `lookahead_steps`, so that
-  its first return moves nothing.
+  Both players return at once, to slow + alpha (fast - slow), where alpha is hparams['update.lookahead'] (Chavdarova et
+  al. 2021, arXiv:2006.14567). The slow weights are `state.memory['slow']`. They begin as the initial parameters, as in
+  the algorithm of the paper; in the authors' code for images they begin as the fast weights of step `lookahead_steps`,
+  so the first return there changes nothing.
   """
   state, scalars = alternating(state, moves, first=first, disc_steps=disc_steps, gen_steps=gen_steps)
   slow, fast = state.memory['slow'], params_of(state)
@@ -284,47 +287,48 @@ def lookahead(state: GanState, moves: Moves, *, first: str = 'disc', disc_steps:
 
 
 class Rule(NamedTuple):
-  """An update rule, and what a configuration may set of it in `update`.
+  """An update rule and its settings, which a configuration has in the group `update`.
 
   Attributes:
     move: (state, moves, **settings) -> (state, scalars).
-    settings: ints and names, which are parameters of `move`; floats, which it finds in hparams as 'update.<name>'.
+    settings: ints and names are parameters of `move`; `move` reads floats from hparams['update.<name>'].
   """
 
   move: Callable[..., Result]
   settings: Settings = MappingProxyType({})
 
 
-_TURNS = {'first': ('Who moves first, disc or gen.', one_of(('disc', 'gen'))),
+_TURNS = {'first': ('The player that moves first, disc or gen.', one_of(('disc', 'gen'))),
           'gen_steps': ('Updates of the generator in a step.', POSITIVE)}
 RULES = {
     'alternating': Rule(alternating, of(alternating, _TURNS)),
     'simultaneous': Rule(simultaneous),
     'extragradient': Rule(extragradient),
-    'optimistic': Rule(simultaneous),    # The correction is the optimizers' (`make_optimizer(optimistic=True)`).
+    'optimistic': Rule(simultaneous),    # The optimizers make the correction (`make_optimizer(optimistic=True)`).
     'consensus': Rule(consensus, {
         'consensus': Setting(1.0, 'gamma, the weight of the gradient of |field|^2 / 2.', NOT_NEGATIVE)}),
-    'symplectic': Rule(symplectic, {'adjustment': Setting(1.0, '|lambda|, the size of the adjustment.', NOT_NEGATIVE)}),
+    'symplectic': Rule(symplectic, {
+        'adjustment': Setting(1.0, '|lambda|, the weight of the adjustment.', NOT_NEGATIVE)}),
     'lookahead': Rule(lookahead, of(lookahead, _TURNS | {
         'lookahead_steps': ('Steps between two returns towards the slow weights.', POSITIVE)}) | {
-            'lookahead': Setting(0.5, 'Share of the way from slow to fast weights that is kept.', SHARE)}),
+            'lookahead': Setting(0.5, 'alpha, the share of the way from slow to fast weights that is kept.', SHARE)}),
     'unrolled': Rule(unrolled, of(unrolled, _TURNS | {
-        'unroll_steps': ('Updates of the discriminator that the generator foresees.', POSITIVE)})),
+        'unroll_steps': ('Updates of the discriminator through which the generator differentiates.', POSITIVE)})),
 }
 
 # Names of all numbers of a run that the rules and the step read.
 NUMBERS = frozenset({'train.ema_decay', *(f'update.{name}' for rule in RULES.values() for name in rule.settings),
                      *(f'optimizer.{player}.{name}' for player in PLAYERS
-                       for settings in (SETTINGS, *(own.settings for own in OPTIMIZERS.values()))
+                       for settings in (SETTINGS, *(optimizer.settings for optimizer in OPTIMIZERS.values()))
                        for name in settings)})
 
 
 def rule_settings(rule: str) -> tuple[str, ...]:
-  """What a rule may be told, beside its numbers in `hparams`."""
+  """List the settings of a rule that are keyword arguments of its function; its numbers are in `hparams`."""
   return tuple(name for name, p in inspect.signature(RULES[rule].move).parameters.items()
                if p.kind is p.KEYWORD_ONLY and name != 'gen_loss')
 
 
 def memory_of(rule: str, params: dict[str, PyTree]) -> PyTree:
-  """What a rule remembers before the first step."""
+  """Create the memory of a rule before the first step."""
   return {'slow': jax.tree.map(jnp.copy, params)} if rule == 'lookahead' else {}

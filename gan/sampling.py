@@ -1,4 +1,4 @@
-"""Samples of a generator, in any number: a chunk at a time on the devices."""
+"""Samplers of a generator: any number of samples, computed in chunks on the devices."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,20 +14,20 @@ from gan.parallel import AXIS, Parallel
 from gan.randomness import PURPOSES
 from gan.state import PyTree
 
-CHUNK = 256   # Samples drawn at a time: memory does not grow with their number.
-OTHERS = 2**31   # No chunk has such a number: it and more count the purposes of draws that are not latents.
+CHUNK = 256   # Samples computed at a time, so that memory does not grow with their number.
+OTHERS = 2**31   # A draw that is not of latents folds this plus its purpose into the key; no chunk index reaches it.
 
 Stream = Callable[[PyTree, Array, int], Iterator[tuple[Array, int]]]
-Conditions = Callable[[int], Inputs]   # Number of a chunk -> columns [CHUNK, ...] of data that its samples are made of.
+Conditions = Callable[[int], Inputs]   # Index of a chunk -> columns [CHUNK, ...] of data that its samples are made of.
 
 
 def draw_from(rng: Array, index: Array, place: Callable[[Array], Array] = lambda x: x) -> Draw:
-  """The draws of one chunk of samples.
+  """Build the random draws of one chunk of samples.
 
   Args:
-    rng: key [] of all of them.
-    index: [] number of the chunk.
-    place: puts an array [CHUNK, ...] where it is used.
+    rng: key [] of all samples.
+    index: [] index of the chunk.
+    place: puts an array [CHUNK, ...] on the devices that use it.
   """
   def draw(purpose: str, sampler: Sampler, shape: tuple[int, ...]) -> Array:
     return place(sampler(jax.random.fold_in(_root(rng, purpose), index), shape))
@@ -40,15 +40,14 @@ def _root(rng: Array, purpose: str) -> Array:
 
 
 def make_stream(game: Game, parallel: Parallel | None = None, conditions: Conditions | None = None) -> Stream:
-  """Builds stream(gen, rng, num), which yields (samples [CHUNK, ...] on the devices, how many of them count).
+  """Build stream(gen, rng, num), which yields (samples [CHUNK, ...] on the devices, how many of them count).
 
-  Sample i depends on (rng, i) alone: asking for more leaves the first ones as they were, and so does the number of
-  devices.
+  Sample i depends on (rng, i) alone, whatever the number of samples and of devices.
 
   Args:
-    game: whose generator is sampled.
+    game: the game whose generator is sampled.
     parallel: devices that share each chunk; one by default.
-    conditions: for games whose samples are made of data.
+    conditions: columns of data for each chunk, in games whose samples are made of data.
   """
   split = parallel is not None and CHUNK % parallel.mesh.size == 0
   rows = NamedSharding(parallel.mesh, PartitionSpec(AXIS)) if split else None
@@ -59,7 +58,7 @@ def make_stream(game: Game, parallel: Parallel | None = None, conditions: Condit
   def chunk(gen: PyTree, rng: Array, index: Array, columns: Inputs) -> Array:
     return sample_chunk(game, gen, draw_from(rng, index, place), jax.tree.map(place, columns))
 
-  # Whole on each device, so that every host can fetch it.
+  # Each device gets the whole result, so that every host can fetch it.
   compiled = jax.jit(chunk, out_shardings=parallel.replicated if parallel else None)
 
   def stream(gen: PyTree, rng: Array, num: int) -> Iterator[tuple[Array, int]]:
@@ -72,12 +71,12 @@ def make_stream(game: Game, parallel: Parallel | None = None, conditions: Condit
 
 
 def sample_chunk(game: Game, gen: PyTree, draw: Draw, columns: Inputs) -> Array:
-  """CHUNK samples of a generator, of what the game draws and of columns of data."""
+  """Compute CHUNK samples of a generator from the draws of the game and from columns of data."""
   return game.sample(gen, {**columns, **game.draw(draw, columns, CHUNK)}, draw)
 
 
 def make_sampler(stream: Stream) -> Callable[[PyTree, Array, int], np.ndarray]:
-  """Builds sample(gen, rng, num) -> float32 [num, ...] on the host."""
+  """Build sample(gen, rng, num) -> float32 [num, ...] on the host."""
   def sample(gen: PyTree, rng: Array, num: int) -> np.ndarray:
     return np.concatenate([np.asarray(samples)[:count] for samples, count in stream(gen, rng, num)])
 
@@ -85,7 +84,7 @@ def make_sampler(stream: Stream) -> Callable[[PyTree, Array, int], np.ndarray]:
 
 
 def interpolate(game: Game, gen: PyTree, rng: Array, rows: int, length: int) -> np.ndarray:
-  """Walks between pairs of inputs of a generator: float32 [rows * length, ...], row by row."""
+  """Interpolate between pairs of generator inputs; return float32 samples [rows * length, ...], row by row."""
   def pairs(drawn: Array) -> tuple[Array, Array]:
     return tuple(drawn.reshape(2, rows, 1, *drawn.shape[1:]))
 

@@ -1,8 +1,7 @@
-"""One step of training, and many steps in one dispatch.
+"""One step of training, and a loop of steps in one dispatch.
 
-Nothing here knows of devices. What depends on them is handed in by whoever compiles the step: the game's `devices`,
-which give this device's part of a draw, and `mean`, which averages over devices. In which order the players move is
-decided in rules.py.
+The step does not depend on devices. Two objects that do are passed in: the game's `devices`, which return this device's
+part of a draw, and `mean`, which averages over devices. rules.py decides the order in which the players move.
 """
 
 import functools
@@ -33,13 +32,16 @@ def _constant(hparams: dict[str, Array], step: Array) -> dict[str, Array]:
 
 
 def warmed_up(decay: Array, step: Array) -> Array:
-  """Decay of a running average that has seen `step` updates: min(decay, (1 + t) / (10 + t))."""
+  """Warm up the decay of a running average after `step` updates: min(decay, (1 + step) / (10 + step))."""
   updates = jnp.asarray(step, jnp.float32)
   return jnp.minimum(decay, (1.0 + updates) / (10.0 + updates))
 
 
 def make_deal(game: Game) -> Callable[..., Turn]:
-  """Builds deal(batch [N, B, ...], state, update) -> Turn: a batch of its own, as far as they go, and fresh inputs."""
+  """Build deal(batch [N, B, ...], state, update) -> Turn.
+
+  Update i gets batch min(i, N - 1) and fresh latents.
+  """
   def deal(batch: dict[str, Array], state: GanState, update: int) -> Turn:
     row = min(update, next(iter(batch.values())).shape[0] - 1)
     turn = Turn(jax.tree.map(lambda x: x[row], batch), {}, state.rng, state.step, update)
@@ -50,7 +52,7 @@ def make_deal(game: Game) -> Callable[..., Turn]:
 
 
 def _checked(deal: Callable[..., Turn], disc_steps: int) -> Callable[..., Turn]:
-  """A deal that refuses batches of which some would be left out, or dealt twice."""
+  """Wrap a deal with a check of the number of batches: one for each update of the discriminator."""
   def checked(batch: dict[str, Array], state: GanState, update: int) -> Turn:
     for name, column in batch.items():
       if column.ndim < 2 or column.shape[0] != disc_steps:
@@ -64,23 +66,23 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
                     deal: Callable[..., Turn] | None = None,
                     numbers_at: Callable[[dict[str, Array], Array], dict[str, Array]] = _constant,
                     **settings: Any) -> TrainStep:
-  """Builds a step: the players move by a rule, then the generator is averaged.
+  """Build a step: the players move by a rule, then the generator is averaged.
 
   Args:
-    game: what each player minimises.
-    txs: their optimizers.
+    game: defines the loss of each player.
+    txs: optimizers of both players.
     rule: key of RULES.
     mean: averages a tree over devices.
-    deal: (batch, state, update) -> Turn, to play with other draws than those of `state.rng`.
-    numbers_at: (hparams, steps finished) -> numbers at this step, where some are scheduled.
-    **settings: of the rule.
+    deal: (batch, state, update) -> Turn, to replace the draws of `state.rng` by others.
+    numbers_at: (hparams, steps finished) -> numbers at this step, for schedules.
+    **settings: settings of the rule.
 
   Returns:
-    train_step(state, batch, hparams) -> (state, scalars), where `batch` holds arrays [N, B, ...], one for each update
-    of the discriminator; those after the last one, of the generator, see the last batch.
+    train_step(state, batch, hparams) -> (state, scalars). `batch` holds arrays [N, B, ...] with N = disc_steps, one
+    batch for each update of the discriminator. Every update of the generator sees the last one of them.
 
   Raises:
-    ValueError: if there is no such rule, or it has no such setting; from the step, if the batch is not as it should be.
+    ValueError: if the rule or a setting is unknown; the step raises it if the batch has a wrong shape.
   """
   if rule not in RULES:
     raise ValueError(f'rule {rule!r} is unknown{nearest(rule, RULES)}')
@@ -109,38 +111,40 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
 
 
 def initial_memory(rule: str, params: dict[str, PyTree], angles: bool) -> PyTree:
-  """What is remembered before the first step: by the rule, and, for angles between steps, the last movement."""
+  """Create the memory before the first step: that of the rule and, if angles are logged, the last movement."""
   moved = {'moved': jax.tree.map(jnp.zeros_like, params)} if angles else {}
   return memory_of(rule, params) | moved
 
 
 def cosine(one: PyTree, other: PyTree) -> Array:
-  """Cosine [] of the angle between two trees; 0 if one of them is zero."""
+  """Compute the cosine [] of the angle between two trees; 0 if one of them is zero."""
   scale = optax.tree.norm(one) * optax.tree.norm(other)
   return optax.tree.vdot(one, other) / jnp.where(scale > 0.0, scale, 1.0)
 
 
 def position(state: GanState) -> Scalars:
-  """The parameter of each player that has a single one: its place in the plane of the game."""
-  leaves = {name: jax.tree.leaves(getattr(state, name).params) for name in PLAYERS}
-  return {f'{name}/parameter': own[0].reshape(()) for name, own in leaves.items() if sum(x.size for x in own) == 1}
+  """Return the parameter of each player that has only one: its coordinate in the plane of the game."""
+  players = {name: jax.tree.leaves(getattr(state, name).params) for name in PLAYERS}
+  return {f'{name}/parameter': leaves[0].reshape(()) for name, leaves in players.items()
+          if sum(leaf.size for leaf in leaves) == 1}
 
 
 def make_loop(train_step: TrainStep, get_batch: Callable[..., dict[str, Array]]) -> Callable:
-  """Many steps in one dispatch.
+  """Build a loop that runs many steps in one dispatch.
 
-  The number of steps is an argument, not a constant: one compiled program serves every dispatch, so where dispatches
-  end cannot change a bit of the result. The loop ends early at the first step whose scalars are not all finite.
+  The number of steps is an argument, not a constant: every dispatch runs the same compiled program, so the division of
+  a run into dispatches does not change a bit of the result. The loop ends early after the first step whose scalars are
+  not all finite.
 
   Args:
     train_step: (state, batch, hparams) -> (state, scalars).
-    get_batch: (data, rng, step, i) -> the batch of `step`, which is the i-th of this dispatch.
+    get_batch: (data, rng, step, i) -> the batch of `step`, which is step i of this dispatch.
 
   Returns:
     loop(state, data, hparams, num_steps) -> (state, scalars, last), where `scalars` are those of the last step and
-    `last` is (steps finished, whether all scalars so far were finite).
+    `last` is (steps finished, whether all scalars of the last step are finite).
   """
-  train_step = jax.jit(train_step, inline=True)  # Traced once, for its shapes and for its program.
+  train_step = jax.jit(train_step, inline=True)  # Traced once, although its shapes and its program are both needed.
 
   def loop(state: GanState, data: PyTree, hparams: dict[str, Array],
            num_steps: Array) -> tuple[GanState, Scalars, tuple[Array, Array]]:

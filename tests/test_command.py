@@ -6,7 +6,7 @@ from absl import flags
 from hypothesis import strategies as st
 
 from gan.config import ConfigError, base_config, flatten
-from gan.config.command import take
+from gan.config.command import extract
 from gan.config.complete import complete, declared
 from gan.config.files import load_config
 from gan.config.validate import validate
@@ -19,7 +19,7 @@ EVERY = declared().every
 CHOICES = [setting.range.words for setting in EVERY.values()]
 
 
-@pytest.mark.parametrize(('arguments', 'given', 'rest'), [
+@pytest.mark.parametrize(('arguments', 'overrides', 'remaining'), [
     (['--config.seed=3'], {'seed': 3}, []), (['-config.seed=3'], {'seed': 3}, []),
     (['--config.seed', '3', '--dry_run'], {'seed': 3}, ['--dry_run']),
     (['--config.data.flip', '3'], {'data.flip': True}, ['3']), (['--noconfig.data.flip'], {'data.flip': False}, []),
@@ -29,8 +29,8 @@ CHOICES = [setting.range.words for setting in EVERY.values()]
     (['--config.seed=1', '--config=f.py', '--config.seed=2'], {'seed': 2}, ['--config=f.py']),
     (['--config.nonesuch=1'], {'nonesuch': '1'}, []), (['--', '--config.seed=1'], {}, ['--', '--config.seed=1']),
     (['--config', 'f.py', '--configs.seed=1'], {}, ['--config', 'f.py', '--configs.seed=1'])])
-def test_fields_are_taken_out_of_the_command_line(arguments, given, rest):
-  assert take(['main', *arguments]) == (['main', *rest], given)
+def test_fields_are_taken_out_of_the_command_line(arguments, overrides, remaining):
+  assert extract(['main', *arguments]) == (['main', *remaining], overrides)
 
 
 @pytest.mark.parametrize(('argument', 'message'), [
@@ -39,21 +39,21 @@ def test_fields_are_taken_out_of_the_command_line(arguments, given, rest):
     ('--noconfig.data.flip=True', 'takes no value'), ('--noconfig.nonesuch', 'for fields that are True or False')])
 def test_forms_that_mean_nothing(argument, message):
   with pytest.raises(ConfigError, match=message):
-    take(['main', *argument.split()])
+    extract(['main', *argument.split()])
 
 
 def test_a_file_of_flags_may_set_fields(tmp_path):
   (tmp_path / 'flags').write_text('--config.seed=3\n--dry_run\n')
-  assert take(['main', f'--flagfile={tmp_path / "flags"}']) == (['main', '--dry_run'], {'seed': 3})
+  assert extract(['main', f'--flagfile={tmp_path / "flags"}']) == (['main', '--dry_run'], {'seed': 3})
 
 
 def test_another_architecture_takes_its_own_settings_and_defaults():
   """The two command lines of the issue, on a file that chose dcgan."""
   file = load_config(f'{ROOT}/configs/dcgan.py')
-  _, given = take(['main', '--config.model.disc.name=resnet', '--config.model.disc.blocks=2'])
-  assert validate(file, overrides=given).model.disc.blocks == 2
-  _, given = take(['main', '--config.model.gen.name=vanilla'])
-  assert validate(file, overrides=given).model.gen.width == 256
+  _, overrides = extract(['main', '--config.model.disc.name=resnet', '--config.model.disc.blocks=2'])
+  assert validate(file, overrides=overrides).model.disc.blocks == 2
+  _, overrides = extract(['main', '--config.model.gen.name=vanilla'])
+  assert validate(file, overrides=overrides).model.gen.width == 256
 
 
 def a_little_wrong(field):
@@ -92,7 +92,7 @@ def test_any_command_line_is_a_configuration_or_sentences(path, argument, sensib
   """No other exception: it would be a traceback."""
   argv = ['main', *(word for words in (*sensible, *anything) for word in words)]
   try:
-    _, overrides = take(argv)
+    _, overrides = extract(argv)
     config = validate(load_config(f'{path}:{argument}'), num_devices, overrides)
   except (ConfigError, flags.Error) as error:
     lines = str(error).splitlines()

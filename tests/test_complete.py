@@ -127,7 +127,7 @@ def test_another_choice_leaves_behind_what_the_file_states_of_its_own():
     ({'los.name': 'hinge'}, 'los.name: no such field; known: data, model, '),
     ({'loss': 'hinge'}, 'loss: no such field; known: '),
     ({'train.num_samples[0]': 1}, '(did you mean train.num_samples'),
-    ({'data.path': '\udcff'}, "data.path='\\udcff' has control characters, or bytes that are no UTF-8"),
+    ({'data.path': '\udcff'}, "data.path='\\udcff' has control characters, or bytes that are not UTF-8"),
     ({'loss.name': 'hing', 'loss.margin': 2.0}, 'did you mean hinge?')])
 def test_what_a_run_has_not_is_refused_with_what_it_has(statements, message):
   [line] = problems({}, statements)

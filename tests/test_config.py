@@ -65,8 +65,8 @@ def test_parse_arg(arg, changed):
 @pytest.mark.parametrize(('arg', 'message'), [
     ('los=hinge', r"argument 'los=hinge': unknown key 'los'; known: data, .*\(did you mean loss\?\)"),
     ('xyzzy=1', r"unknown key 'xyzzy'; known: data, decay, loss, runlocal, size$"),
-    ('size=big', 'argument size=big: must be of type int'), ('size=1.5', 'must be of type int'),
-    ('decay=x', 'must be of type float'), ('runlocal=yes', 'argument runlocal=yes: must be true or false'),
+    ('size=big', 'argument size=big must be of type int'), ('size=1.5', 'must be of type int'),
+    ('decay=x', 'must be of type float'), ('runlocal=yes', 'argument runlocal=yes must be true or false'),
     ('mnist,cifar10', "argument 'mnist,cifar10' sets data twice"), ('loss=hinge,loss=hinge', 'sets loss twice'),
     ('runlocal,runlocal=false', 'sets runlocal twice')])
 def test_parse_arg_refuses(arg, message):
@@ -127,13 +127,13 @@ WRONG = [
     ({'data__image_size': 28, 'model__gen__name': 'vanilla'}, 'data.image_size=28: model.disc.name=dcgan is built for'),
     ({'data__name': 'grid', 'data__flip': True, 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'},
      'data.flip=True mirrors images; data.name=grid has none'),
-    ({'data__num_points': 5}, 'data.num_points=5 is for mixtures; data.name=digits has its own size'),
+    ({'data__num_points': 5}, 'data.num_points=5 is for mixtures; data.name=digits has a fixed size'),
     ({'data__name': 'grid', 'data__num_points': 10**9, 'model__gen__name': 'mlp', 'model__disc__name': 'mlp'},
-     'data.num_points=1000000000 are 8000000000 bytes on each'),
+     'data.num_points=1000000000 needs 8000000000 bytes on each'),
     ({'data__name': 'folder'}, 'data.name=folder needs --config.data.path'),
     ({'data__path': 'x'}, "data.path='x' does nothing for data.name=digits"),
-    ({'data__name': 'folder', 'data__path': '~nosuch/x'}, "data.path='~nosuch/x' begins with a home that this machine"),
-    ({'train__batch_size': 1}, 'train.batch_size=1 leaves batch norm nothing to compare')]
+    ({'data__name': 'folder', 'data__path': '~nosuch/x'}, "data.path='~nosuch/x' begins with a home directory"),
+    ({'train__batch_size': 1}, 'train.batch_size=1 gives batch norm a single sample')]
 
 
 @pytest.mark.parametrize(('overrides', 'message'), WRONG)

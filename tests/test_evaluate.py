@@ -121,7 +121,7 @@ def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, mess
     (('--step=12',), 'has checkpoints of steps [10, 20]'), (('--step=newest',), 'must be all or a number'),
     (('--step=\u00b2',), 'must be all or a number'),
     (('--samples=best',), '--samples must be ema, raw, train, test'),
-    (('--neighbours=n.jpg',), 'name a file .png'),
+    (('--neighbours=n.jpg',), 'a file name that ends in .png'),
     (('--neighbours=n.png', '--metrics=diversity'), 'add fd'),
     (('--neighbours=/proc/n.png', '--metrics=fd'), 'name another with --neighbours'),
     (('--neighbours={tmp_path}/x.png', '--metrics=fd'), 'is a directory; name a file'),

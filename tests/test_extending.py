@@ -149,7 +149,7 @@ def test_penalties_that_a_game_has_not_are_refused(monkeypatch):
   config = config_of(game, **{'penalty.r1': 1.0})
   with pytest.raises(ConfigError, match=r'z_dim=2 is no setting of game\.name=translation, which has game\.cycle'):
     config_of(game, **{'model.z_dim': 2})
-  with pytest.raises(ConfigError, match=r'penalty\.r1=1 is nothing that game\.name=translation reads; leave it out'):
+  with pytest.raises(ConfigError, match=r'penalty\.r1=1 is not read by game\.name=translation; leave it out'):
     build.build(config, build.open_data(config).columns, jax.devices()[:1])
 
 

@@ -59,7 +59,8 @@ def warnings(workdir, step=30):
 def test_lost_rows_are_told_with_their_steps(copy, damage, file, text):
   assert warnings(copy) == []
   damage(copy / file)
-  assert warnings(copy) == [f'{copy / file} has lost {text}; verdicts, curves and summaries see only what is left']
+  assert warnings(copy) == [
+      f'{copy / file} has lost {text}; verdicts, curves and summaries use only the remaining rows']
 
 
 def test_what_was_lost_after_the_checkpoint_is_trained_again(copy):

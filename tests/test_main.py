@@ -44,7 +44,7 @@ def test_all_problems_are_listed_at_once(tmp_path):
     (['--config=configs/nothing.py'], 'configs/nothing.py'),
     ([], '--config=configs/dcgan.py'),
     (['--config=configs/dcgan.py', '--config.seed=abc'], 'seed'),
-    (['--config=README.md'], 'is no Python file'),
+    (['--config=README.md'], 'is not a Python file'),
     (['--config=configs/dcgan.py', '--config.data.name='], 'no name of a data set'),
     (['--config=configs/dcgan.py', '--confg.seed=1'], 'confg'),
     (['--config=configs/dcgan.py', 'extra'], 'extra'),
@@ -54,7 +54,7 @@ def test_all_problems_are_listed_at_once(tmp_path):
     (['--config=configs/toy.py', '--config.loss.name=wasserstein'], 'penalty.clip=0.01'),
     (['--config=configs/dcgan.py', '--config.train.num_samples[0]=1'], 'did you mean train.num_samples?'),
     (['--config=configs/dcgan.py:folder', '--config.data.path=~nosuch/x'], 'begins with a home'),
-    (['--config=configs/dcgan.py:folder', os.fsdecode(b'--config.data.path=\xff')], 'bytes that are no UTF-8'),
+    (['--config=configs/dcgan.py:folder', os.fsdecode(b'--config.data.path=\xff')], 'bytes that are not UTF-8'),
     (['--config=configs/dcgan.py', '--config.train.num_steps=2147483648'], 'must be below 2^31'),
     (['--config=configs/dcgan.py', '--config.model.gen.layers=2'], 'layers belongs to vanilla'),
     (['--config=configs/dcgan.py', '--config.seed'], '--config.seed needs a value'),
@@ -203,7 +203,7 @@ def test_damaged_files_of_a_run_are_named(copy, name, content, message):
 def test_checkpoints_of_no_known_run_are_not_claimed(copy):
   workdir, command = copy
   (workdir / 'config.json').unlink()
-  assert 'no config.json says of which run' in refused(*command)
+  assert 'no config.json that says which run' in refused(*command)
   assert len(list((workdir / 'checkpoints').iterdir())) == 2
 
 

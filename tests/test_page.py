@@ -157,12 +157,12 @@ def test_non_finite_is_headline_news(tmp_path):
   metrics.write(60, {'gen/loss': math.inf, 'disc/loss': 1.0})
   metrics.close()
   text = Fetches(render(tmp_path)).text
-  assert 'gen/loss stopped being a finite number at step 60' in text
+  assert 'gen/loss was no longer finite at step 60' in text
 
 
 def test_stopped_run_says_so(tmp_path):
   text = Fetches(render(make_run(tmp_path, steps=(10, 42), samples=False))).text
-  assert '42 of 100 steps: stopped' in text
+  assert '42 of 100 steps: the run stopped early' in text
   assert 'Finished' not in text
 
 
@@ -187,7 +187,7 @@ def test_samples_without_animation(tmp_path):
 
 def test_damaged_json_is_an_error(tmp_path):
   (tmp_path / 'config.json').write_text('[]')
-  with pytest.raises(ValueError, match='expected a JSON object'):
+  with pytest.raises(ValueError, match='must be a JSON object'):
     page.write_page(tmp_path)
 
 

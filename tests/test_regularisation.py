@@ -314,7 +314,7 @@ def test_instance_noise_falls_to_exactly_nothing():
     ('train.ema', 'train.ema_decay')])
 def test_numbers_that_nothing_would_read_are_refused(name, meant):
   """A game refuses its own, a rule all others: a penalty that is not there would go unnoticed."""
-  message = rf"'{name}' is no number of this run \(did you mean {meant}\?\); it would change nothing"
+  message = rf"'{name}' is not a number of this run \(did you mean {meant}\?\); it would change nothing"
   moves = functools.partial(Moves, game_of(), Txs(None, None), deal=None, mean=None)
   with pytest.raises(ValueError, match=message):
     disc_loss({name: 1.0}) if name.partition('.')[0] not in NOT_OF_GAMES else moves({name: 1.0})

@@ -185,9 +185,9 @@ R1 = {'penalty__r1': 1.0, 'model__disc__batch_norm': False}
     ('optimizer.gen.lr', 'linear,over=5,over=6', {}, 'over is given twice; give it once'),
     ('optimizer.gen.lr', 'linear,over=0', {}, 'over=0 must be at least 1'),
     ('optimizer.gen.lr', 'linear,over=-5', {}, 'over=-5 must be at least 1'),
-    ('optimizer.gen.lr', 'linear,over=inf', {}, 'over=inf must be a finite number of float32'),
-    ('optimizer.gen.lr', 'linear,over=many', {}, 'over=many must be a finite number of float32'),
-    ('optimizer.gen.lr', 'linear,over=5,end=nan', {}, 'end=nan must be a finite number of float32'),
+    ('optimizer.gen.lr', 'linear,over=inf', {}, 'over=inf must be a finite float32 number'),
+    ('optimizer.gen.lr', 'linear,over=many', {}, 'over=many must be a finite float32 number'),
+    ('optimizer.gen.lr', 'linear,over=5,end=nan', {}, 'end=nan must be a finite float32 number'),
     ('optimizer.gen.lr', 'linear,over=5,warmup=-1', {}, 'warmup=-1 must not be negative'),
     ('optimizer.gen.lr', 'steps,every=0,factor=0.5', {}, 'every=0 must be at least 1'),
     ('optimizer.gen.lr', 'steps,every=5,factor=1', {}, 'factor=1 must lie in [0, 1)'),
@@ -199,9 +199,9 @@ R1 = {'penalty__r1': 1.0, 'model__disc__batch_norm': False}
     ('penalty.difference_std', 'linear,over=5', R1 | {'penalty__difference_std': 0.1},
      'at its end penalty.difference_std=0.0 must be positive; add ,end=<number>'),
     ('penalty.clip', 'cosine,over=5', {'penalty__clip': 0.1}, 'at its end penalty.clip=0.0 must be positive; add'),
-    ('penalty.r1', 'linear,over=5,end=1', {}, 'penalty.r1=0.0 is not in the program of this run; set penalty.r1 to the '
-     'value that it begins with, or leave its schedule out'),
-    ('loss.margin', 'linear,over=5,end=1', {}, 'loss.margin is no number of this run'),
+    ('penalty.r1', 'linear,over=5,end=1', {}, 'penalty.r1=0.0 is not in the program of this run; set penalty.r1 to its '
+     'initial value, or leave its schedule out'),
+    ('loss.margin', 'linear,over=5,end=1', {}, 'loss.margin is not a number of this run'),
     ('loss.alpha_gen', 'linear,over=5,end=1', {'loss__name': 'alpha_saturating', 'loss__alpha_gen': math.inf},
      'loss.alpha_gen=inf must be finite if it is to change'),
 ])

@@ -72,11 +72,11 @@ def parsed(module, arguments, monkeypatch):
   """The values of a module's flags on this command line, and the fields that it sets."""
   fields = {}
 
-  def parse(main, *, positional=False, take=None):
+  def parse(main, *, positional=False, extract=None):
     del main
     argv = [module, *arguments]
-    if take:
-      argv, overrides = take(argv)
+    if extract:
+      argv, overrides = extract(argv)
       fields.update(overrides)
     if len(rest := flags.FLAGS(argv)) > 1 and not positional:
       raise AssertionError(f'{rest[1:]} are no flags')

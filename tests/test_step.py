@@ -333,7 +333,7 @@ def test_single_pixels_cannot_be_transformed(field, value):
   build.build(complete(base_config(), plain), columns_of((1, 1, 3)))
   config = complete(base_config(), plain | {field: value})
   build.build(config, columns_of((2, 2, 3)))
-  with pytest.raises(ConfigError, match=rf'{field}={re.escape(str(value))} transforms .* 1 x 1; leave it out'):
+  with pytest.raises(ConfigError, match=rf'{field}={re.escape(str(value))} needs images .* have 1 x 1; leave it out'):
     build.build(config, columns_of((1, 1, 3)))
 
 

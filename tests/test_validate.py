@@ -17,13 +17,14 @@ NO_BATCH_NORM = {'model__disc__batch_norm': False}
 @pytest.mark.parametrize('difference', [False, True])
 def test_slopes_need_samples_that_are_judged_one_by_one(name, difference):
   weight = {f'penalty__{name}': 1.0} | ({'penalty__difference_std': 0.1, 'penalty__r1': 1.0} if difference else {})
-  said = f'penalty.{name}=1.0 takes the slope at each sample, and '
+  begin = f'penalty.{name}=1.0 needs the slope at each sample, and '
   lines = problems(stated(**weight))
-  assert f'  * {said}batch norm makes a logit depend on all samples of the batch; add ' \
+  assert f'  * {begin}batch norm makes a logit depend on all samples of the batch; add ' \
          '--config.model.disc.batch_norm=False' in lines
   assert len(lines) == len({f'penalty__{name}', 'penalty__r1'} & set(weight))
   lines = problems(stated(**weight, **NO_BATCH_NORM, model__disc__minibatch='discrimination'))
-  assert f'  * {said}minibatch discrimination compares all samples of the batch; leave one of them out' in lines
+  assert f'  * {begin}minibatch discrimination makes a logit depend on all samples of the batch; leave one of them ' \
+         'out' in lines
   validate(stated(**weight, **NO_BATCH_NORM))
   if not difference:
     validate(stated(**weight, **NO_BATCH_NORM, model__disc__minibatch='stddev'))  # As StyleGAN2 has it.
@@ -52,10 +53,10 @@ def test_forms_that_no_paper_defines(name):
     ({'penalty__zcr_gen': 1.0, 'penalty__zcr_std': 0.0}, 'penalty.zcr_std=0.0 must be positive'),
     (NO_BATCH_NORM | {'penalty__dragan': 1.0, 'penalty__dragan_std': 0.0}, 'penalty.dragan_std=0.0 must be positive'),
     (NO_BATCH_NORM | {'penalty__r1': 1.0, 'penalty__every': 4, 'update__rule': 'consensus'},
-     'penalty.every=4 is for rules in which the players take turns; update.rule=consensus follows one field, so use '
-     'penalty.every=1'),
+     'penalty.every=4 is for rules in which the players take turns; with update.rule=consensus both move at once, so '
+     'use penalty.every=1'),
     ({'update__rule': 'extragradient', 'train__disc_steps': 2},
-     'train.disc_steps=2: with update.rule=extragradient both players move at once; use 1, and another learning rate'),
+     'train.disc_steps=2: with update.rule=extragradient both players move at once; use 1, and separate learning rate'),
     ({'model__disc__pack': 3}, 'model.disc.pack=3 must divide the 128 samples of each device'),
     ({'augment__policy': 'color+blur'}, "augment.policy='color+blur': 'blur' is unknown; known: ada, color, cutout"),
     ({'augment__policy': 'colour'}, "'colour' is unknown; known: ada, color, cutout, none, translation (did you"),
@@ -65,8 +66,8 @@ def test_forms_that_no_paper_defines(name):
     (POINTS | {'penalty__cr_real': 1.0}, 'penalty.cr_real=1.0 transforms images; data.name=ring has none'),
     (POINTS | {'penalty__cr_fake': 1.0}, 'penalty.cr_fake=1.0 transforms images; data.name=ring has none'),
     (POINTS | {'model__gen__name': 'dirac'},
-     'model.gen.name=dirac is for samples of 1 number, which data.name=ring has not; use data.name=dirac or gaussian, '
-     'or model.gen.name=mlp')])
+     'model.gen.name=dirac is for samples of 1 number, and the samples of data.name=ring have more; use '
+     'data.name=dirac or gaussian, or model.gen.name=mlp')])
 def test_refusals_name_the_field_the_rule_and_the_way_out(overrides, message):
   [line] = problems(stated(**overrides))
   assert line.startswith('  * ')
@@ -106,8 +107,9 @@ def test_the_other_form_may_have_another_name():
 
 
 @pytest.mark.parametrize(('overrides', 'message'), [
-    ({'data__name': 'dirac', 'model__disc__name': 'dirac', 'model__disc__pack': 2}, 'judges one number; use 1'),
-    ({'data__name': 'gaussian', 'model__disc__name': 'linear_quadratic'}, 'scales one latent; use 1')])
+    ({'data__name': 'dirac', 'model__disc__name': 'dirac', 'model__disc__pack': 2},
+     'must be 1: model.disc.name=dirac judges'),
+    ({'data__name': 'gaussian', 'model__disc__name': 'linear_quadratic'}, 'must be 1: model.gen.name=linear_q')])
 def test_players_of_one_parameter(overrides, message):
   config = stated(**overrides, model__gen__name=overrides['model__disc__name'])
   [line] = problems(config)

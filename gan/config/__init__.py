@@ -1,8 +1,8 @@
-"""What a configuration file states, the fields that belong to a run itself, and the argument after the colon.
+"""Configurations: the fields that every run has, helpers for configuration files, and the argument after the colon.
 
-A configuration is plain data. A file states what it chooses and changes; `gan.config.complete` adds the declared
-defaults of what was chosen. Which fields may change when a run is resumed, and which change its mathematics, is
-decided here too.
+A configuration is plain data. A file states its choices and changes; `gan.config.complete` adds the declared defaults
+of these choices. This file also lists the fields that may change when a run is resumed, and those that do not change
+its mathematics.
 """
 
 import functools
@@ -25,56 +25,64 @@ from gan.declare import (
 
 # Fields that every run has, whatever it chooses. Periods and lengths are in steps.
 RUN = {
-    'seed': Setting(0, 'Seed of everything that is drawn.', SEED),
-    'data.name': Setting('digits', 'digits, folder, stacked_mnist, ring, grid, dirac, gaussian, or one of TFDS.', ANY),
-    'data.image_size': Setting(32, 'Pixels, after resizing and a centre crop; points have none.', NOT_NEGATIVE),
-    'data.path': Setting('', 'Directory of images, for folder.', ANY),
-    'data.num_points': Setting(0, 'Size of the data set of a mixture (ring, ...); 0: endless.', NOT_NEGATIVE),
+    'seed': Setting(0, 'Seed of all random draws.', SEED),
+    'data.name': Setting('digits', 'Data set: digits, folder, stacked_mnist, ring, grid, dirac, gaussian, or a name in '
+                         'TFDS.', ANY),
+    'data.image_size': Setting(32, 'Height and width of images in pixels, after resizing and a centre crop; points do '
+                               'not use this.', NOT_NEGATIVE),
+    'data.path': Setting('', 'Directory of images, for data.name=folder.', ANY),
+    'data.num_points': Setting(0, 'Number of points in the data set of a mixture (ring, ...); 0: endless.',
+                               NOT_NEGATIVE),
     'data.flip': Setting(False, 'Mirror each image with probability 1/2.', ANY),
-    'data.resident_bytes': Setting(2 * 2**30, 'Up to this size a data set is held on each device; larger ones stream.',
-                                   SIZE),
-    'train.batch_size': Setting(128, 'Samples, global; it must divide by the number of devices.', POSITIVE),
-    'train.num_steps': Setting(10_000, 'Steps, each of disc_steps and update.gen_steps updates.', POSITIVE),
+    'data.resident_bytes': Setting(2 * 2**30, 'Largest size of a data set that is held on each device; larger data '
+                                   'sets are streamed.', SIZE),
+    'train.batch_size': Setting(128, 'Samples in a batch, over all devices; must divide by the number of devices.',
+                                POSITIVE),
+    'train.num_steps': Setting(10_000, 'Number of steps; each has train.disc_steps and update.gen_steps updates.',
+                               POSITIVE),
     'train.disc_steps': Setting(1, 'Updates of the discriminator in a step.', POSITIVE),
-    'train.ema_decay': Setting(0.999, 'Decay of the averaged generator, per step, warmed up.', FRACTION),
+    'train.ema_decay': Setting(0.999, 'Decay per step of the averaged generator, warmed up.', FRACTION),
     'train.steps_per_call': Setting(10, 'Steps in one dispatch.', POSITIVE),
-    'train.log_every': Setting(100, 'Period of scalars.', POSITIVE),
+    'train.log_every': Setting(100, 'Period of logged scalars.', POSITIVE),
     'train.save_every': Setting(1_000, 'Period of checkpoints.', POSITIVE),
     'train.eval_every': Setting(1_000, 'Period of scores.', POSITIVE),
-    'train.sample_every': Setting(500, 'Period of pictures.', POSITIVE),
-    'train.keep': Setting(3, 'Checkpoints kept, the newest ones.', POSITIVE),
+    'train.sample_every': Setting(500, 'Period of pictures of samples.', POSITIVE),
+    'train.keep': Setting(3, 'Number of checkpoints kept, the newest ones.', POSITIVE),
     'train.num_samples': Setting(64, 'Samples in a grid of images; a scatter plot shows eval.num_samples.', POSITIVE),
-    'train.tensorboard': Setting(False, 'Write for TensorBoard; needs the package tensorboardX.', ANY),
-    'train.dynamics': Setting(True, 'Log angles between steps (the last one is kept in the state) and slopes.', ANY),
-    'train.on_failure': Setting('continue', 'When the verdict is a failure: continue, or stop.',
+    'train.tensorboard': Setting(False, 'Write event files for TensorBoard; needs the package tensorboardX.', ANY),
+    'train.dynamics': Setting(True, 'Log the angles between successive movements, of which the state keeps the last, '
+                              'and the slopes of the discriminator.', ANY),
+    'train.on_failure': Setting('continue', 'What a run does when its verdict is a failure: continue, or stop.',
                                 one_of(('continue', 'stop'))),
     'eval.metrics': Setting('', "Scores, comma-separated (README.md); '': the usual ones.", ANY),
-    'eval.features': Setting('', "classifier, inception, pixels, random, module:function; '': the usual ones.", ANY),
+    'eval.features': Setting('', "Features: classifier, inception, pixels, random, or module:function; '': the usual "
+                             'ones.', ANY),
     'eval.num_samples': Setting(2_500, 'Generated samples scored at each evaluation.', at_least(2)),
-    'eval.data_split': Setting('train', 'What samples are compared with: train or test.', one_of(('train', 'test'))),
-    'eval.nearest_k': Setting(5, 'Neighbours of precision, recall, density and coverage.', POSITIVE),
-    'eval.inception_weights': Setting('', "inception: weight file; '': the published one, downloaded once.", ANY),
-    'eval.inception_sha256': Setting('', 'inception: SHA-256 of a weight file that is not the published one.', ANY),
+    'eval.data_split': Setting('train', 'Split that samples are compared with: train or test.',
+                               one_of(('train', 'test'))),
+    'eval.nearest_k': Setting(5, 'Number of neighbours in precision, recall, density and coverage.', POSITIVE),
+    'eval.inception_weights': Setting('', "Weight file of Inception; '': the published one, downloaded once.", ANY),
+    'eval.inception_sha256': Setting('', 'SHA-256 of an Inception weight file that is not the published one.', ANY),
 }
-# Where train.on_failure is stop.
-STOPPING = {'train.patience': Setting(0, 'Failing evaluations in a row that are let pass before the run stops.',
+# The field that comes with train.on_failure=stop.
+STOPPING = {'train.patience': Setting(0, 'Number of successive failing evaluations that do not yet stop the run.',
                                       NOT_NEGATIVE)}
 GROUPS = ('data', 'model', 'model.gen', 'model.disc', 'loss', 'penalty', 'augment', 'optimizer', 'optimizer.gen',
           'optimizer.disc', 'train', 'eval', 'update', 'parallel', 'game', 'schedule',
           *(f'schedule.{group}' for group in ('loss', 'penalty', 'augment', 'optimizer', 'optimizer.gen',
                                               'optimizer.disc', 'train', 'update', 'game')))
 
-# How long a run goes on and what it reports: may differ when it is resumed, and does not name its directory.
+# The length of a run and its reports: these fields may change on resume, and do not enter the name of its directory.
 FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.eval_every', 'train.sample_every',
                'train.on_failure', 'train.patience', 'eval.metrics', 'eval.features', 'eval.num_samples',
                'eval.data_split', 'eval.nearest_k', 'eval.resizing', 'eval.inception_weights', 'eval.inception_sha256')
-# The same samples, the same updates (to rounding), another way of computing or keeping them.
+# Fields that do not change the samples and the updates (beyond rounding), only how they are computed or stored.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
                      'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
 
 RUNLOCAL = {'train.num_steps': 20, 'train.log_every': 5, 'train.save_every': 10, 'train.eval_every': 10,
             'train.sample_every': 10, 'train.steps_per_call': 5, 'eval.num_samples': 256}
-RUNLOCAL_IMAGES = RUNLOCAL | {'eval.metrics': 'diversity'}   # No classifier is trained for it.
+RUNLOCAL_IMAGES = RUNLOCAL | {'eval.metrics': 'diversity'}   # This score needs no trained classifier.
 
 # The settings of the Wasserstein GAN for images (arXiv:1701.07875).
 WASSERSTEIN = {'loss.name': 'wasserstein', 'penalty.clip': 0.01, 'train.disc_steps': 5} | {
@@ -83,11 +91,11 @@ WASSERSTEIN = {'loss.name': 'wasserstein', 'penalty.clip': 0.01, 'train.disc_ste
 
 
 class ConfigError(Exception):
-  """A configuration that cannot be run; the message lists every problem and what to change."""
+  """A configuration cannot be run; the message lists every problem and what to change."""
 
 
 class RunConfig(ml_collections.ConfigDict):
-  """A ConfigDict in which `update` is the field of that name and not the method: `--config.update.rule=...` works."""
+  """A ConfigDict whose `update` is the group of that name, not the method, so that `--config.update.rule=...` works."""
 
   @property
   def update(self) -> ml_collections.ConfigDict:
@@ -96,12 +104,12 @@ class RunConfig(ml_collections.ConfigDict):
 
 
 def base_config() -> RunConfig:
-  """A configuration that states nothing yet: its groups are there, and a field is made by assigning to it."""
+  """Make a configuration with all groups and no fields; assigning to a field creates it."""
   return make_config({group: {} for group in GROUPS}, type_safe=False)
 
 
 def make_config(flat: dict[str, Any], type_safe: bool = True) -> RunConfig:
-  """The configuration of dotted fields; a group comes before what is in it."""
+  """Make a configuration from dotted fields; a group that is a key itself must come before its fields."""
   nested: dict[str, Any] = {}
   for field, value in flat.items():
     *parents, name = field.split('.')
@@ -110,25 +118,25 @@ def make_config(flat: dict[str, Any], type_safe: bool = True) -> RunConfig:
 
 
 def parse_arg(arg: str, **defaults: Any) -> ml_collections.ConfigDict:
-  """Reads the argument after the colon of `--config=file.py:argument`.
+  """Parse the argument after the colon of `--config=file.py:argument`.
 
   Args:
     arg: comma-separated; a bare word is `runlocal` or the name of a data set, `key=value` sets a key.
-    **defaults: the keys that the file knows, with their defaults, whose types are kept.
+    **defaults: the keys that the file accepts, with their defaults; a value has the type of its default.
 
   Raises:
-    ConfigError: if a key is unknown or given twice, or a value is not of its type.
+    ConfigError: if a key is unknown or set twice, or a value has another type.
   """
-  parsed, given = dict(defaults), set()
+  parsed, keys_set = dict(defaults), set()
   for word in filter(None, (part.strip() for part in arg.split(','))):
     key, equals, value = word.partition('=')
     if not equals:
       key, value = ('runlocal', 'true') if word == 'runlocal' else ('data', word)
     if key not in defaults:
       raise ConfigError(f'argument {word!r}: unknown key {key!r}{nearest(key, defaults)}')
-    if key in given:
-      raise ConfigError(f'argument {arg!r} sets {key} twice; give it once')
-    given.add(key)
+    if key in keys_set:
+      raise ConfigError(f'argument {arg!r} sets {key} twice; set it once')
+    keys_set.add(key)
     parsed[key] = _convert(key, value, type(defaults[key]))
   return ml_collections.ConfigDict(parsed)
 
@@ -136,23 +144,23 @@ def parse_arg(arg: str, **defaults: Any) -> ml_collections.ConfigDict:
 def _convert(key: str, value: str, kind: type) -> Any:
   if kind is bool:
     if value.lower() not in ('true', 'false'):
-      raise ConfigError(f'argument {key}={value}: must be true or false')
+      raise ConfigError(f'argument {key}={value} must be true or false')
     return value.lower() == 'true'
   try:
     return kind(value)
   except ValueError:
-    raise ConfigError(f'argument {key}={value}: must be of type {kind.__name__}') from None
+    raise ConfigError(f'argument {key}={value} must be of type {kind.__name__}') from None
 
 
 def apply_overrides(config: ml_collections.ConfigDict, overrides: dict[str, Any]) -> None:
-  """Sets dotted fields, such as RUNLOCAL's, in place."""
+  """Set dotted fields, such as those of RUNLOCAL, in place."""
   for field, value in overrides.items():
     *parents, name = field.split('.')
     functools.reduce(lambda node, key: node[key], parents, config)[name] = value
 
 
 def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """{'loss.name': 'hinge', ...}, in a stable order."""
+  """Flatten a configuration to dotted fields, {'loss.name': 'hinge', ...}, in a stable order."""
   flat = {}
   for key in sorted(config.keys()):
     value = config[key]
@@ -164,11 +172,11 @@ def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def mathematical_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
-  """Those overrides that name a different experiment."""
+  """Select the overrides that change the mathematics of a run."""
   return {field: value for field, value in sorted(overrides.items()) if field not in MECHANICAL_FIELDS}
 
 
 def differing_fields(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-  """'loss.name: hinge there, saturating here' for each field that must not differ on resume."""
+  """List the fields that differ although a resume must not change them: 'loss.name: hinge there, saturating here'."""
   return [f'{field}: {theirs.get(field)} there, {ours.get(field)} here' for field in sorted(set(ours) | set(theirs))
           if field not in FREE_FIELDS and ours.get(field) != theirs.get(field)]

@@ -1,4 +1,4 @@
-"""The fields of a configuration that a command line sets: --config.<field>=<value>, taken before all other flags."""
+"""The flags --config.<field>=<value> of a command line, which set fields of a configuration."""
 
 import re
 from typing import Any
@@ -12,28 +12,29 @@ from gan.declare import parse, plain
 _OVERRIDE = re.compile(r'--?(no)?config\.([^=]*)(?:=(.*))?', re.DOTALL)
 
 
-def take(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
-  """Takes `--config.<field>=<value>` out of a command line.
+def extract(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
+  """Extract the overrides `--config.<field>=<value>` from a command line, before its other flags are parsed.
 
-  The value may also be the next argument. A field that is True or False may stand alone, `--config.data.flip`, or
-  negated, `--noconfig.data.flip`. Of a field that is given twice the last value counts.
+  The value may also be the next argument. A field that is True or False may have no value, `--config.data.flip`, or be
+  negated, `--noconfig.data.flip`. If a field occurs twice, the last value counts.
 
   Args:
-    argv: the program, and its arguments; --flagfile is read.
+    argv: the program and its arguments; --flagfile is read.
 
   Returns:
-    What is left of it, and the fields: of their types, where they exist and the text is a value of the type.
+    The remaining arguments, and the overrides by field. A value has the type of its field; it stays a text if the field
+    is unknown or the text is not a value of that type.
 
   Raises:
-    ConfigError: if a value is missing, or there is one too many.
+    ConfigError: if a value is missing, or --noconfig.<field> has one.
   """
-  rest, given = argv[:1], {}
+  remaining, overrides = argv[:1], {}
   arguments = iter(flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False))
   for argument in arguments:
     if argument == '--':
-      return [*rest, argument, *arguments], given
+      return [*remaining, argument, *arguments], overrides
     if not (match := _OVERRIDE.fullmatch(argument)):
-      rest.append(argument)
+      remaining.append(argument)
       continue
     negated, field, text = match.groups()
     setting = declared().every.get(field)
@@ -43,8 +44,8 @@ def take(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
                         f'value; use --config.{plain(field)}=<value>')
     if text is None:
       text = str(not negated) if is_bool else next(arguments, '--')
-    if match[3] is None and text.startswith('--'):   # That is another flag.
+    if match[3] is None and text.startswith('--'):   # The next argument is another flag.
       raise ConfigError(f'{plain(argument)} needs a value: {plain(argument)}=<value>')
-    given.pop(field, None)   # In the order of the values that count.
-    given[field] = parse(setting, text) if setting else text
-  return rest, given
+    overrides.pop(field, None)   # The order of the fields is that of their last occurrence.
+    overrides[field] = parse(setting, text) if setting else text
+  return remaining, overrides

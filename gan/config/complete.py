@@ -1,8 +1,7 @@
-"""From what a configuration states to all that a run has: the declared defaults of everything that was chosen.
+"""Completing a configuration: the stated fields, and the declared defaults of everything that was chosen.
 
-Each table declares its settings beside its code. Here they are gathered: fields that every run has, and parts that
-come with a choice, such as `loss.margin` with `loss.name=hinge`. What spans several of them is checked in
-`gan.config.validate`.
+Each table declares its settings beside its code. This file gathers them: fields that every run has, and parts that come
+with a choice, such as `loss.margin` with `loss.name=hinge`. `gan.config.validate` checks relations between fields.
 """
 
 import functools
@@ -27,13 +26,13 @@ from gan.schedules import PREFIX
 
 
 class Part(NamedTuple):
-  """Fields that a run has where another field has a value.
+  """Fields that a run has if another field, the chooser, has a certain value.
 
   Attributes:
-    chooser: the other field, 'loss.name'.
-    value: of it, 'hinge'; None: any but 0, for a weight.
-    fields: dotted.
-    otherwise: value of the other field where nothing is stated.
+    chooser: dotted name of the chooser, such as 'loss.name'.
+    value: value of the chooser, such as 'hinge'; None for a weight, which may have any value but 0.
+    fields: settings by dotted name.
+    otherwise: value of the chooser where a configuration does not state it.
   """
 
   chooser: str
@@ -42,18 +41,18 @@ class Part(NamedTuple):
   otherwise: Any
 
   def is_in(self, stated: Mapping[str, Any]) -> bool:
-    """Whether the run has them."""
+    """Return whether a run with these stated fields has the part."""
     value = stated.get(self.chooser, self.otherwise)
     return bool(value) if self.value is None else value == self.value
 
 
 class Declared(NamedTuple):
-  """All that the tables declare.
+  """All settings that the tables declare.
 
   Attributes:
     always: fields of every run.
-    parts: those that come with a choice.
-    every: all of them.
+    parts: fields that come with a choice.
+    every: all fields.
   """
 
   always: Settings
@@ -62,7 +61,7 @@ class Declared(NamedTuple):
 
 
 def declared() -> Declared:
-  """What the tables declare now: whoever adds a line to one of them adds its settings."""
+  """Gather what the tables declare now; a line added to a table adds its settings."""
   tables = MODELS, LOSSES, RULES, OPTIMIZERS, PENALTIES, GAMES
   return _declared(tuple((name, id(entry)) for table in tables for name, entry in table.items()))
 
@@ -81,11 +80,11 @@ def _in(group: str, settings: Settings) -> dict[str, Setting]:
 
 def _always() -> dict[str, Setting]:
   fields = config.RUN | {'eval.resizing': resizing.SETTING} | _in('parallel', parallel.SETTINGS)
-  fields |= {'game.name': Setting('generation', 'What is played: generation, or plane for one parameter each.',
+  fields |= {'game.name': Setting('generation', 'Game: generation, or plane, where each player has one parameter.',
                                   one_of(GAMES))}
   fields |= _in('model.disc', AROUND)
   for player in PLAYERS:
-    fields |= {f'model.{player}.name': Setting('dcgan', 'Architecture.', one_of(MODELS)),
+    fields |= {f'model.{player}.name': Setting('dcgan', 'Architecture of the network.', one_of(MODELS)),
                f'optimizer.{player}.name': Setting('adam', 'Optimizer.', one_of(OPTIMIZERS))}
     fields |= _in(f'optimizer.{player}', optimizers.SETTINGS)
   fields |= {'loss.name': Setting('nonsaturating', 'Objective on logits.', losses.NAMES)}
@@ -96,11 +95,11 @@ def _always() -> dict[str, Setting]:
 
 
 def _parts() -> Iterator[tuple[str, str | None, Settings]]:
-  """The first three of a `Part`."""
+  """Yield (chooser, value, fields) of each `Part`."""
   for player in PLAYERS:
     for name, model in MODELS.items():
-      own = model.gen_settings if player == 'gen' else model.disc_settings
-      yield (f'model.{player}.name', name, _in(f'model.{player}', own))
+      settings = model.gen_settings if player == 'gen' else model.disc_settings
+      yield (f'model.{player}.name', name, _in(f'model.{player}', settings))
     for name, optimizer in OPTIMIZERS.items():
       yield (f'optimizer.{player}.name', name, _in(f'optimizer.{player}', optimizer.settings))
   for name, game in GAMES.items():
@@ -117,7 +116,7 @@ def _parts() -> Iterator[tuple[str, str | None, Settings]]:
 
 
 def fields_of(stated: Mapping[str, Any]) -> dict[str, Setting]:
-  """Every field that a run with these choices has."""
+  """List every field that a run with these choices has."""
   fields = dict(declared().always)
   for part in declared().parts:
     if part.is_in(stated):
@@ -128,15 +127,15 @@ def fields_of(stated: Mapping[str, Any]) -> dict[str, Setting]:
 
 
 def complete(stated: ml_collections.ConfigDict, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-  """The whole configuration of a run, typed; completing it again changes nothing.
+  """Complete the configuration of a run, with values of the right types; completing it again changes nothing.
 
   Args:
-    stated: what a file states, or a complete configuration.
-    overrides: dotted fields that go before. Where they choose something else than the file, what the file states of
-      its own choice alone is left out.
+    stated: the stated fields, or a complete configuration.
+    overrides: dotted fields that replace stated ones. If an override makes another choice than the file, the settings
+      that belong only to the file's choice are left out.
 
   Raises:
-    ConfigError: lists all fields that the run has not, and all values of a wrong type or out of range.
+    ConfigError: lists all fields that the run does not have, and all values of a wrong type or out of range.
   """
   flat, problems = completed(flatten(stated), overrides or {})
   refuse(problems)
@@ -144,7 +143,7 @@ def complete(stated: ml_collections.ConfigDict, overrides: Mapping[str, Any] | N
 
 
 def completed(stated: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-  """As `complete`, of dotted fields, with what is wrong with them; a value of a wrong type is left at its default."""
+  """Complete dotted fields like `complete`, and list the problems; a value of a wrong type gives way to the default."""
   before, together = fields_of(stated), {**stated, **overrides}
   fields, problems = fields_of(together), []
   flat = {field: setting.default for field, setting in fields.items()}
@@ -164,25 +163,25 @@ def completed(stated: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[
 
 
 def refuse(problems: list[str]) -> None:
-  """Raises ConfigError with all problems, a line each, if there are any."""
+  """Raise ConfigError with all problems, a line each, if there are any."""
   if problems:
     raise ConfigError('\n'.join(f'  * {line}' for line in problems))
 
 
 def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[str, Setting]) -> list[str]:
-  """What is said of a field that the run has not; nothing where a wrong name, of which another line tells, hides it."""
+  """Explain why a run does not have a field; [] if the reason is a wrong name, which another problem reports."""
   everything = declared()
   if field.startswith(PREFIX):
     number = field.removeprefix(PREFIX)
     if not value and number in everything.every and isinstance(everything.every[number].default, float):
-      return []   # Constant, as everything is.
+      return []   # The number stays constant, as it would without this field.
     numbers = [name for name, setting in fields.items() if isinstance(setting.default, float)]
-    return [f'{quoted(plain(field), value)}: {plain(number)} is no number of this run{close(number, numbers)}']
+    return [f'{quoted(plain(field), value)}: {plain(number)} is not a number of this run{close(number, numbers)}']
   group, _, name = field.rpartition('.')
   users = [part for part in everything.parts if field in part.fields]
-  known = sorted(other.removeprefix(f'{group}.') for other in fields if other.rpartition('.')[0] == group)
+  siblings = sorted(other.removeprefix(f'{group}.') for other in fields if other.rpartition('.')[0] == group)
   if not users:
-    has = f'{group} has {", ".join(known)}' if known and group else f'known: {", ".join(config.GROUPS)}'
+    has = f'{group} has {", ".join(siblings)}' if siblings and group else f'known: {", ".join(config.GROUPS)}'
     return [f'{plain(field)}: no such field; {has}{close(field, everything.every)}']
   chooser = users[0].chooser
   if users[0].value is None:
@@ -191,18 +190,18 @@ def _unknown(field: str, value: Any, stated: Mapping[str, Any], fields: Mapping[
   if problem(everything.always[chooser], chosen):
     return []
   chosen_parts = [part for part in everything.parts if (part.chooser, part.value) == (chooser, chosen)]
-  own = [other.removeprefix(f'{group}.') for part in chosen_parts for other in part.fields]
-  return [f'{quoted(field, value)} is no setting of {chooser}={chosen}, which has {", ".join(sorted(own)) or "none"}; '
+  names = sorted(other.removeprefix(f'{group}.') for part in chosen_parts for other in part.fields)
+  return [f'{quoted(field, value)} is no setting of {chooser}={chosen}, which has {", ".join(names) or "none"}; '
           f'{name} belongs to {", ".join(part.value for part in users)}']
 
 
 def unflatten(flat: Mapping[str, Any]) -> RunConfig:
-  """The configuration that a run directory holds.
+  """Make the configuration of a stored run from its dotted fields.
 
-  Fields that came later than the run have their defaults, which leave everything as it was before them.
+  A field that is newer than the run has its default, which changes nothing for older runs.
 
   Raises:
-    ConfigError: in one sentence, if it is no configuration of this version of the code.
+    ConfigError: in one sentence, if this version of the code does not have these fields and values.
   """
   flat, problems = completed(flat, {})
   if problems:

@@ -1,4 +1,4 @@
-"""docs/configuration.md, made of what the tables declare: `python -m gan.config.document > docs/configuration.md`."""
+"""Write docs/configuration.md from the declared settings: `python -m gan.config.document > docs/configuration.md`."""
 
 import re
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ from gan.declare import KINDS, Setting
 HEAD = """\
 # Configuration
 
-`make docs` writes this page from the declarations in the code; what is changed here by hand is lost.
+`make docs` writes this page from the declarations in the code; changes made by hand are lost.
 
-A file in `configs/` states what it chooses and changes; everything else has the default of what was chosen. On the
-command line, `--config.<field>=<value>` goes before the file. A field that the choice does not have is refused, and so
-is a value out of its range. `python -m gan.main --config=... --dry_run` shows the whole configuration of a run.
+A file in `configs/` states its choices and changes; all other fields have the defaults of these choices. On the command
+line, `--config.<field>=<value>` overrides the file. A field that the choice does not have is refused, and so is a value
+out of its range. `python -m gan.main --config=... --dry_run` shows the whole configuration of a run.
 
-Every number may change while a run goes on: `--config.schedule.<field>=linear,over=10000`, see `gan/schedules.py`.
+Every number may change during training: `--config.schedule.<field>=linear,over=10000`, see `gan/schedules.py`.
 
-A star stands for both players, `gen` and `disc`. Steps are those of `train.num_steps`. D is the discriminator.
+A star stands for both players, `gen` and `disc`. A step is one of `train.num_steps`. D is the discriminator.
 """
 SECTIONS = {
     'seed': 'Seed', 'data': 'Data', 'model': 'Networks', 'loss': 'Objective', 'penalty': 'Penalties',
     'augment': 'Augmentation', 'optimizer': 'Optimizers', 'game': 'Game', 'update': 'Update rule', 'train': 'Training',
     'eval': 'Scores', 'parallel': 'Devices'}
 FIELD = ('field', 'default', 'values', 'meaning')
-Row = tuple[str, ...]   # Field, default, values, meaning, and before them with what they come.
+Row = tuple[str, ...]   # Field, default, values, meaning; before them, for some tables, the choices with the field.
 
 
 def document() -> str:
-  """The page."""
+  """Write the page."""
   return '\n'.join([HEAD, *(line for group in SECTIONS for line in _section(group))])
 
 
@@ -45,7 +45,7 @@ def _section(group: str) -> Iterator[str]:
   tables = {kind: [(', '.join(users), *row) for row, users in rows.items()] for kind, rows in choices.items()}
   for kind, rows in tables.items():
     if (twin := _other(kind)) in tables and tables[twin] == [tuple(map(_other, row)) for row in rows]:
-      if kind < twin:   # Of two equal tables one, with stars.
+      if kind < twin:   # Two equal tables become one, with stars.
         continue
       kind, rows = _starred(kind), [tuple(map(_starred, row)) for row in rows]
     yield f'With {kind}:\n'
@@ -62,7 +62,7 @@ def _row(field: str, setting: Setting) -> Row:
 
 
 def _other(text: str) -> str:
-  """The same of the other player."""
+  """Replace one player by the other in the names of fields."""
   return re.sub(r'\.(gen|disc)\.', lambda match: '.disc.' if match[1] == 'gen' else '.gen.', text)
 
 
@@ -71,7 +71,7 @@ def _starred(text: str) -> str:
 
 
 def _table(head: Row, rows: list[Row]) -> Iterator[str]:
-  """A table; a row that both players have alike is one, with a star."""
+  """Write a table; two rows that differ only in the player become one, with a star."""
   both = {row for row in rows if tuple(map(_other, row)) in rows and tuple(map(_other, row)) != row}
   yield f'| {" | ".join(head)} |'
   yield f'|{"---|" * len(head)}'

@@ -1,7 +1,7 @@
-"""The text of a schedule, 'linear,over=10000,end=1e-5', and what is wrong with it; its mathematics is schedules.py.
+"""Parsing and checking the text of a schedule, 'linear,over=10000,end=1e-5'; gan/schedules.py has the mathematics.
 
-A configuration has a text `schedule.<field>` for each field that may change while a run goes on; '' leaves it constant.
-A text is a kind, and then `name=value` for each of its numbers and for its unit, in any order.
+A configuration has a text `schedule.<field>` for each field that may change during training; '' leaves the field
+constant. A text is a kind, followed by `name=value` for each of its numbers and for its unit, in any order.
 """
 
 import math
@@ -13,9 +13,9 @@ import numpy as np
 from gan.declare import nearest
 from gan.schedules import PREFIX, SCHEDULES, UNITS, Schedule, numbers_of
 
-# An end of 0 is the usual one of a learning rate, which must not begin with 0.
+# A learning rate must begin above 0, but usually ends at 0.
 _MAY_END_AT_ZERO = ('optimizer.gen.lr', 'optimizer.disc.lr')
-# Where these are 0 they are left out of the program; in the program they are divided by, or bound every parameter.
+# At 0 these fields are left out of the program. A program that has them divides by the first, and clips to the second.
 _MUST_NOT_END_AT_ZERO = ('penalty.difference_std', 'penalty.clip')
 _RULES = {
     **dict.fromkeys(('over', 'every'), (lambda value: value >= 1, 'must be at least 1')),
@@ -25,12 +25,12 @@ _RULES = {
 
 
 class Reading(NamedTuple):
-  """What a text says.
+  """A parsed text.
 
   Attributes:
-    schedule: its kind and unit.
-    numbers: all numbers of the kind, unless there are problems.
-    problems: what is wrong with the text alone, each with its way out.
+    schedule: kind and unit.
+    numbers: all numbers of the kind; some are missing or wrong if there are problems.
+    problems: problems of the text alone, each with its remedy.
   """
 
   schedule: Schedule
@@ -39,27 +39,27 @@ class Reading(NamedTuple):
 
 
 def read(text: str) -> Reading:
-  """Reads the text of a schedule."""
+  """Parse the text of a schedule."""
   kind, *words = text.replace(' ', '').split(',')
   if kind not in SCHEDULES:
     return Reading(Schedule(kind), {}, [f'the kind {kind!r} is unknown{nearest(kind, SCHEDULES)}'])
-  defaults, given, problems = numbers_of(kind), {}, []
+  defaults, stated, problems = numbers_of(kind), {}, []
   for name, _, value in (word.partition('=') for word in words if word):
     if name not in defaults and name != 'unit':
       problems.append(f'{name!r} is unknown for {kind}{nearest(name, (*defaults, "unit"))}')
-    elif name in given:
+    elif name in stated:
       problems.append(f'{name} is given twice; give it once')
-    given[name] = value
-  unit, numbers = given.pop('unit', UNITS[0]), {}
+    stated[name] = value
+  unit, numbers = stated.pop('unit', UNITS[0]), {}
   if unit not in UNITS:
     problems.append(f'unit={unit} is unknown{nearest(unit, UNITS)}')
   for name, default in defaults.items():
-    if name not in given and default is None:
+    if name not in stated and default is None:
       problems.append(f'{kind} needs {name}; add ,{name}=<number>')
       continue
-    numbers[name] = _number(given.get(name, default))
+    numbers[name] = _number(stated.get(name, default))
     if problem := _problem(name, numbers[name]):
-      problems.append(f'{name}={given[name]} {problem}')
+      problems.append(f'{name}={stated[name]} {problem}')
   if not problems and 'hold' in numbers and np.float32(numbers['hold']) >= np.float32(numbers['over']):
     problems.append(f'hold={numbers["hold"]:g} must be below over={numbers["over"]:g}, when the end is reached')
   return Reading(Schedule(kind, unit), numbers, problems)
@@ -73,43 +73,43 @@ def _number(text: str | float) -> float:
 
 
 def _problem(name: str, value: float) -> str | None:
-  if not abs(value) < 1e38:   # Nor is this true of NaN.
-    return 'must be a finite number of float32'
+  if not abs(value) < 1e38:   # The comparison is also false for NaN.
+    return 'must be a finite float32 number'
   fits, rule = _RULES.get(name, (math.isfinite, ''))
   return None if fits(value) else rule
 
 
 def texts(flat: Mapping[str, Any]) -> dict[str, str]:
-  """The texts of a configuration by the field that they schedule; without those that are ''."""
+  """Collect the texts of a configuration by the field that they schedule; those that are '' are left out."""
   return {name.removeprefix(PREFIX): text for name, text in flat.items() if name.startswith(PREFIX) and text}
 
 
 def schedules_of(flat: Mapping[str, Any]) -> dict[str, Schedule]:
-  """The schedules of a valid configuration by field: their part of the program."""
+  """Parse the schedules of a valid configuration, by field: they are fixed in a compiled program."""
   return {field: read(text).schedule for field, text in texts(flat).items()}
 
 
 def numbers(flat: Mapping[str, Any]) -> dict[str, float]:
-  """The numbers of all schedules of a valid configuration, 'schedule.<field>.<number>'; members may differ in them."""
+  """Parse the numbers of all schedules, 'schedule.<field>.<number>'; members of a population may differ in them."""
   return {f'{PREFIX}{field}.{name}': value for field, text in texts(flat).items()
           for name, value in read(text).numbers.items()}
 
 
 def problems(flat: Mapping[str, Any], fields: Collection[str],
              check: Callable[[str, float], Iterable[str]]) -> Iterator[str]:
-  """What is wrong with the schedules of a configuration.
+  """Yield the problems of the schedules of a configuration.
 
   Args:
-    flat: all its fields.
-    fields: those that are numbers of its run; no other can be scheduled.
-    check: (field, value) -> what is wrong with a value of that field.
+    flat: all fields of the configuration.
+    fields: fields that are numbers of the compiled program; only these can be scheduled.
+    check: (field, value) -> problems of this value of the field.
   """
   for field, text in texts(flat).items():
     reading, begin = read(text), f'{PREFIX}{field}={text!r}: '
     yield from (begin + problem for problem in reading.problems)
     if field not in fields:
       yield f'{begin}{field}={flat[field]} is not in the program of this run; ' + (
-          f'set {field} to the value that it begins with, or leave its schedule out' if flat[field] == 0 else
+          f'set {field} to its initial value, or leave its schedule out' if flat[field] == 0 else
           'leave its schedule out')
       continue
     if not math.isfinite(flat[field]):

@@ -1,6 +1,7 @@
-"""What makes no sense between several fields of a configuration, said at once with what `gan.config.complete` refuses.
+"""Checks of relations between the fields of a configuration.
 
-A check sees a complete configuration, in which single values may still be out of range.
+Their problems are reported together with those of `gan.config.complete`. A check sees a complete configuration, in
+which single values may still be out of range.
 """
 
 import difflib
@@ -27,12 +28,12 @@ from gan.scoring.plan import check_points, make_plan
 
 def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
              overrides: Mapping[str, Any] | None = None) -> RunConfig:
-  """Completes a configuration and checks all of it, before anything is built.
+  """Complete a configuration and check all of it, before anything is built.
 
   Args:
-    stated: what a file states, or a complete configuration.
-    num_devices: that share a batch.
-    overrides: dotted fields that go before, see `gan.config.complete`.
+    stated: the stated fields, or a complete configuration.
+    num_devices: number of devices that share a batch.
+    overrides: dotted fields that replace stated ones, see `gan.config.complete`.
 
   Returns:
     The complete configuration.
@@ -41,12 +42,13 @@ def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
     ConfigError: lists all problems at once; each says what to change.
   """
   flat, problems = completed(flatten(stated), overrides or {})
-  config, said = make_config(flat), {_field(line) for line in problems}
+  config, wrong_fields = make_config(flat), {_field(line) for line in problems}
   checks = [_device_problems(config, num_devices)]
-  if not any(field.endswith(('name', 'rule', 'strategy')) for field in said):  # Combinations are looked up by name.
+  # The other checks look names up in tables, so all names must be valid.
+  if not any(field.endswith(('name', 'rule', 'strategy')) for field in wrong_fields):
     checks += [check(config) for check in (_loss_problems, _model_problems, _data_problems, _penalty_problems,
                                            _training_problems, _eval_problems, _schedule_problems)]
-  refuse([*problems, *(line for line in itertools.chain(*checks) if _field(line) not in said)])
+  refuse([*problems, *(line for line in itertools.chain(*checks) if _field(line) not in wrong_fields)])
   return config
 
 
@@ -58,11 +60,11 @@ def _loss_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   loss = config.loss
   if loss.name == 'least_squares':
     if loss.a == loss.b:
-      yield f'loss.a={loss.a} equals loss.b: real and fake samples would have one target; try a=0, b=1'
+      yield f'loss.a={loss.a} equals loss.b: real and fake samples would have the same target; try a=0, b=1'
     elif loss.c == loss.a:
-      yield f'loss.c={loss.c} equals loss.a: the generator would aim at being rejected; try c=b={loss.b}'
+      yield f'loss.c={loss.c} equals loss.a: the generator would aim at the target of fakes; try c=b={loss.b}'
   bounds = [config.penalty[field] for field in ('clip', 'gp', 'dragan', 'zero_gp', 'r1', 'r2')]
-  paper = MODELS[config.model.disc.name].sample_dim is not None  # A game to be seen as it is on paper, unbounded.
+  paper = MODELS[config.model.disc.name].sample_dim is not None  # Games on paper (dirac, ...) may have no bound.
   if loss.name == 'wasserstein' and not (any(bounds) or config.model.disc.spectral_norm or paper):
     yield 'loss.name=wasserstein needs a Lipschitz critic: without a bound its loss has no minimum; ' \
           'add --config.penalty.gp=10 or --config.penalty.clip=0.01'
@@ -73,12 +75,12 @@ def _model_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   for player in PLAYERS:
     name, architecture = config.model[player].name, MODELS[config.model[player].name]
     if architecture.sample_dim not in (None, dim):
-      yield f'model.{player}.name={name} is for samples of {architecture.sample_dim} number, which ' \
-            f'data.name={config.data.name} has not; use data.name=dirac or gaussian, or model.{player}.name=mlp'
+      yield f'model.{player}.name={name} is for samples of {architecture.sample_dim} number, and the samples of ' \
+            f'data.name={config.data.name} have more; use data.name=dirac or gaussian, or model.{player}.name=mlp'
     elif architecture.sample_dim and player == 'disc' and config.model.disc.pack > 1:
-      yield f'model.disc.pack={config.model.disc.pack}: model.disc.name={name} judges one number; use 1'
+      yield f'model.disc.pack={config.model.disc.pack} must be 1: model.disc.name={name} judges single numbers'
     elif name == 'linear_quadratic' and player == 'gen' and config.model.get('z_dim') != 1:
-      yield f'model.z_dim={config.model.get("z_dim")}: model.gen.name={name} scales one latent; use 1'
+      yield f'model.z_dim={config.model.get("z_dim")} must be 1: model.gen.name={name} scales a single latent'
     elif architecture.images == two_dimensional:
       fitting = [key for key, other in MODELS.items() if other.images != two_dimensional]
       close = '' if two_dimensional else _meant(config.data.name)
@@ -94,13 +96,13 @@ def _model_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
                   for field in of_matrices[player] if (value := flat[field]))
   places = config.model.gen.get('places', 1)
   if places not in (1, config.model.disc.pack):
-    yield f'model.gen.places={places} must be 1, or model.disc.pack={config.model.disc.pack}, the places of a pack'
+    yield f'model.gen.places={places} must be 1 or equal model.disc.pack={config.model.disc.pack}'
   if config.train.batch_size == places and {'dcgan', 'pacgan'} & {config.model.gen.name, config.model.disc.name}:
-    yield f'train.batch_size={places} leaves batch norm nothing to compare; use at least {2 * places}'
+    yield f'train.batch_size={places} gives batch norm a single sample to normalise; use at least {2 * places}'
 
 
 def _dim(config: ml_collections.ConfigDict) -> int | None:
-  """Numbers in a point of the data; None of images."""
+  """Return the dimension of a point of the data; None for images."""
   mixture = toy.MIXTURES.get(config.data.name)
   return mixture().modes.shape[1] if mixture else None
 
@@ -108,17 +110,17 @@ def _dim(config: ml_collections.ConfigDict) -> int | None:
 def _data_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   two_dimensional, dim, num_points = not has_images(config.data.name), _dim(config), config.data.num_points
   if num_points and dim is None:
-    yield f'data.num_points={num_points} is for mixtures; data.name={config.data.name} has its own size'
+    yield f'data.num_points={num_points} is for mixtures; data.name={config.data.name} has a fixed size: leave it out'
   elif num_points and (size := 4 * dim * num_points) > config.data.resident_bytes:
-    yield f'data.num_points={num_points} are {size} bytes on each device, more than ' \
-          f'data.resident_bytes={config.data.resident_bytes}'
+    yield f'data.num_points={num_points} needs {size} bytes on each device, more than ' \
+          f'data.resident_bytes={config.data.resident_bytes}; lower the first or raise the second'
   if config.data.name == 'folder' and not config.data.path:
     yield 'data.name=folder needs --config.data.path=<directory of images>'
   if config.data.path and config.data.name != 'folder':
     yield f'data.path={config.data.path!r} does nothing for data.name={config.data.name}; use data.name=folder'
   for field, path in (('data.path', config.data.path), ('eval.inception_weights', config.eval.inception_weights)):
     if path.startswith('~') and os.path.expanduser(path) == path:
-      yield f'{field}={path!r} begins with a home that this machine has not; write the path out'
+      yield f'{field}={path!r} begins with a home directory that does not exist; write the path out'
   if not two_dimensional:
     return
   if config.data.flip:
@@ -130,7 +132,7 @@ def _data_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
 
 
 def _meant(name: str) -> str:
-  """' (did you mean ring?)' for a data set that may be one of TFDS, or a mixture misspelt."""
+  """Suggest a mixture, ' (did you mean ring?)', for the name of a data set that may be misspelt; '' if none is near."""
   close = difflib.get_close_matches(name, toy.MIXTURES, n=1)
   return f' (did you mean {close[0]}?)' if close else ''
 
@@ -139,14 +141,14 @@ def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   penalty, minibatch = config.penalty, config.model.disc.get('minibatch')
   for name in ('r1', 'r2', 'gp', 'dragan', 'zero_gp'):
     if penalty[name] and config.model.disc.get('batch_norm'):
-      yield f'penalty.{name}={penalty[name]} takes the slope at each sample, and batch norm makes a logit depend on ' \
+      yield f'penalty.{name}={penalty[name]} needs the slope at each sample, and batch norm makes a logit depend on ' \
             'all samples of the batch; add --config.model.disc.batch_norm=False'
     elif penalty[name] and minibatch == 'discrimination':
-      yield f'penalty.{name}={penalty[name]} takes the slope at each sample, and minibatch discrimination compares ' \
-            'all samples of the batch; leave one of them out'
+      yield f'penalty.{name}={penalty[name]} needs the slope at each sample, and minibatch discrimination makes a ' \
+            'logit depend on all samples of the batch; leave one of them out'
   if penalty.get('difference_std') and minibatch == 'stddev':
     yield f'penalty.difference_std={penalty.difference_std} moves all samples at once, and with ' \
-          'model.disc.minibatch=stddev a logit depends on all of them, so it is another penalty than R1; ' \
+          'model.disc.minibatch=stddev a logit depends on all of them, so the penalty would not be R1; ' \
           'use penalty.difference_std=0, or leave stddev out'
 
 
@@ -154,11 +156,11 @@ def _training_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
   rule, every = config.update.rule, config.penalty.get('every', 1)
   if 'disc_steps' not in rule_settings(rule):
     if every > 1:
-      yield f'penalty.every={every} is for rules in which the players take turns; update.rule={rule} follows one ' \
-            'field, so use penalty.every=1'
+      yield f'penalty.every={every} is for rules in which the players take turns; with update.rule={rule} both move ' \
+            'at once, so use penalty.every=1'
     if config.train.disc_steps != 1:
       yield f'train.disc_steps={config.train.disc_steps}: with update.rule={rule} both players move at once; use 1, ' \
-            'and another learning rate for each of them'
+            'and separate learning rates instead'
   if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:
     yield 'train.tensorboard=True needs the package tensorboardX: pip install tensorboardX'
 
@@ -184,7 +186,7 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
                   for setting in ('data_split', 'nearest_k', 'resizing', 'inception_weights', 'inception_sha256')
                   if settings[setting] != declared().always[f'eval.{setting}'].default)
       return
-    # Whether the data have classes is known once they are opened.
+    # Only opening the data would show whether they have classes; here we assume it.
     plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)
   except ConfigError as error:
     yield f'eval.{error}'

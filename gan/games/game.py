@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from gan.declare import check_known
+from gan.declare import check_numbers
 from gan.games.cast import PLAYERS, Cast, Draw, Network, joined, owner
 from gan.games.term import HParams, Kept, Memories, Moment, Played, Scalars, Term
 from gan.games.turn import ONE_DEVICE, Devices, Inputs, Turn
@@ -173,7 +173,7 @@ class Game:
     return tuple(sorted({term.every for term in self._terms(hparams, [player])} - {1}))
 
   def _terms(self, hparams: HParams, players: Iterable[str]) -> list[Term]:
-    check_known((name for name in hparams if name.partition('.')[0] not in NOT_OF_GAMES), self.numbers)
+    check_numbers((name for name in hparams if name.partition('.')[0] not in NOT_OF_GAMES), self.numbers)
     return [term for term in self.terms if term.player in players and term.is_in(hparams)]
 
   def _evaluate(self, cast: Cast, terms: list[Term], state: GanState, turn: Turn,

@@ -1,1 +1,1 @@
-"""A run: its directory, its loop from top to bottom, what it keeps and what it tells."""
+"""A run: its directory, its training loop, its checkpoints, its report."""

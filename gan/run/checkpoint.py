@@ -1,4 +1,4 @@
-"""Checkpoints of a run: asynchronous saves, exact restores, damaged ones passed over. Around Orbax."""
+"""Checkpoints of a run, on top of Orbax: asynchronous saves, exact restores; damaged checkpoints are skipped."""
 
 import contextlib
 import hashlib
@@ -17,56 +17,57 @@ from gan.state import PyTree
 
 
 class CheckpointError(RuntimeError):
-  """A checkpoint cannot be read, where one has to be, or cannot be written."""
+  """A checkpoint that is needed cannot be read, or a checkpoint cannot be written."""
 
 
 class Checkpoints:
   """The checkpoints of one run directory.
 
-  The first one that is saved is also read back, so that a path, disk or bucket that keeps nothing is noticed at once.
+  The first checkpoint is read back after it was saved, so that a disk, path or bucket that loses data is noticed at
+  once.
   """
 
   def __init__(self, workdir: str | os.PathLike, keep: int = 3, *, read_only: bool = False):
-    """Opens `<workdir>/checkpoints`.
+    """Open `<workdir>/checkpoints`.
 
     Args:
-      workdir: the run's directory.
-      keep: newest checkpoints kept.
-      read_only: whether nothing is ever written or set aside.
+      workdir: directory of the run.
+      keep: number of checkpoints kept, the newest ones.
+      read_only: whether nothing is written or moved.
 
     Raises:
-      CheckpointError: if a file is in the way, or Orbax cannot use a directory of this name.
+      CheckpointError: if `checkpoints` is a file, or Orbax cannot use a directory of this name.
     """
     if part := (unreadable_part if read_only else unwritable_part)(workdir):
       raise CheckpointError(f'checkpoints in {open_path(workdir)} {"cannot" if read_only else "could not"} be read, '
                             f'because of {part} in its path; rename that directory')
     self._root, self._read_only = open_path(workdir) / 'checkpoints', read_only
     if self._root.exists() and not self._root.is_dir():
-      raise CheckpointError(f'{self._root} is a file, where checkpoints should lie; move it away')
+      raise CheckpointError(f'{self._root} is a file; it must be a directory of checkpoints: move the file away')
     self._options = ocp.CheckpointManagerOptions(max_to_keep=None if read_only else keep, read_only=read_only,
                                                  create=not read_only, enable_async_checkpointing=not read_only)
-    self._read_back = read_only   # Whether a checkpoint of this process was read back.
+    self._read_back = read_only   # Whether this process has read a checkpoint back, or need not.
     self._manager = self._open()
 
   def _open(self) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(self._root, options=self._options)
 
   def steps(self) -> list[int]:
-    """Steps that can be restored, oldest first."""
+    """List the steps that have a checkpoint, oldest first."""
     return sorted(self._manager.all_steps()) if self._root.is_dir() else []
 
   def save(self, step: int, state: PyTree, note: dict[str, Any] | None = None) -> None:
-    """Saves in the background; the buffers of `state` may be donated as soon as this returns.
+    """Save a state in the background; its buffers may be donated as soon as this method returns.
 
-    The first time this waits for the end, and reads back what was saved.
+    The first call waits until the checkpoint is written, and reads it back.
 
     Args:
-      step: at which the state is; its own `step` has to be the same.
-      state: a `GanState`, or the `PopulationState` of many.
-      note: what else `note` is to return; JSON.
+      step: the step of the state; must equal `state.step`.
+      state: a `GanState`, or the `PopulationState` of many runs.
+      note: JSON that the method `note` returns for this step.
 
     Raises:
-      CheckpointError: if this one, or the one before, cannot be written, or the first one cannot be read back.
+      CheckpointError: if this checkpoint or the one before cannot be written, or the first cannot be read back.
     """
     with self._writing():
       self._manager.check_for_errors()
@@ -79,7 +80,7 @@ class Checkpoints:
           self._read_back = True
 
   def _check_first(self, step: int, state: PyTree) -> None:
-    """Reads a checkpoint as a resume will: on one device of a single host, or by all hosts together."""
+    """Read a checkpoint as a resume would: on one device of a single host, or by all hosts together."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     like = state if jax.process_count() > 1 else jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), state)
@@ -87,15 +88,15 @@ class Checkpoints:
       self.restore(step, like)
     except CheckpointError as error:
       raise CheckpointError(f'the first checkpoint was saved and cannot be read back: {error}. Training stopped, '
-                            'because later ones would be lost too; name a directory on another disk with '
-                            '--workdir=<path>, or put this one right.') from None
+                            'because later checkpoints would be lost too. Repair the disk, or name a directory on '
+                            'another disk with --workdir=<path>.') from None
 
   def restore(self, step: int, like: PyTree) -> PyTree:
-    """The state at `step`, placed as `like` (arrays or shapes with shardings) says.
+    """Restore the state at `step`, placed like `like` (arrays, or shapes with shardings).
 
     Raises:
-      CheckpointError: if it cannot be read, is not the state that was saved (Orbax itself accepts flipped bits), or is
-        that of another step, because somebody copied or renamed its directory.
+      CheckpointError: if the checkpoint cannot be read, if its contents have changed (Orbax itself accepts flipped
+        bits), or if it belongs to another step because its directory was copied or renamed.
     """
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     wanted = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore())
@@ -104,44 +105,45 @@ class Checkpoints:
       restored = self._manager.restore(step, args=wanted)
     except MemoryError:
       raise
-    except Exception as error:  # Orbax and TensorStore raise many kinds.
+    except Exception as error:  # Orbax and TensorStore raise many kinds of exceptions.
       if differences := self._differences(step, like):
         raise CheckpointError(f'{name} was written by another version of the code: {differences}') from None
       raise CheckpointError(f'{name} is damaged ({_first_line(error)})') from None
     if _digest(restored.state) != restored.record['sha256']:
       raise CheckpointError(f'{name} is damaged (its contents are not those that were saved)')
-    if (own := _step_of(restored.state)) != step:
-      raise CheckpointError(f'{name} is damaged (its state is of step {own}; was the directory copied or renamed?)')
+    if (saved_step := _step_of(restored.state)) != step:
+      raise CheckpointError(f'{name} is damaged (its state is of step {saved_step}; was the directory copied or '
+                            'renamed?)')
     return restored.state
 
   def note(self, step: int) -> dict[str, Any] | None:
-    """What was noted with the checkpoint of `step`, which can be restored; None if nothing was."""
+    """Return the note of the checkpoint of `step`, which must be readable; None if it has no note."""
     return self._manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore())).record.get('note')
 
   def _differences(self, step: int, like: PyTree) -> str:
-    """Says which parts of `like` a saved state lacks or has besides; '' if none, or if that cannot be read."""
+    """Name the parts that only `like` has and those that only the saved state has; '' if none, or if unreadable."""
     try:
       with ocp.StandardCheckpointer() as checkpointer:
         metadata = checkpointer.metadata(self._root / str(step) / 'state').item_metadata
       here, there = ({'.'.join(map(str, path)) for path in ocp.tree.to_flat_dict(tree)}
                      for tree in (like, metadata.tree))
-    except Exception:  # As many kinds.
+    except Exception:  # Many kinds of exceptions, as in `restore`.
       return ''
-    found = (('lacks', here - there), ('has', there - here))
-    return ' and '.join(f'its state {verb} {", ".join(sorted(names)[:4])}' for verb, names in found if names)
+    parts = (('lacks', here - there), ('has', there - here))
+    return ' and '.join(f'its state {verb} {", ".join(sorted(names)[:4])}' for verb, names in parts if names)
 
   def restore_latest(self, like: PyTree, warn: Callable[[str], None]) -> tuple[int, PyTree] | None:
-    """The newest checkpoint that can be read; damaged ones are named, and set aside.
+    """Restore the newest readable checkpoint; warn of newer damaged checkpoints and move them away.
 
     Args:
       like: a state of the same structure.
-      warn: told of each damaged checkpoint.
+      warn: receives a message about each damaged checkpoint.
 
     Returns:
       (step, state), or None for a run that has saved nothing.
 
     Raises:
-      CheckpointError: if there are checkpoints, and none can be read.
+      CheckpointError: if there are checkpoints and none of them can be read.
     """
     damaged = []
     for step in reversed(self.steps()):
@@ -159,7 +161,7 @@ class Checkpoints:
     return None
 
   def _set_aside(self, damaged: list[int]) -> None:
-    """Moves damaged checkpoints away, so that their steps can be saved anew; nothing is deleted."""
+    """Move damaged checkpoints to `damaged_checkpoints`, so that their steps can be saved anew."""
     if self._read_only or not damaged:
       return
     self._manager.close()
@@ -167,7 +169,7 @@ class Checkpoints:
     if is_writer():
       attic.mkdir(exist_ok=True)
       for step in damaged:
-        if (attic / str(step)).exists():  # An earlier one of the same step.
+        if (attic / str(step)).exists():  # An earlier damaged checkpoint of the same step.
           (attic / str(step)).rmtree()
         (self._root / str(step)).rename(attic / str(step))
     if jax.process_count() > 1:
@@ -175,7 +177,7 @@ class Checkpoints:
     self._manager = self._open()
 
   def close(self) -> None:
-    """Waits for saves under way.
+    """Wait for unfinished saves.
 
     Raises:
       CheckpointError: if one of them cannot be written.
@@ -189,8 +191,8 @@ class Checkpoints:
     try:
       yield
     except (OSError, ValueError, NotImplementedError) as error:  # TensorStore raises the last two.
-      raise CheckpointError(f'a checkpoint cannot be written to {self._root} ({_first_line(error)}). What was saved '
-                            'before is kept, and the same command goes on from there.') from None
+      raise CheckpointError(f'a checkpoint cannot be written to {self._root} ({_first_line(error)}). Earlier '
+                            'checkpoints are kept, and the same command goes on from there.') from None
 
 
 def _digest(state: PyTree) -> str:

@@ -1,4 +1,4 @@
-"""Where a run comes back to the host between dispatches: at which steps, at which signals, at what speed."""
+"""The host's part between two dispatches: where a dispatch ends, signals, and the speed of the run."""
 
 import signal
 import time
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Interrupted:
-  """Turns the first SIGTERM or Ctrl-C into a flag, and lets the second one end the process at once."""
+  """A context in which the first SIGTERM or Ctrl-C sets a flag, and the second ends the process at once."""
 
   def __init__(self):
     self.signum: int | None = None
@@ -29,7 +29,10 @@ class Interrupted:
 
 
 def next_boundary(step: int, num_steps: int, steps_per_call: int, periods: tuple[int, ...]) -> int:
-  """Where the dispatch that starts at `step` ends: no later than the next multiple of each period, or step 1."""
+  """Return where the dispatch that starts at `step` ends: at most at the next multiple of each period.
+
+  The first dispatch has a single step.
+  """
   ends = [step + steps_per_call, num_steps, *(step - step % period + period for period in periods)]
   return min(ends) if step else 1
 
@@ -38,9 +41,9 @@ class Clock:
   """Time and speed of a run, for the scalars under time/.
 
   Args:
-    step: where it begins.
+    step: the step at which the clock starts.
     images_per_step: real images that a step sees.
-    elapsed: seconds that earlier processes have spent on it.
+    elapsed: seconds that earlier processes have spent on the run.
   """
 
   def __init__(self, step: int, images_per_step: int, elapsed: float = 0.0):
@@ -48,11 +51,11 @@ class Clock:
     self._last = step, self._start
 
   def read(self, step: int) -> dict[str, float]:
-    """Seconds altogether, and the speed since the last reading."""
+    """Return the total seconds, and the speed since the last reading."""
     now, (last_step, last_time) = time.perf_counter(), self._last
     self._last = step, now
     elapsed = {'time/elapsed_sec': self._before + now - self._start}
-    if last_time == self._start:  # Most of this was compilation.
+    if last_time == self._start:  # Most of this time was compilation.
       return elapsed
     rate = (step - last_step) / max(now - last_time, 1e-9)
     return elapsed | {'time/steps_per_sec': rate, 'time/images_per_sec': rate * self._images_per_step}

@@ -1,4 +1,4 @@
-"""What a configuration resolves to, without training it."""
+"""A description of the run that a configuration defines, made without training."""
 
 import math
 from typing import Any
@@ -14,10 +14,10 @@ from gan.state import GanState, PyTree
 
 
 def describe(config: ml_collections.ConfigDict) -> str:
-  """A complete configuration with the meaning of its fields, data, shapes and parameter counts, as text.
+  """Describe a run as text: its configuration with the meaning of each field, data, shapes and parameter counts.
 
   Raises:
-    ConfigError, DataError: what a run would raise.
+    ConfigError, DataError: as the run itself would.
   """
   config = validate(config, jax.device_count())
   info = describe_data(open_data(config))
@@ -36,12 +36,12 @@ def describe(config: ml_collections.ConfigDict) -> str:
 
 
 def _fields(flat: dict[str, Any]) -> list[str]:
-  """A line for each field: a mark where it differs from its default, its value and its meaning."""
-  known = fields_of(flat)
-  stated = {field: f'{field} = {value!r}' if value == '' else f'{field} = {value}' for field, value in flat.items()}
-  width = max(map(len, stated.values()))
-  return [f'{"*" if flat[field] != known[field].default else " "} {text:<{width}}  {known[field].meaning}'
-          for field, text in stated.items()]
+  """Write a line for each field: a star if it differs from its default, its value and its meaning."""
+  settings = fields_of(flat)
+  texts = {field: f'{field} = {value!r}' if value == '' else f'{field} = {value}' for field, value in flat.items()}
+  width = max(map(len, texts.values()))
+  return [f'{"*" if flat[field] != settings[field].default else " "} {text:<{width}}  {settings[field].meaning}'
+          for field, text in texts.items()]
 
 
 def _parameters(name: str, params: PyTree) -> list[str]:

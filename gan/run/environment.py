@@ -1,4 +1,4 @@
-"""Where a run was computed: what has to be the same for a resume to be exact, and what explains a result."""
+"""The environment of a run: versions, devices and settings that an exact resume needs, and the code's commit."""
 
 import importlib.metadata
 import json
@@ -14,17 +14,17 @@ from gan.run import settings
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ml-collections', 'tensorflow-datasets',
             'grain', 'pillow', 'scikit-learn')
-DISTRIBUTION = 'gan-jax-research'   # Of pyproject.toml.
+DISTRIBUTION = 'gan-jax-research'   # The name of the package in pyproject.toml.
 DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
-SHIPPED_COMMIT = 'GAN_GIT_COMMIT'   # Where the code was shipped without its history, whoever shipped it says.
-# What may differ between two parts of a run that are one bit for bit.
+SHIPPED_COMMIT = 'GAN_GIT_COMMIT'   # Variable with the commit of code that was copied without its git history.
+# Fields that may differ when a run is resumed exactly.
 INFORMATIVE = ('argv', 'git_commit', 'git_dirty')
 
 
 def describe(argv: list[str]) -> dict[str, Any]:
-  """Versions, devices, cores, commit and command of this process: a flat dict of JSON values."""
+  """Return versions, devices, cores, commit and command of this process: a flat dict of JSON values."""
   device = jax.devices()[0]
-  # An installed package may lie within another repository, whose commit says nothing about the package.
+  # An installed package may lie inside another repository, whose commit says nothing about the package.
   is_checkout = bool(_git('ls-files', '--error-unmatch', Path(__file__).name))
   commit = _git('rev-parse', 'HEAD') if is_checkout else ''
   return {
@@ -43,34 +43,34 @@ def describe(argv: list[str]) -> dict[str, Any]:
 
 
 def ask_for_determinism() -> None:
-  """Operations that repeat themselves bit for bit on a GPU, at some cost; to be called before JAX is first used."""
+  """Make operations on a GPU bit-reproducible, though slower; call this before JAX is first used."""
   flags = os.environ.get('XLA_FLAGS', '')
   if DETERMINISTIC not in flags:
     os.environ['XLA_FLAGS'] = f'{flags} {DETERMINISTIC}'.strip()
 
 
 def num_cores() -> int:
-  """Cores that this process may use."""
+  """Count the cores that this process may use."""
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def differences(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
-  """'device_count: 1 then, 2 now' for all that makes a resume equal only to rounding.
+  """List the changes that make a resume equal only to rounding, such as 'device_count: 1 then, 2 now'.
 
-  A record that is older than a field says nothing about it.
+  A field that an older record does not have is not compared.
   """
   changed = [key for key in sorted(then) if key not in INFORMATIVE and now.get(key) != then[key]]
-  return [f'{key}: {_told(key, then, now)} then, {_told(key, now, then)} now' for key in changed]
+  return [f'{key}: {_changed_value(key, then, now)} then, {_changed_value(key, now, then)} now' for key in changed]
 
 
-def _told(key: str, one: dict[str, Any], other: dict[str, Any]) -> Any:
-  if key == 'settings':  # Those that both have would hide the one that differs.
+def _changed_value(key: str, one: dict[str, Any], other: dict[str, Any]) -> Any:
+  if key == 'settings':  # Only those that differ: the common ones would hide them.
     return ' '.join(word for word in one.get(key, '').split() if word not in other.get(key, '').split()) or 'none'
   return one.get(key)
 
 
 def _installed_commit() -> str:
-  """The commit that `pip install git+...` installed; empty if the package came here in another way."""
+  """Return the commit that `pip install git+...` installed; '' if the package was installed in another way."""
   for distribution in importlib.metadata.distributions(name=DISTRIBUTION):
     if Path(str(distribution.locate_file('gan'))).resolve() == Path(__file__).resolve().parents[1]:
       origin = json.loads(distribution.read_text('direct_url.json') or '{}')

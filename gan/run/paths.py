@@ -1,4 +1,4 @@
-"""Directories that may lie on this machine or in a bucket (gs://...): the path library that Orbax itself uses."""
+"""Paths of directories on this machine or in a bucket (gs://...), made with the path library of Orbax."""
 
 import fnmatch
 import os
@@ -12,12 +12,12 @@ _AWKWARD = re.compile(r'[/\\\[\]*?\x00-\x1f\x7f\ufffd]')   # Separators, pattern
 
 
 def open_path(path: str | os.PathLike) -> epath.Path:
-  """A path that works wherever it lies; local ones are made absolute, as Orbax wants them."""
+  """Return a path that works locally and in a bucket; a local path is made absolute, as Orbax requires."""
   return epath.Path(path) if '://' in os.fspath(path) else epath.Path(os.path.abspath(path))
 
 
 def write(path: epath.Path, data: bytes) -> None:
-  """Writes a whole file or none of it, making its folder; buckets have no half-written files anyway."""
+  """Write a file whole or not at all, and make its folder if needed; a bucket never has half-written files."""
   if '://' in os.fspath(path):
     path.write_bytes(data)
   else:
@@ -25,15 +25,15 @@ def write(path: epath.Path, data: bytes) -> None:
 
 
 def safe_name(text: str) -> str:
-  """`text` as the name of one directory in which checkpoints can be saved; awkward characters become '_'."""
+  """Turn `text` into the name of one directory in which checkpoints can be saved; unusable characters become '_'."""
   return _AWKWARD.sub('_', text.encode('utf-8', 'surrogateescape').decode('utf-8', 'replace')).replace('gs:', 'gs_')
 
 
 def unreadable_part(path: str | os.PathLike) -> str | None:
-  """What in a path keeps Orbax and TensorStore from reading a checkpoint there, quoted; None if nothing does.
+  """Quote the part of a path that keeps Orbax and TensorStore from reading a checkpoint there; None if there is none.
 
-  TensorStore takes a backslash for a separator and wants UTF-8, Orbax takes `gs:/` for the start of a bucket, and etils
-  refuses `**`, which would mean all folders below.
+  TensorStore requires UTF-8 and treats a backslash as a separator, Orbax treats `gs:/` as the start of a bucket, and
+  etils refuses `**`, a pattern for all folders below.
   """
   text = os.fspath(open_path(path))
   try:
@@ -45,10 +45,10 @@ def unreadable_part(path: str | os.PathLike) -> str | None:
 
 
 def unwritable_part(path: str | os.PathLike) -> str | None:
-  """What in a path keeps Orbax from saving a checkpoint that can be read again, quoted; None if nothing does.
+  """Quote the part of a path that keeps Orbax from saving a readable checkpoint there; None if there is none.
 
-  At the end of a save Orbax lists the files of its processes with `glob`, and does not escape the path before the star.
-  A name such as `run[1]` then stands for `run1`: nothing is found, and what was saved is lost without an error.
+  At the end of a save Orbax lists the files of its processes with `glob` and does not escape the path before the star.
+  A name such as `run[1]` then matches `run1`: no file is found, and the checkpoint is lost without an error.
   """
   names = os.fspath(open_path(path)).split('/')
   lost = (f"'[' in {name!r}" for name in names if not fnmatch.fnmatchcase(name, name))

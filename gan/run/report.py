@@ -1,6 +1,6 @@
-"""What a run tells while it runs: metrics.jsonl, evaluation.jsonl, the console, TensorBoard, sample frames.
+"""The report of a run during training: metrics.jsonl, evaluation.jsonl, the console, TensorBoard, sample pictures.
 
-Only the writing process reports, and everything here runs on the host. The page made afterwards is in page.py.
+Only the writing process reports, and everything here runs on the host. gan/show/page.py makes the page of a run.
 """
 
 import json
@@ -20,18 +20,18 @@ from gan.scoring import records
 from gan.show import images
 
 FILE = 'metrics.jsonl'
-Main = Sequence[tuple[str, str, str]]   # Label, name of the scalar, format.
+Main = Sequence[tuple[str, str, str]]   # (label, name of the scalar, format) for each scalar on the console.
 
 
 class MetricsError(ValueError):
-  """A metrics file that cannot be read; the message says where and what to do."""
+  """A metrics file cannot be read; the message says where it is damaged and what to do."""
 
 
 class MetricsFile:
   """metrics.jsonl: one flat JSON object per line, {"step": 10, "disc/loss": 1.25, ...}, appended and flushed.
 
-  Values are written as the shortest decimals that read back as the same double, hence also as the same float32.
-  JSON has no NaN, so non-finite values are the strings 'nan', 'inf', '-inf'. Only verdicts (health/*) hold words.
+  Values are written as the shortest decimals that are read back as the same double, hence also as the same float32.
+  JSON has no NaN, so non-finite values are the strings 'nan', 'inf', '-inf'. Only verdicts (health/*) contain words.
   """
 
   def __init__(self, workdir: str | os.PathLike):
@@ -39,7 +39,7 @@ class MetricsFile:
     self._file: TextIO | None = None
 
   def cut(self, step: int) -> None:
-    """Drop rows newer than `step`, and a last line that a kill left half-written; call before the first `write`.
+    """Drop rows newer than `step`, and a half-written last line of a killed process; call before the first `write`.
 
     Raises:
       ValueError: if a line other than the last is damaged.
@@ -51,11 +51,11 @@ class MetricsFile:
     images.write_atomic(self.path, ''.join(f'{line}\n' for line in kept).encode())
 
   def write(self, step: int, scalars: Mapping[str, float | str]) -> None:
-    """Append one row; keys are sorted behind `step`.
+    """Append one row: `step`, then the scalars sorted by name.
 
     Args:
       step: Steps finished.
-      scalars: Anything that `float` accepts, or words, by name.
+      scalars: Numbers (anything that `float` accepts) or words, by name.
 
     Raises:
       ValueError: if a scalar is called 'step'.
@@ -80,8 +80,8 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
   """Read the rows of a metrics.jsonl.
 
   Returns:
-    One dict per line in file order, 'step' as int and all else as float but for the words of verdicts; [] if the file
-    does not exist. A half-written last line, as a kill or a run still writing leaves it, is ignored.
+    One dict per line in file order: 'step' is an int, the words of verdicts are texts, all else is a float; [] if the
+    file does not exist. A half-written last line, left by a killed or a still writing process, is ignored.
 
   Raises:
     ValueError: if a line other than the last is damaged.
@@ -99,7 +99,7 @@ class Progress:
     num_steps: Steps of the whole run.
     start_step: Steps already done when this process began.
     stream: Where to write; stdout by default.
-    main: Scalars that are shown: label, name, format.
+    main: Scalars shown: (label, name, format) each.
   """
 
   def __init__(self, num_steps: int, start_step: int = 0, stream: TextIO | None = None, main: Main = GENERATION.main):
@@ -110,7 +110,7 @@ class Progress:
       self._bar = tqdm(total=num_steps, initial=start_step, unit='step', dynamic_ncols=True, file=self._stream)
 
   def update(self, step: int, scalars: Mapping[str, float]) -> None:
-    """Show `step` finished steps and the main and eval/* scalars among `scalars`."""
+    """Show that `step` steps are finished, with the main and eval/* scalars in `scalars`."""
     shown = [f'{label} {float(scalars[key]):{form}}' for label, key, form in self._main if key in scalars]
     shown += [f'{key} {float(scalars[key]):.4g}' for key in sorted(scalars) if key.startswith('eval/')]
     speed = scalars.get('time/images_per_sec')
@@ -134,12 +134,12 @@ class Progress:
       print(text, file=self._stream, flush=True)
 
   def close(self) -> None:
-    """Leave the bar as it stands."""
+    """Close the bar and leave it on the terminal."""
     if self._bar is not None:
       self._bar.close()
 
   def _eta(self, step: int, scalars: Mapping[str, float]) -> str:
-    rate = float(scalars.get('time/steps_per_sec', math.nan))  # Absent at first: that time was mostly compilation.
+    rate = float(scalars.get('time/steps_per_sec', math.nan))  # Absent at first, when most of the time is compilation.
     if not (math.isfinite(rate) and rate > 0):
       return '--:--'
     minutes, seconds = divmod(math.ceil(max(self._num_steps - step, 0) / rate), 60)
@@ -152,7 +152,7 @@ class TensorBoard:
 
   Args:
     workdir: Folder of the run.
-    start_step: Events newer than this, left by a killed process, are hidden by TensorBoard.
+    start_step: TensorBoard hides newer events, which a killed process has left.
 
   Raises:
     ImportError: if tensorboardX is not installed.
@@ -163,8 +163,8 @@ class TensorBoard:
       import tensorboardX  # Optional, and slow to import.
     except ImportError as error:
       raise ImportError(
-          'TensorBoard output needs tensorboardX; run `pip install tensorboardX`, or switch it off: '
-          'metrics.jsonl and report.html hold the same numbers') from error
+          'TensorBoard output needs tensorboardX; run `pip install tensorboardX`, or set train.tensorboard=False: '
+          'metrics.jsonl and report.html have the same numbers') from error
     self._writer = tensorboardX.SummaryWriter(str(Path(workdir) / 'tensorboard'), purge_step=start_step + 1)
 
   def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -182,33 +182,33 @@ class TensorBoard:
 
 
 class Report:
-  """All that a run tells while it runs; what is newer than `start_step` in the workdir is cut first.
+  """The report of a run during training; opening it removes records newer than `start_step` from the workdir.
 
   Args:
     workdir: Folder of the run.
     num_steps: Steps of the whole run.
-    start_step: Steps done by earlier processes: 0, or that of the restored checkpoint.
-    tensorboard: Also write TensorBoard event files.
+    start_step: Steps done by earlier processes: 0, or the step of the restored checkpoint.
+    tensorboard: Whether to write TensorBoard event files too.
     enabled: False in a process that is not the writer: every method then does nothing.
-    main: Scalars of the console: label, name, format.
+    main: Scalars of the console: (label, name, format) each.
 
   Raises:
-    ImportError: if `tensorboard` is asked for and tensorboardX is not installed.
+    ImportError: if `tensorboard` is True and tensorboardX is not installed.
     ValueError: if the existing metrics.jsonl is damaged before its last line.
   """
 
   def __init__(self, workdir: str | os.PathLike, num_steps: int, start_step: int = 0, tensorboard: bool = False,
                enabled: bool = True, main: Main = GENERATION.main):
     self._workdir, self._enabled, self._tensorboard = Path(workdir), enabled, None
-    self._failing = False                    # The last verdict.
-    self.rows: list[dict[str, float]] = []   # All that was logged, by this process and earlier ones.
+    self._failing = False                    # Whether the last verdict was a failure.
+    self.rows: list[dict[str, float]] = []   # All rows, logged by this process and by earlier ones.
     self.scored: set[int] = set()            # Steps with scores in evaluation.jsonl.
     if not enabled:
       return
-    if tensorboard:  # First, because it may fail: nothing is cut then.
+    if tensorboard:  # TensorBoard comes first: if it fails, nothing has been cut.
       self._tensorboard = TensorBoard(workdir, start_step)
     self._metrics = MetricsFile(workdir)
-    self._metrics.cut(start_step if start_step > 0 else -1)  # From the start: row 0 will be written again.
+    self._metrics.cut(start_step if start_step > 0 else -1)  # A run from the start writes row 0 again.
     self.rows = read_metrics(self._metrics.path)
     images.cut_frames(workdir, start_step)
     records.cut(workdir, start_step)
@@ -216,12 +216,12 @@ class Report:
     self._progress = Progress(num_steps, start_step, main=main)
 
   def scalars(self, step: int, scalars: Mapping[str, float], verdict: Verdict | None = None) -> None:
-    """Record scalars of `step` everywhere; several calls per step make several rows.
+    """Write the scalars of `step` to all outputs; several calls with the same step make several rows.
 
     Args:
       step: Steps finished.
       scalars: Values by name.
-      verdict: What is to be said of the run so far. The console hears of failures, and of what ends them.
+      verdict: Verdict on the run so far. The console shows failures, and the first verdict after them that is none.
     """
     if not self._enabled:
       return

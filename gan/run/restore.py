@@ -1,4 +1,4 @@
-"""A trained run, opened again: for samples, scores and analysis."""
+"""Restoring a trained run for samples, scores and analysis."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +24,10 @@ class Restored(NamedTuple):
 
 
 def checkpoint_steps(run_dir: Path, which: str | None) -> list[int | None]:
-  """The steps that `--step` names: a number, 'all', or None for the newest that can be read.
+  """List the steps that `--step` selects: a number, 'all', or None for the newest readable checkpoint.
 
   Raises:
-    CheckpointError: if it is neither, or there is no checkpoint.
+    CheckpointError: if `which` is none of these, or is 'all' and there is no checkpoint.
   """
   if which is None:
     return [None]
@@ -36,23 +36,23 @@ def checkpoint_steps(run_dir: Path, which: str | None) -> list[int | None]:
     return steps
   if which.isdecimal():
     return [int(which)]
-  raise CheckpointError(f'--step={which}: must be all or a number; {run_dir} has checkpoints of steps {steps}')
+  raise CheckpointError(f'--step={which} must be all or a number; {run_dir} has checkpoints of steps {steps}')
 
 
 def restore(run_dir: Path, step: int | None = None, devices: Sequence[jax.Device] | None = None) -> Restored:
-  """Opens a checkpoint.
+  """Restore a run from one of its checkpoints.
 
   Args:
-    run_dir: the run's directory.
-    step: of the checkpoint; by default the newest that can be read.
-    devices: on which it is placed; by default the first of this process.
+    run_dir: directory of the run.
+    step: step of the checkpoint; by default that of the newest readable one.
+    devices: devices on which the state is placed; by default the first of this process.
 
   Raises:
     WorkdirError: if there is no run in the directory.
-    CheckpointError: if there is no such checkpoint, or none at all.
+    CheckpointError: if there is no checkpoint, or none of this step.
   """
   config, data = workdir.load_config(run_dir), workdir.load_data_info(run_dir)
-  config.parallel.strategy = 'jit'  # The same numbers, and nothing has to be mapped over a single device.
+  config.parallel.strategy = 'jit'  # The numbers are the same to rounding, and no mapping over devices is needed.
   built = build(config, data.columns, devices=list(devices or jax.local_devices()[:1]))
   like = make_initial_state(built, config.seed)
   checkpoints = Checkpoints(run_dir, read_only=True)

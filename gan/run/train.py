@@ -1,4 +1,4 @@
-"""A run, from top to bottom: open the data, build, restore, loop, evaluate, save, report."""
+"""Train one run, from top to bottom: open the data, build, restore, loop, evaluate, save, report."""
 
 import math
 import signal
@@ -38,28 +38,28 @@ from gan.show.frames import FRAMES
 
 
 class NonFiniteError(RuntimeError):
-  """A loss or a norm is no longer a number; the message says at which step."""
+  """A scalar of the run is not finite; the message says at which step."""
 
 
 class FailedError(RuntimeError):
-  """A run was stopped because of its verdict; the message says at which step."""
+  """The run was stopped by its verdict; the message says at which step."""
 
 
 def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> int:
-  """Trains to `train.num_steps`, from the newest checkpoint if there is one.
+  """Train to `train.num_steps`, from the newest checkpoint if there is one.
 
   Args:
-    config: resolved configuration.
-    run_dir: directory of the run; made if absent.
-    argv: the command, for the record.
+    config: complete configuration.
+    run_dir: directory of the run; created if absent.
+    argv: the command, which is stored with the run.
 
   Returns:
     Exit code: 0 for a finished run, 128 + n if signal n ended it.
 
   Raises:
-    ConfigError, DataError, WorkdirError, CheckpointError: what a person has to put right.
-    NonFiniteError: if training left the finite numbers; the last good checkpoint is kept.
-    FailedError: if the verdict was a failure and the configuration says to stop then.
+    ConfigError, DataError, WorkdirError, CheckpointError: if the user has to correct something.
+    NonFiniteError: if a scalar is not finite; the last good checkpoint is kept.
+    FailedError: if the verdict is a failure and the configuration says that the run then stops.
   """
   config = validate(config, jax.device_count())
   with workdir.held(run_dir):
@@ -87,7 +87,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     print(f'{run_dir} is finished: step {step} of {num_steps}. See {run_dir / "report.html"}; '
           'to go on, raise --config.train.num_steps.')
     checkpoints.close()
-    if not _is_newer(run_dir / 'report.html', run_dir / 'metrics.jsonl'):  # Killed before it was written.
+    if not _is_newer(run_dir / 'report.html', run_dir / 'metrics.jsonl'):  # A kill came before the page was written.
       _write_page(run_dir)
     return 0
 
@@ -113,7 +113,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     return step in (1, num_steps) or step % settings.log_every == 0
 
   def save() -> None:
-    """Saves a checkpoint. What was logged up to its step is on the disk before it says so."""
+    """Save a checkpoint, after all rows that it notes are on the disk."""
     if is_writer():
       ledger.sync(run_dir)
     checkpoints.save(step, state, ledger.note((row['step'] for row in report.rows), report.scored))
@@ -122,7 +122,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     return settings.on_failure == 'stop' and health.failures_in_a_row(report.rows) > settings.patience
 
   def finish(pending: tuple, extra: dict[str, float]) -> None:
-    """Fetches the scalars of a dispatch, and writes them where they are due."""
+    """Fetch the scalars of a dispatch, and write them if they are due."""
     dispatched, scalars, last = pending
     reached, finite = int(last[0]), bool(last[1])
     if finite and not (extra or is_logged(dispatched)):
@@ -134,7 +134,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
     if not finite:
       bad = ', '.join(name for name, value in values.items() if not np.isfinite(value))
       saved = checkpoints.steps()
-      good = f'the checkpoint of step {saved[-1]} is the last good one' if saved else 'nothing was saved before'
+      good = f'the checkpoint of step {saved[-1]} is the last good one' if saved else 'there is no earlier checkpoint'
       raise NonFiniteError(f'step {reached}: not finite: {bad}. Training stopped; {good}. Lower the learning rates, or '
                            'look at the curves in report.html.')
 
@@ -143,31 +143,31 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
       return {}
     num = config.eval.num_samples
     try:
-      found = evaluator.score(stream(state.ema, randomness.purpose_key(state.rng, 'evaluation'), num), num, '')
-    except NonFiniteSamplesError as error:  # The last update overflowed; its loss, taken before it, did not.
+      results = evaluator.score(stream(state.ema, randomness.purpose_key(state.rng, 'evaluation'), num), num, '')
+    except NonFiniteSamplesError as error:  # The last update overflowed; the loss, computed before it, did not.
       finish(pending, {'eval/scale': math.inf})
       raise NonFiniteError(f'step {step}: {error}') from None
-    what = {'samples': 'ema', 'num_samples': num, 'step': step, 'seed': config.seed, 'during_training': True}
-    report.scores(records.lines_of(found, evaluator.provenance | what | {key: env[key] for key in VERSIONS}))
-    return {f'eval/{score.metric}': score.value for score in found}
+    sampled = {'samples': 'ema', 'num_samples': num, 'step': step, 'seed': config.seed, 'during_training': True}
+    report.scores(records.lines_of(results, evaluator.provenance | sampled | {key: env[key] for key in VERSIONS}))
+    return {f'eval/{result.metric}': result.value for result in results}
 
   try:
     with Interrupted() as interrupted:
       if step == 0:
         report.samples(0, draw_frame(state, 0, report.rows))
-      failed = has_failed()  # One that was stopped stays so, and was killed before it could say so.
+      failed = has_failed()  # True if an earlier process was killed after the verdict that would have stopped it.
       while step < num_steps and not on_any_host(interrupted.signum is not None) and not on_any_host(failed):
         stop = next_boundary(step, num_steps, settings.steps_per_call, periods)
         fed, count = batches.feed(step, stop - step), np.int32(stop - step)
         state, scalars, last = loop(state, fed, hparams, count)
         if probe and (is_logged(stop) or stop % settings.eval_every == 0):
           scalars = scalars | probe(state, fed, hparams, count - 1)
-        if pending:  # One dispatch late: the device never waits for the report.
+        if pending:  # Scalars are fetched one dispatch late, so that the device never waits for the report.
           finish(pending, {})
         step, pending = stop, (stop, scalars, last)
         done = step == num_steps
         due = {every: done or step % getattr(settings, f'{every}_every') == 0 for every in ('eval', 'sample', 'save')}
-        if any(due.values()):  # All scalars up to here are written before a checkpoint claims this step.
+        if any(due.values()):  # All scalars up to this step are written before a checkpoint of this step.
           finish(pending, scores(step) if due['eval'] and bool(last[1]) else {})
           pending = None
         if due['eval']:
@@ -182,9 +182,10 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
         save()
         checkpoints.close()
         if on_any_host(failed):
-          raise FailedError(f'step {step}: stopped by its verdict, as --config.train.on_failure=stop asks. The state '
-                            'is saved: with --config.train.on_failure=continue the same command goes on.')
-        signum = interrupted.signum or signal.SIGTERM  # It may have reached another host.
+          raise FailedError(f'step {step}: the run was stopped by its verdict, because of '
+                            '--config.train.on_failure=stop. Its state is saved: with '
+                            '--config.train.on_failure=continue the same command goes on.')
+        signum = interrupted.signum or signal.SIGTERM  # The signal may have reached another host only.
         report.message(f'{signal.Signals(signum).name}: saved step {step}. The same command goes on from there.')
         return 128 + signum
       checkpoints.close()
@@ -195,7 +196,7 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   finally:
     report.close()
   _write_page(run_dir)
-  if (verdict := health.last_verdict(report.rows)) and not verdict.failed:  # Of failures the report has told.
+  if (verdict := health.last_verdict(report.rows)) and not verdict.failed:  # The report has printed failures already.
     print(f'Verdict: {verdict}')
   print(f'Finished {num_steps} steps. Look at {run_dir / "report.html"}'
         f' and at the newest picture in {run_dir / "samples"}.')

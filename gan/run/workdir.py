@@ -1,4 +1,4 @@
-"""The directory of a run: its name, its claim to one configuration, and the small files that describe it."""
+"""The directory of a run: its name, its lock, the configuration that it belongs to, and the files that describe it."""
 
 import contextlib
 import json
@@ -21,23 +21,23 @@ from gan.run.paths import open_path, safe_name, unwritable_part
 from gan.show.images import write_atomic
 
 CONFIG, ENVIRONMENT, DATA = 'config.json', 'environment.json', 'data.json'
-SWEEP, LOCK = 'plan.json', '.lock'   # What experiments.run writes first; what a process holds while it trains here.
+SWEEP, LOCK = 'plan.json', '.lock'   # The first file of a sweep (experiments.run); the file locked during training.
 _BACK = 'put the images back as they were, or name the folder that holds them with --config.data.path=<folder>'
 
 
 class WorkdirError(ValueError):
-  """A directory that this run cannot use; the message says why and what to do."""
+  """A directory cannot be used by this run; the message says why and what to do."""
 
 
 class Claim(NamedTuple):
-  """Whether the directory held this run already, and what a person should know about going on."""
+  """The result of `claim`: whether the directory held this run already, and warnings about a resume."""
 
   resumed: bool
   warnings: list[str]
 
 
 def default_workdir(config_file: str, arg: str, overrides: dict[str, Any]) -> Path:
-  """runs/<config file>[-<argument>][-<field>=<value> for each override that changes the mathematics]."""
+  """Name a run: runs/<config file>[-<argument>][-<field>=<value> for each override that changes the mathematics]."""
   changes = [f'{field}={value}' for field, value in configs.mathematical_overrides(overrides).items()]
   name = '-'.join(part for part in (Path(config_file).stem, arg, *changes) if part)
   return Path('runs') / safe_name(name)
@@ -45,22 +45,22 @@ def default_workdir(config_file: str, arg: str, overrides: dict[str, Any]) -> Pa
 
 @contextlib.contextmanager
 def held(workdir: Path) -> Iterator[None]:
-  """Keeps other processes of this machine from training here too: two would mix their records.
+  """Lock a directory, so that no other process of this machine trains in it and mixes its records with ours.
 
   Raises:
-    WorkdirError: if one does already, or the directory cannot be used.
+    WorkdirError: if another process trains there, or the directory cannot be used.
   """
   check_path(workdir)
   check_writable(workdir)
   if not is_writer():
     yield
     return
-  lock = filelock.FileLock(workdir / LOCK)  # The lock ends with this process; processes that it forks do not hold it.
+  lock = filelock.FileLock(workdir / LOCK)  # The lock ends with this process; forked processes do not hold it.
   try:
     lock.acquire(blocking=False)
   except filelock.Timeout:
     ways_out = 'wait until it has finished, or name another directory with --workdir=<path>'
-    if isinstance(lock, filelock.SoftFileLock):  # A system without locks: the file is the lock, and may be a left-over.
+    if isinstance(lock, filelock.SoftFileLock):  # On a system without locks a killed process leaves the lock file.
       ways_out += f'; if no process does, delete {workdir / LOCK}'
     raise WorkdirError(f'another process trains in {workdir}; {ways_out}') from None
   except PermissionError as error:
@@ -75,18 +75,18 @@ def held(workdir: Path) -> Iterator[None]:
 
 
 def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env: dict[str, Any]) -> Claim:
-  """Makes a directory the home of this run, or finds that it is.
+  """Claim a directory for this run, or check that it belongs to this run already.
 
-  Images that have moved are the same images: then `data.path` may differ, and is written anew.
+  If the same images have moved to another folder, `data.path` may differ; the new path is stored.
 
   Args:
-    workdir: created if absent.
-    config: resolved configuration.
-    data: what it is trained on.
-    env: made by `environment.describe`.
+    workdir: the directory; created if absent.
+    config: complete configuration.
+    data: description of the training data.
+    env: the result of `environment.describe`.
 
   Raises:
-    WorkdirError: if it belongs to another run (with the fields that differ), or cannot be written.
+    WorkdirError: if the directory belongs to another run (the message lists the differing fields), or is not writable.
   """
   check_writable(workdir)
   if (workdir / SWEEP).exists():
@@ -95,12 +95,12 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
   warnings = []
   resumed = (workdir / CONFIG).exists()
   if not resumed and (workdir / 'checkpoints').is_dir() and any((workdir / 'checkpoints').iterdir()):
-    raise WorkdirError(f'{workdir} holds checkpoints, and no {CONFIG} says of which run; '
+    raise WorkdirError(f'{workdir} holds checkpoints, but no {CONFIG} that says which run they belong to; '
                        'name another directory with --workdir=<path>')
   if resumed:
     theirs = configs.flatten(load_config(workdir))
     data_changes = data_differences(load_data_info(workdir), data)
-    if not data_changes:  # The same images, wherever they lie now.
+    if not data_changes:  # The images are the same, even if their folder has moved.
       theirs['data.path'] = flat['data.path']
     differing = configs.differing_fields(flat, theirs)
     if all(line.startswith('data.path:') for line in differing):
@@ -108,13 +108,13 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
     if differing:
       listing = '\n'.join(f'  * {line}' for line in differing)
       back = f'; or {_BACK}' if data_changes and flat['data.path'] else ''
-      raise WorkdirError(f'{workdir} holds a different run:\n{listing}\nGive this one a directory of its own with '
-                         f'--workdir=<path>, or delete that one{back}.')
+      raise WorkdirError(f'{workdir} holds a different run:\n{listing}\nName another directory with '
+                         f'--workdir=<path>, or delete the other run{back}.')
     changed = environment.differences(env, _read(workdir / ENVIRONMENT))
     if changed:
       warnings.append('resuming where the environment differs, so the result equals an uninterrupted run only to '
                       'rounding: ' + '; '.join(changed))
-  if is_writer():  # The data first and the configuration last: a directory with a configuration is complete.
+  if is_writer():  # The configuration is written last: a directory that has one is complete.
     _write(workdir / DATA, data._asdict())
     if not resumed:
       _write(workdir / ENVIRONMENT, env)
@@ -123,22 +123,22 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data: DataInfo, env:
 
 
 def data_differences(before: DataInfo, now: DataInfo) -> list[str]:
-  """How data differ from those that a run was trained on, a line each; where they lie does not matter."""
+  """List the differences between the data of a run and other data, a line each; their folder does not matter."""
   fields = [f'{field}: {getattr(before, field)} there, {getattr(now, field)} here' for field in now._fields
             if field != 'fingerprint' and getattr(before, field) != getattr(now, field)]
   return fields or list(filter(None, [fingerprint_difference(before.fingerprint, now.fingerprint)]))
 
 
 def check_data(workdir: Path, data: DataInfo, path: str) -> None:
-  """Refuses to look at a run with other images than it was trained on.
+  """Check that the images in a folder are those that a run was trained on.
 
   Args:
-    workdir: of the run.
-    data: what lies in the folder.
-    path: the folder; '' for data that have none, which are not compared: their name says which they are.
+    workdir: directory of the run.
+    data: description of the images in the folder.
+    path: the folder; '' for data without a folder, which are not compared: their name identifies them.
 
   Raises:
-    WorkdirError: if there is no run, or its images were others.
+    WorkdirError: if there is no run, or it was trained on other images.
   """
   if path and (differing := data_differences(load_data_info(workdir), data)):
     listing = '\n'.join(f'  * {line}' for line in differing)
@@ -146,11 +146,11 @@ def check_data(workdir: Path, data: DataInfo, path: str) -> None:
 
 
 def check_writable(directory: Path, flag: str = '--workdir') -> None:
-  """Creates a directory and a file in it.
+  """Create a directory, and check that a file can be written in it.
 
   Args:
-    directory: of the run, or another one.
-    flag: by which a person names another.
+    directory: the directory.
+    flag: the flag that names the directory, for the message.
 
   Raises:
     WorkdirError: if either fails.
@@ -164,14 +164,14 @@ def check_writable(directory: Path, flag: str = '--workdir') -> None:
 
 
 def check_path(directory: str | os.PathLike, flag: str = '--workdir') -> None:
-  """Refuses, before anything is trained, a directory whose checkpoints would be lost.
+  """Check, before training, that checkpoints in a directory could be read again.
 
   Args:
-    directory: of a run or a sweep, local or in a bucket; it need not exist.
-    flag: by which a person names another.
+    directory: directory of a run or a sweep, local or in a bucket; it need not exist.
+    flag: the flag that names the directory, for the message.
 
   Raises:
-    WorkdirError: if Orbax cannot use its path.
+    WorkdirError: if Orbax cannot use the path.
   """
   if part := unwritable_part(directory):
     raise WorkdirError(f'checkpoints in {open_path(directory)} could not be read again, because of {part} in its path; '
@@ -179,10 +179,10 @@ def check_path(directory: str | os.PathLike, flag: str = '--workdir') -> None:
 
 
 def load_config(workdir: Path) -> ml_collections.ConfigDict:
-  """The configuration that a run was started with.
+  """Load the configuration of a run.
 
   Raises:
-    WorkdirError: if there is no run, or another version of the code has written it.
+    WorkdirError: if there is no run, or its configuration is of another version of the code.
   """
   _require_run(workdir)
   try:
@@ -193,13 +193,13 @@ def load_config(workdir: Path) -> ml_collections.ConfigDict:
 
 def _require_run(workdir: Path) -> None:
   if not (workdir / CONFIG).exists():
-    known = sorted(str(path.parent) for path in Path('runs').glob(f'*/{CONFIG}'))
-    raise WorkdirError(f'no run in {workdir}' + (f'; known: {", ".join(known)}' if known else
+    runs = sorted(str(path.parent) for path in Path('runs').glob(f'*/{CONFIG}'))
+    raise WorkdirError(f'no run in {workdir}' + (f'; known: {", ".join(runs)}' if runs else
                                                  '; train one first: python -m gan.main --config=configs/dcgan.py'))
 
 
 def load_data_info(workdir: Path) -> DataInfo:
-  """What a run was trained on.
+  """Load the description of the data that a run was trained on.
 
   Raises:
     WorkdirError: if there is no run.
@@ -209,10 +209,10 @@ def load_data_info(workdir: Path) -> DataInfo:
 
 
 def data_info(fields: dict[str, Any], path: Any) -> DataInfo:
-  """What a file says of the data of a run, or of a population.
+  """Make a `DataInfo` from the fields of a JSON file of a run or a population.
 
   Raises:
-    WorkdirError: if it is no such file; `path` is its name.
+    WorkdirError: if the fields are not those of a `DataInfo`; the message names the file, `path`.
   """
   try:
     if 'sample_shape' in fields:  # The run was written before data had columns.

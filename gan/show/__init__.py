@@ -1,1 +1,1 @@
-"""What people look at: pictures of samples and games, plots, the page of a run."""
+"""Pictures of samples and games, plots, and the page of a run."""

@@ -1,4 +1,4 @@
-"""The picture of a state that is drawn while a run goes on; which one a game has is said in its `Show`."""
+"""Pictures of a state that are drawn during training; the `Show` of a game says which one it has."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,23 +15,23 @@ from gan.show import images, plots
 from gan.state import GanState
 from gan.step import make_deal
 
-ARROWS = 17   # Arrows of the field along each side of the picture.
+ARROWS = 17   # Number of arrows of the field along each side of the picture.
 
 DrawFrame = Callable[[GanState, int, list[dict[str, float]]], np.ndarray]   # (state, its step, rows so far) -> picture
 
 
 class Sight(NamedTuple):
-  """What a frame is made of.
+  """Everything that a frame is drawn from.
 
   Attributes:
-    game: that is played.
-    data: what it is about; None if only images are drawn.
-    sample: made by `sampling.make_sampler`; pictures show the averaged generator, from fixed latents.
+    game: the game.
+    data: the data set; None if only images are drawn.
+    sample: result of `sampling.make_sampler`; pictures show the averaged generator at fixed latents.
     hparams_at: step -> numbers of the run.
-    seed: of the run.
-    batch_size: of the run.
-    num_images: in a grid.
-    num_points: in a scatter plot.
+    seed: seed of the run.
+    batch_size: batch size of the run.
+    num_images: samples in a grid.
+    num_points: samples in a scatter plot.
   """
 
   game: Game
@@ -45,7 +45,7 @@ class Sight(NamedTuple):
 
 
 def samples(sight: Sight) -> DrawFrame:
-  """A grid of images, points over the modes of their mixture, or numbers over its density."""
+  """Build a function that draws a grid of images, points over the modes of a mixture, or numbers over its density."""
   def draw_frame(state: GanState, step: int, rows: list[dict[str, float]]) -> np.ndarray:
     del rows
     rng, data = randomness.purpose_key(state.rng, 'samples'), sight.data
@@ -61,7 +61,10 @@ def samples(sight: Sight) -> DrawFrame:
 
 
 def path(sight: Sight) -> DrawFrame:
-  """For a game of one parameter each: the path so far over the field, which this host computes for itself."""
+  """Build a function that draws the path so far over the field, for a game with one parameter for each player.
+
+  Every host computes the field by itself.
+  """
   game = dataclasses.replace(sight.game, devices=ONE_DEVICE)
   deal = make_deal(game)
   names = tuple(game.networks[player].module.coordinate for player in ('gen', 'disc'))

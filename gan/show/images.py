@@ -1,6 +1,6 @@
 """Pictures of a run: sample grids, scatter plots, PNG and GIF files, and the sample frames of a workdir.
 
-NumPy, Pillow and Matplotlib figures only: no JAX, no pyplot, no state. What the pictures mean is said elsewhere.
+This file uses NumPy, Pillow and Matplotlib figures, without JAX, pyplot or state.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 CELL_PIXELS = 64               # Small images are enlarged to about this size.
-SEPARATOR = 96                 # Grey level between cells: visible beside black and beside white.
+SEPARATOR = 96                 # Grey level between cells: visible beside black and white.
 MAX_GIF_FRAMES = 60
 MAX_GIF_BYTES = 2_000_000
 INSIDE, OUTSIDE, INK = '#2f6fde', '#e0752d', '#3a4250'
@@ -28,7 +28,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
   """Convert float images in [-1, 1] to bytes in [0, 255], rounding and clipping.
 
   Args:
-    images: [..., H, W, C] floats; NaN becomes 0 (black), so that a diverged run can still be looked at.
+    images: [..., H, W, C] floats; NaN becomes 0 (black), so that samples of a diverged run can still be shown.
 
   Returns:
     uint8 of the same shape.
@@ -39,13 +39,13 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 def grid(
     images: np.ndarray, columns: int | None = None, upscale: int | None = None, padding: int = 2) -> np.ndarray:
-  """Lay images out in a near-square grid with fixed separators between and around the cells.
+  """Arrange images in a near-square grid with separators between and around the cells.
 
   Args:
     images: [N, H, W, C], N >= 1, C 1 or 3; uint8, or floats in [-1, 1].
     columns: Cells per row; the default is the rounded-up square root of N.
     upscale: Integer factor of nearest-neighbour enlargement; by default small images reach about 64 pixels.
-    padding: Width of the separators in pixels, not enlarged.
+    padding: Width of the separators in pixels; it is not enlarged.
 
   Returns:
     uint8 [rows * (H * upscale + padding) + padding, columns * (W * upscale + padding) + padding, C];
@@ -78,14 +78,14 @@ def grid(
 def scatter(samples: np.ndarray, modes: np.ndarray, sigma: float, title: str = '') -> np.ndarray:
   """Plot generated points over the true modes of a two-dimensional mixture.
 
-  Each mode is a circle of radius 3 sigma. Points inside a circle are blue, the others orange. The axes follow from
-  `modes` and `sigma` alone, so frames of one run can be compared and animated; points beyond them are counted.
+  Each mode is a circle of radius 3 sigma. Points inside a circle are blue, the others orange. The axes depend only on
+  `modes` and `sigma`, so that frames of a run can be compared and animated; points beyond the axes are counted.
 
   Args:
-    samples: [N, 2] generated points, N >= 0; non-finite ones are counted as outside and not drawn.
+    samples: [N, 2] generated points, N >= 0; non-finite points are counted as beyond the axes and not drawn.
     modes: [K, 2] centres of the true modes, in the same units.
     sigma: [] standard deviation of every mode, in the same units, > 0.
-    title: Text above the plot, drawn as it is (no mathtext).
+    title: Text above the plot, drawn without mathtext.
 
   Returns:
     uint8 [H, W, 3] of fixed size.
@@ -103,7 +103,7 @@ def scatter(samples: np.ndarray, modes: np.ndarray, sigma: float, title: str = '
   half = max(1.35 * half, half + 8 * sigma)
   finite = samples[np.isfinite(samples).all(axis=1)]
   distance = np.full(len(finite), np.inf)
-  for mode in modes:  # One [N] vector at a time: [N, K, 2] would be large for many samples.
+  for mode in modes:  # A loop over modes needs little memory; an array [N, K, 2] would be large for many samples.
     distance = np.minimum(distance, np.hypot(*(finite - mode).T))
   inside = distance <= 3 * sigma
   beyond = len(samples) - int(np.count_nonzero((np.abs(finite - centre) <= half).all(axis=1)))
@@ -131,7 +131,7 @@ def scatter(samples: np.ndarray, modes: np.ndarray, sigma: float, title: str = '
 
 
 def write_atomic(path: str | os.PathLike, data: bytes) -> Path:
-  """Write a whole file or none of it: a reader, a kill or a power loss at any moment never meets half a file."""
+  """Write a file whole or not at all: neither a reader nor a kill nor a power loss leads to half a file."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
@@ -139,7 +139,7 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> Path:
     with temporary.open('wb') as file:
       file.write(data)
       file.flush()
-      os.fsync(file.fileno())  # Else the name may reach the disk before the contents do.
+      os.fsync(file.fileno())  # Otherwise the name could reach the disk before the contents.
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
@@ -148,10 +148,10 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> Path:
 
 
 def sync(path: str | os.PathLike) -> None:
-  """Wait until a file, or the names in a folder, are on the disk: a power loss after that takes none of it."""
+  """Wait until a file, or the names in a folder, are on the disk and survive a power loss."""
   descriptor = os.open(path, os.O_RDONLY)
   try:
-    # Some file systems cannot do this with folders.
+    # Some file systems cannot sync folders.
     with contextlib.suppress(OSError) if os.path.isdir(path) else contextlib.nullcontext():
       os.fsync(descriptor)
   finally:
@@ -173,9 +173,9 @@ def png_bytes(array: np.ndarray) -> bytes:
 def save_gif(
     path: str | os.PathLike, frames: Sequence[np.ndarray | str | os.PathLike], duration_ms: int = 120,
     hold_last_ms: int = 2500) -> Path:
-  """Save an endless animation, small enough to embed and the same bytes for the same frames.
+  """Save an endlessly repeated animation that is small enough to embed; the same frames give the same bytes.
 
-  More than 60 frames are thinned evenly, keeping the first and the last; all frames take the size of the last one and
+  More than 60 frames are thinned evenly, keeping the first and the last. All frames get the size of the last one and
   share one palette. The picture is shrunk step by step until the file is below 2 MB, but not below 160 pixels.
 
   Args:
@@ -206,25 +206,25 @@ def save_gif(
 
 
 def frame_path(workdir: str | os.PathLike, step: int) -> Path:
-  """Return where the samples of `step` are stored: samples/step_00000500.png."""
+  """Return the path of the sample picture of `step`: samples/step_00000500.png."""
   return Path(workdir) / 'samples' / f'step_{step:08d}.png'
 
 
 def frames(workdir: str | os.PathLike) -> list[tuple[int, Path]]:
   """Return the sample pictures of a workdir as (step, path), in the order of steps; [] if there are none."""
-  found = ((re.fullmatch(r'step_(\d+)\.png', p.name), p) for p in Path(workdir, 'samples').glob('step_*.png'))
-  return sorted((int(match[1]), path) for match, path in found if match)
+  matches = ((re.fullmatch(r'step_(\d+)\.png', p.name), p) for p in Path(workdir, 'samples').glob('step_*.png'))
+  return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 def cut_frames(workdir: str | os.PathLike, step: int) -> None:
-  """Delete the sample pictures newer than `step`: a resumed run draws them again."""
+  """Delete the sample pictures newer than `step`; a resumed run draws them again."""
   for frame_step, path in frames(workdir):
     if frame_step > step:
       path.unlink()
 
 
 def animate(workdir: str | os.PathLike) -> Path | None:
-  """Write training.gif, the samples developing, from the sample pictures of a workdir; None if there are none."""
+  """Write training.gif from the sample pictures of a workdir; return its path, or None if there are no pictures."""
   paths = [path for _, path in frames(workdir)]
   return save_gif(Path(workdir, 'training.gif'), paths) if paths else None
 
@@ -235,23 +235,23 @@ def _to_pil(picture: np.ndarray | str | os.PathLike) -> Image.Image:
       return opened.convert('L' if opened.mode == 'L' else 'RGB')
   array = np.asarray(picture)
   if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
-    raise ValueError(f'a picture is uint8 [H, W], [H, W, 1] or [H, W, 3], not {array.dtype} {array.shape}')
+    raise ValueError(f'a picture must be uint8 [H, W], [H, W, 1] or [H, W, 3], not {array.dtype} {array.shape}')
   return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
 
 
 def _encode_gif(pictures: list[Image.Image], colors: int, duration_ms: int, hold_last_ms: int) -> bytes:
-  # One palette for all frames: palettes that change from frame to frame flicker.
+  # All frames share one palette; palettes that change from frame to frame flicker.
   if all(picture.mode == 'L' for picture in pictures):
     levels = np.linspace(0, 255, colors).round().astype(np.uint8)
-    first, *rest = [Image.fromarray(np.rint(np.asarray(p) * ((colors - 1) / 255)).astype(np.uint8)) for p in pictures]
-    for picture in (first, *rest):
+    first, *others = [Image.fromarray(np.rint(np.asarray(p) * ((colors - 1) / 255)).astype(np.uint8)) for p in pictures]
+    for picture in (first, *others):
       picture.putpalette(levels.repeat(3).tobytes())
   else:
     few = [pictures[i] for i in np.unique(np.linspace(0, len(pictures) - 1, 16).round().astype(int))]
     montage = Image.fromarray(np.concatenate([np.asarray(picture.convert('RGB')) for picture in few]))
     palette = montage.quantize(colors, method=Image.Quantize.MEDIANCUT)
-    first, *rest = [p.convert('RGB').quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
+    first, *others = [p.convert('RGB').quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
   buffer = io.BytesIO()
-  first.save(buffer, 'GIF', save_all=True, append_images=rest, loop=0, optimize=False,
-             duration=[duration_ms] * len(rest) + [hold_last_ms])
+  first.save(buffer, 'GIF', save_all=True, append_images=others, loop=0, optimize=False,
+             duration=[duration_ms] * len(others) + [hold_last_ms])
   return buffer.getvalue()

@@ -1,6 +1,6 @@
-"""report.html: one self-contained page about a run, made from the files of its workdir.
+"""The page of a run, report.html: one self-contained file, made from the files of its workdir.
 
-Reads files only, so it can be made again at any time, for a run that finished, died, or still goes on.
+The page depends on these files alone, so that it can be made at any time, for a run that is finished, dead or running.
 """
 
 import base64
@@ -30,21 +30,21 @@ from gan.scoring import records
 from gan.scoring.meanings import meaning
 from gan.show import images
 
-MAX_POINTS = 2000              # Per curve; more cannot be told apart and makes the page heavy.
+MAX_POINTS = 2000              # Points in a curve; more cannot be distinguished and make the page large.
 INK = '#010203'                # Stands for the CSS currentColor, which Matplotlib does not know.
 
 Rows = list[dict[str, float]]
 
 
 def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
-  """Write <workdir>/report.html from whatever the workdir holds; missing pieces are left out or said to be missing.
+  """Write <workdir>/report.html from the files in the workdir; missing parts are left out or reported as missing.
 
   Args:
     workdir: Folder of a run; config.json, environment.json, metrics.jsonl, samples/ and training.gif are all optional.
-    title: Headline; by default the names of the model, the loss and the data set in the config.
+    title: Headline; by default the names of the generator, the loss and the data set in the configuration.
 
   Returns:
-    The path of the page. It needs no other file and no network.
+    The path of the page, which needs no other file and no network.
 
   Raises:
     ValueError: if a JSON file, or metrics.jsonl before its last line, is damaged.
@@ -75,9 +75,9 @@ def write_page(workdir: str | os.PathLike, title: str | None = None) -> Path:
 
 
 def draw(plot: Plot, rows: Rows) -> str | None:
-  """Draw a plot as an <svg> element whose ink is the CSS currentColor.
+  """Draw a plot as an <svg> element in the CSS currentColor.
 
-  Where a curve has many points, they are drawn faintly under their running mean.
+  If a curve has many points, they are drawn faintly behind their running mean.
 
   Returns:
     The markup, the same for the same rows; None if no row has any of the scalars.
@@ -101,7 +101,7 @@ def draw(plot: Plot, rows: Rows) -> str | None:
 
 
 def _lines_under(prefix: str, rows: Rows) -> list[Line]:
-  """A curve for each scalar whose name begins with `prefix`, in turns of colours and then of dashes."""
+  """Make a curve for each scalar whose name begins with `prefix`; colours vary first, then dash patterns."""
   keys = sorted({key for row in rows for key in row if prefix and key.startswith(prefix)})
   styles = itertools.cycle(itertools.product(('-', ':', '--', '-.'), (DISC, GEN, OTHER)))
   return [Line(key, label_of(key.removeprefix(prefix)), color, style)
@@ -109,24 +109,24 @@ def _lines_under(prefix: str, rows: Rows) -> list[Line]:
 
 
 def svg_settings(salt: str) -> dict[str, Any]:
-  """Matplotlib settings under which a figure is made for `to_svg`; the same `salt` gives the same markup."""
+  """Return the Matplotlib settings for a figure that `to_svg` writes; the same `salt` gives the same markup."""
   return {'svg.hashsalt': salt, 'svg.fonttype': 'none', 'path.simplify_threshold': 0.3, 'font.size': 9.5,
           'text.color': INK, 'axes.labelcolor': INK, 'xtick.color': INK, 'ytick.color': INK}
 
 
 def to_svg(figure: Figure, label: str) -> str:
-  """Returns a figure as an <svg> element for a page: what has the colour INK has that of the text around it."""
+  """Write a figure as an <svg> element for a page: the colour INK becomes that of the surrounding text."""
   buffer = io.StringIO()
   FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(('Creator', 'Date', 'Format', 'Type')))
   svg = buffer.getvalue()
   svg = svg[svg.index('<svg'):].replace(INK, 'currentColor')
   svg = re.sub(r'<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
-  svg = re.sub(r'( xmlns(:xlink)?="[^"]*"| (width|height)="[\d.]+pt")', '', svg)   # HTML needs none of them.
+  svg = re.sub(r'( xmlns(:xlink)?="[^"]*"| (width|height)="[\d.]+pt")', '', svg)   # HTML needs none of these.
   return svg.replace('<svg', f'<svg role="img" aria-label="{markupsafe.escape(label)}"', 1)
 
 
 def style_axes(axes: Any) -> None:
-  """Leaves of a frame what a reader needs: the bottom line, faint horizontal lines, plain numbers."""
+  """Reduce axes to a bottom line, faint horizontal lines and plain numbers."""
   axes.spines[['top', 'right', 'left']].set_visible(False)
   axes.spines['bottom'].set(color=INK, alpha=0.35)
   axes.grid(axis='y', color=INK, alpha=0.13, linewidth=0.7)
@@ -138,18 +138,18 @@ def style_axes(axes: Any) -> None:
 
 
 def use_log_scale(axes: Any) -> None:
-  """Makes the vertical axis of `style_axes` logarithmic; within two decades 2 and 5 are labelled as well."""
+  """Make the vertical axis of `style_axes` logarithmic; an axis shorter than two decades also has labels at 2 and 5."""
   axes.set_yscale('log')
-  style_axes(axes)  # A new scale has formatters of its own.
+  style_axes(axes)  # The new scale has replaced the formatters.
   low, high = axes.get_ylim()
   if high < 100 * low:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
 
 
 def thin(steps: np.ndarray, values: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
-  """Keep at most `max_points` points of a curve: first and last, and of every stretch the smallest and the largest.
+  """Keep at most `max_points` points of a curve: the first, the last, and the extremes of every stretch.
 
-  So a single spike survives, which a plain stride would lose; NaN is dropped from a stretch unless it is all NaN.
+  A single spike thus survives, which a plain stride would lose. NaN is dropped unless a whole stretch is NaN.
   """
   if len(steps) <= max_points:
     return steps, values
@@ -197,12 +197,12 @@ def _style(axes: Any, last_step: float) -> None:
 
 def _eval_plots(rows: Rows) -> list[Plot]:
   keys = sorted({key for row in rows for key in row if key.startswith('eval/')})
-  return [Plot(key, meaning(key.removeprefix('eval/')) or 'Measured on samples of the generator during evaluation.',
+  return [Plot(key, meaning(key.removeprefix('eval/')) or 'A score of generated samples, computed during training.',
                (Line(key, '', GEN),)) for key in keys]
 
 
 def _scores(workdir: Path) -> list[dict[str, str]]:
-  """Return a row for each score of evaluation.jsonl: last, best and mean over the end of the run."""
+  """Return a row for each score in evaluation.jsonl: last value, best value, and mean over the end of the run."""
   rows = []
   for s in records.summarise(records.read(workdir)):
     setting = s.setting
@@ -211,7 +211,7 @@ def _scores(workdir: Path) -> list[dict[str, str]]:
     rows.append({
         'metric': s.metric, 'last': f'{s.last[1]:.5g}{error}{step}', 'best': f'{s.best[1]:.5g}{best}',
         'tail': f'{s.tail_mean:.5g} (of {s.num_tail})',
-        'what': f'{setting["num_samples"]:,} {setting["samples"]}{", in training" * setting["during_training"]}',
+        'samples': f'{setting["num_samples"]:,} {setting["samples"]}{", in training" * setting["during_training"]}',
         'against': f'{setting["data"]} {setting["split"]}' + (
             f', {setting["features"]} {setting["feature_weights"][:8]}' if setting['features'] else '')})
   return rows
@@ -223,7 +223,7 @@ def _default_title(config: dict[str, Any]) -> str:
 
 
 def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
-  """Return kind (finished, stopped, failed), a word and a sentence."""
+  """Return the kind of the status (finished, stopped, failed), a word and a sentence."""
   done = int(max([row['step'] for row in rows] + [step for step, _ in frames], default=0))
   total = config.get('train.num_steps')
   counted = f'{done:,} of {total:,} steps' if isinstance(total, int) else f'{done:,} steps'
@@ -232,17 +232,17 @@ def _status(config: dict[str, Any], rows: Rows, frames: list) -> dict[str, str]:
   if bad:
     step, key = min(bad)
     return {'kind': 'failed', 'word': 'Non-finite',
-            'text': f'{counted}; {key} stopped being a finite number at step {step:,}.'}
+            'text': f'{counted}; {key} was no longer finite at step {step:,}.'}
   if not isinstance(total, int):
-    return {'kind': 'stopped', 'word': 'Run', 'text': f'{counted}; the config does not say how many were planned.'}
+    return {'kind': 'stopped', 'word': 'Run', 'text': f'{counted}; config.json does not say how many were planned.'}
   if done >= total:
     return {'kind': 'finished', 'word': 'Finished', 'text': f'{counted}.'}
   return {'kind': 'stopped', 'word': 'Stopped',
-          'text': f'{counted}: stopped early, or still running when this page was written.'}
+          'text': f'{counted}: the run stopped early, or was still running when this page was written.'}
 
 
 def _verdicts(rows: Rows) -> list[dict[str, str]]:
-  """Return the last verdict and what holds as well: kind, the class that colours it, words; [] if there is none."""
+  """Return the last verdict and its secondary findings: kind, CSS class, evidence and advice; [] if there is none."""
   last = last_verdict(rows)
   return [{'kind': verdict.kind, 'evidence': verdict.evidence, 'advice': _with_code(verdict.advice),
            'step': f'{verdict.step:,}',
@@ -251,12 +251,12 @@ def _verdicts(rows: Rows) -> list[dict[str, str]]:
 
 
 def _with_code(advice: str) -> markupsafe.Markup:
-  """Advice whose flags are set as code, so that no line breaks within one."""
+  """Mark the flags in an advice as code, so that no line breaks inside a flag."""
   return markupsafe.Markup(re.sub(r'--[\w.=+]*\w', r'<code>\g<0></code>', str(markupsafe.escape(advice))))
 
 
 def _facts(rows: Rows, environment: dict[str, Any], show: Show) -> list[tuple[str, str]]:
-  """Return what one asks first, as (label, value): latest values of the main scalars, time and device."""
+  """Return the main facts as (label, value): latest values of the main scalars, time and device."""
   last = {key: value for row in rows for key, value in row.items()}
   facts = [(label, f'{last[key]:.3g}') for label, key, _ in show.main[:2] if key in last]
   facts += [(key, f'{last[key]:.4g}') for key in sorted(last) if key.startswith('eval/')][:4]
@@ -273,12 +273,12 @@ def _facts(rows: Rows, environment: dict[str, Any], show: Show) -> list[tuple[st
 
 
 def _command(environment: dict[str, Any]) -> str:
-  """Return the shell command that repeats the run; '' if the environment does not know it."""
+  """Return the shell command that repeats the run; '' if environment.json does not have it."""
   argv = environment.get('argv') or ''
   if isinstance(argv, str):
     return argv
   program, *arguments = [str(arg) for arg in argv]
-  path = Path(program)   # `python -m gan.main` leaves the path of gan/main.py here.
+  path = Path(program)   # For `python -m gan.main` this is the path of gan/main.py.
   program = ['-m', f'gan.{path.stem}'] if path.parent.name == 'gan' else [program]
   command = shlex.join(['python', *program, *arguments])
   commits = [str(value) for key, value in environment.items() if 'commit' in key]
@@ -289,7 +289,7 @@ def _command(environment: dict[str, Any]) -> str:
 def _grouped(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
   groups: dict[str, list[tuple[str, str]]] = {}
   for key, value in sorted(_flat(config).items()):
-    if key.startswith('schedule.') and not value:   # One for each number, and most are constant.
+    if key.startswith('schedule.') and not value:   # Most schedules are empty: the number is constant.
       continue
     group, _, name = key.rpartition('.')
     groups.setdefault(group, []).append((name, _text(value)))
@@ -312,7 +312,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return {}
   value = json.loads(path.read_text(encoding='utf-8'))
   if not isinstance(value, dict):
-    raise ValueError(f'{path} holds a {type(value).__name__}; expected a JSON object')
+    raise ValueError(f'{path} contains a {type(value).__name__}; it must be a JSON object')
   return value
 
 

@@ -1,6 +1,6 @@
 """Plots of a game as a dynamical system: a path over the vector field, eigenvalues in the complex plane.
 
-NumPy and Matplotlib figures only, as in images.py.
+This file uses NumPy and Matplotlib figures only, like images.py.
 """
 
 import numpy as np
@@ -13,24 +13,24 @@ GRID, SOFT, PANEL = '#d5dae1', '#9aa5b4', '#f6f7f9'
 
 
 def render(figure: Figure) -> np.ndarray:
-  """A figure as uint8 [H, W, 3]."""
+  """Render a figure as uint8 [H, W, 3]."""
   canvas = FigureCanvasAgg(figure)
   canvas.draw()
   return np.array(canvas.buffer_rgba())[..., :3]
 
 
 def draw_path(axes, path: np.ndarray, field: np.ndarray, half: float, labels: tuple[str, str]) -> None:
-  """Draws a path over a field, on axes of half-width `half` around the origin.
+  """Draw a path over a field, on axes of half-width `half` around the origin.
 
   Args:
     axes: Matplotlib axes.
     path: [T, 2], in the order of time.
     field: [N, N, 2], directions at N x N evenly spaced points, first axis vertical.
     half: the plane shown is [-half, half]^2.
-    labels: of the two axes, drawn as they are.
+    labels: labels of the two axes.
   """
   side = np.linspace(-half, half, field.shape[0])
-  field = np.where(np.isfinite(field).all(axis=-1, keepdims=True), field, 0.0)  # Far out exponentials overflow.
+  field = np.where(np.isfinite(field).all(axis=-1, keepdims=True), field, 0.0)  # Exponentials overflow far from 0.
   lengths = np.linalg.norm(field, axis=-1)
   largest = lengths.max()
   arrows = field / np.where(lengths > 0, lengths, 1.0)[..., None]
@@ -51,14 +51,14 @@ def draw_path(axes, path: np.ndarray, field: np.ndarray, half: float, labels: tu
 
 def trajectory(path: np.ndarray, field: np.ndarray, half: float, title: str = '',
                labels: tuple[str, str] = ('generator', 'discriminator')) -> np.ndarray:
-  """Plots the path of both players' single parameters over the field that they follow.
+  """Plot the path of the players' single parameters over the field that they follow.
 
   Args:
-    path: [T, 2], in the order of time; T >= 1. The start is a ring, the end a dot.
+    path: [T, 2], in the order of time; T >= 1. The start is drawn as a ring, the end as a dot.
     field: [N, N, 2], see `draw_path`.
     half: the plane shown is [-half, half]^2.
     title: text above the plot.
-    labels: of the axes.
+    labels: labels of the axes.
 
   Returns:
     uint8 [H, W, 3] of fixed size.
@@ -71,12 +71,12 @@ def trajectory(path: np.ndarray, field: np.ndarray, half: float, title: str = ''
 
 
 def histogram(samples: np.ndarray, modes: np.ndarray, sigma: float, title: str = '') -> np.ndarray:
-  """Plots generated numbers over the density of a mixture on the line.
+  """Plot generated numbers over the density of a mixture on the line.
 
   Args:
     samples: [N].
     modes: [K], equally likely means.
-    sigma: standard deviation of each mode; 0 draws lines.
+    sigma: standard deviation of each mode; if it is 0, the modes are drawn as vertical lines.
     title: text above the plot.
 
   Returns:
@@ -102,7 +102,7 @@ def histogram(samples: np.ndarray, modes: np.ndarray, sigma: float, title: str =
 
 
 def cloud(samples: np.ndarray, title: str = '') -> np.ndarray:
-  """Plots the first two numbers of each sample.
+  """Plot the first two coordinates of each sample.
 
   Args:
     samples: [N, D], D >= 2.
@@ -122,7 +122,7 @@ def cloud(samples: np.ndarray, title: str = '') -> np.ndarray:
 
 
 def eigenvalues(values: np.ndarray, title: str = '', note: str = '') -> np.ndarray:
-  """Plots eigenvalues of a Jacobian in the complex plane; those right of the imaginary axis drive the players away.
+  """Plot eigenvalues of a Jacobian in the complex plane; those right of the imaginary axis drive the players away.
 
   Args:
     values: complex [K].
@@ -135,7 +135,7 @@ def eigenvalues(values: np.ndarray, title: str = '', note: str = '') -> np.ndarr
   figure = Figure(figsize=(5.6, 5.0), dpi=110, facecolor='white')
   axes = figure.add_axes((0.13, 0.16, 0.84, 0.745))
   size = max(np.abs(values).max(initial=0.0), 1e-12)
-  # Linear near zero, logarithmic outside: a discriminator's spectrum spans decades.
+  # The axes are linear near zero and logarithmic outside: the spectrum of a discriminator spans decades.
   threshold = max(np.percentile(np.abs(values), 25) if len(values) else 0.0, 1e-3 * size, 1e-12)
   axes.set_xscale('symlog', linthresh=threshold)
   axes.set_yscale('symlog', linthresh=threshold)

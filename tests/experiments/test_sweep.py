@@ -93,7 +93,7 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
     ('return [["seed", 1]]', r'must return a list of settings'),
     ('return param("seed", [None])', 'seed=None: it must have a value'),
     ('return param("config", [5])', 'config=5 must name a configuration file'),
-    ('return param("config", ["README.md"])', 'config=README.md is no Python file; name one that ends in .py'),
+    ('return param("config", ["README.md"])', 'config=README.md is not a Python file; name a file that ends in .py'),
     ('return param("config", ["experiments/plan.py"])', r'config=experiments/plan.py has no get_config\(\)'),
     ('return param("train.batch_size", [-1])', 'must be positive'),
     ('return param("train.batch_size", ["many"])', 'run 0, train.batch_size=many'),
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_sweep(tmp_path):
   (tmp_path / 'exits.py').write_text('import sys\nsys.exit(3)')
   with pytest.raises(ConfigError, match=r'cannot be loaded: SystemExit: 3 \(line 2\)'):
     load_sweep(str(tmp_path / 'exits.py'))
-  with pytest.raises(ConfigError, match=r'--sweep=README.md is no Python file'):
+  with pytest.raises(ConfigError, match=r'--sweep=README.md is not a Python file'):
     load_sweep('README.md')
 
 
