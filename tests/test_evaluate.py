@@ -94,7 +94,7 @@ def test_samples_of_another_code_base(image_run, tmp_path):
   np.savez(tmp_path / 'few.npz', samples=images[:50])
   code, stdout, _ = evaluate(image_run, f'--samples={tmp_path / "few.npz"}', '--metrics=fd')
   assert code == 0
-  assert 'Warning: 50 generated samples have a covariance of lower rank than their 128 features' in stdout
+  assert 'Warning: the covariance of 50 generated samples in 128 features is singular' in stdout
   assert 'at least 129' in stdout
 
 
@@ -116,7 +116,7 @@ def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, mess
     (('--metrics=fid', '--features=classifier'), 'fid mean Inception features'),
     (('--metrics=fif',), 'did you mean fid'),
     (('--metrics=fid', '--inception_weights=nowhere.pth'), 'nowhere.pth'),
-    (('--features=json:nothing', '--metrics=fd'), 'importable from where you are'),
+    (('--features=json:nothing', '--metrics=fd'), 'importable from the current directory'),
     (('--features=json:loads', '--metrics=fd'), 'failed on uint8 images (2, 16, 16, 1): TypeError'),
     (('--step=12',), 'has checkpoints of steps [10, 20]'), (('--step=newest',), 'must be all or a number'),
     (('--step=\u00b2',), 'must be all or a number'),

@@ -151,7 +151,7 @@ def as_good_as_best(result: SettingResult) -> list[str]:
 
 def has_interval(interval: Interval) -> bool:
   """Whether there is more than a value or a range."""
-  return interval.known and interval.method not in ('none', 'range')
+  return interval.has_value and interval.method not in ('none', 'range')
 
 
 def _arm_result(name: str, rows: list[Row], measure: Measure, asked: Question) -> ArmResult:

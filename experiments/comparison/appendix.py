@@ -146,7 +146,7 @@ def _ours(result: SettingResult, names: Sequence[str], metric: str) -> str:
     runs = [(seed, float('nan') if value is None else value, bool(success) and value is not None)
             for seed, value, success in zip(arm.arm.seeds.tolist(), values, arm.arm.successes, strict=True)]
     mean = mean_given_success(make_arm(arm.arm.name, runs))
-  if not mean.known:
+  if not mean.has_value:
     return f'no value: {counted(arm.success)} runs succeed'
   decimals = decimals_for([mean])
   return f'{number(mean.value, decimals)} ({ends(mean, decimals)}), {counted(arm.success)} runs'

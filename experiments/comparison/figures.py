@@ -196,7 +196,7 @@ def seed_by_seed(result: SettingResult, colors: Mapping[str, str], write: Writer
         size = 4.2 + 1.3 * (count - 1) ** 0.6
         axes.plot(i, value, 'o' if success else 'X', color=color, markersize=size + 1.5 * (not success), alpha=0.9,
                   markeredgewidth=0, zorder=3)
-      if found.mean.known:
+      if found.mean.has_value:
         axes.plot((i - 0.11, i + 0.11), (found.mean.value,) * 2, color=color, linewidth=3.2, alpha=0.55, zorder=2,
                   solid_capstyle='butt')
     style_axes(axes)
@@ -254,7 +254,7 @@ def _joined(left: Any, right: Any, nowhere: float) -> collections.Counter:
 
 
 def _whisker(axes: Any, interval: Interval, y: float, color: str, filled: bool) -> None:
-  if not interval.known:
+  if not interval.has_value:
     axes.annotate('too few succeed', (0.5, y), xycoords=('axes fraction', 'data'), ha='center', va='center',
                   fontsize=8.5, alpha=0.7)
     return

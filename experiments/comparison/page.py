@@ -148,7 +148,7 @@ def _arm_row(name: str, result: SettingResult, decimals: int, scale: tuple[float
   row = {'name': name, 'color': colors[name], 'success': counted(arm.success), 'percent': percent(arm.success),
          'mean': number(arm.mean.value, decimals), 'mean_ends': ends(arm.mean, decimals), 'bar': _bar(arm.mean, scale),
          'middle': number(arm.middle.value, decimals), 'middle_ends': ends(arm.middle, decimals),
-         'middle_note': '' if arm.middle.known else 'over ¼ have no value',
+         'middle_note': '' if arm.middle.has_value else 'over ¼ have no value',
          'small': small, 'is_reference': name == result.reference, 'comparison': None}
   if comparison:
     row['comparison'] = {
@@ -160,14 +160,14 @@ def _arm_row(name: str, result: SettingResult, decimals: int, scale: tuple[float
 
 def _scale(intervals: Sequence[Interval]) -> tuple[float, float]:
   """Ends of the axis on which the means of a setting are drawn."""
-  known = [end for interval in intervals if interval.known for end in (interval.low, interval.value, interval.high)]
+  known = [end for interval in intervals if interval.has_value for end in (interval.low, interval.value, interval.high)]
   low, high = min(known, default=0.0), max(known, default=1.0)
   return (low, high) if high > low else (low - 1.0, high + 1.0)
 
 
 def _bar(interval: Interval, scale: tuple[float, float]) -> dict[str, str] | None:
   """Where an interval lies on the axis, in percent of its length."""
-  if not interval.known:
+  if not interval.has_value:
     return None
   low, middle, high = (100 * (end - scale[0]) / (scale[1] - scale[0])
                        for end in (interval.low, interval.value, interval.high))

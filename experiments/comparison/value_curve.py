@@ -53,7 +53,7 @@ def value_curve(result: SettingResult, grouping: Grouping, write: Writer = marku
     if result.reference:
       best = names.index(result.reference)
       for axes, interval, color in ((panels[0], found[best].mean, GEN), (panels[1], found[best].success, OTHER)):
-        if interval.known:
+        if interval.has_value:
           axes.plot(x[best], interval.value, 'o', color=color, markersize=9, zorder=4)
           axes.plot(x[best], interval.value, 'o', color=PAPER, markersize=4.5, zorder=5, markeredgewidth=0)
     return write(figure, label)

@@ -20,7 +20,7 @@ MAX_LISTED = 5   # Arms that a headline names.
 
 def decimals_for(intervals: Iterable[Interval]) -> int:
   """Decimals with which the typical interval's half has two digits: 6.31 +- 0.40, but 631 +- 40."""
-  known = [i for i in intervals if i.known]
+  known = [i for i in intervals if i.has_value]
   halves = sorted((i.high - i.low) / 2 for i in known if math.isfinite(i.high - i.low) and i.high > i.low)
   if not halves:
     halves = [max((abs(i.value) for i in known), default=0.0) / 10 or 1.0]
@@ -38,7 +38,7 @@ def number(value: float, decimals: int) -> str:
 
 def ends(interval: Interval, decimals: int) -> str:
   """'5.90 to 6.71', or what there is instead of an interval."""
-  if not interval.known:
+  if not interval.has_value:
     return ''
   if interval.method == 'none':
     return 'no interval'

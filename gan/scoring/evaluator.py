@@ -56,7 +56,7 @@ def make_evaluator(config: ml_collections.ConfigDict, data: ImageSource | toy.Mi
     config: configuration of the run.
     data: data set of the run.
     parallel: devices that feature networks run on; one device by default.
-    training: whether the run is still training: then the default scores are those that keep no samples in memory, and
+    training: whether the run is still training: then the default scores are those that keep no features in memory, and
       scores of points come without standard errors.
     title: title of the progress bar while statistics of the data are computed; '' shows no bar.
 

@@ -14,7 +14,7 @@ MEANINGS = {
     'precision': 'Share of samples that lie among the data: quality.',
     'recall': 'Share of the data that lie among the samples: variety.',
     'density': 'How densely the data surround the samples; 1 for samples distributed like the data.',
-    'coverage': 'Share of the data with a sample in their neighbourhood: variety, less sensitive to outliers than recall.',
+    'coverage': 'Share of the data with a sample in their neighbourhood: variety, robust to outliers.',
     'copying': 'How often a sample is nearer to the training data than held-out data are: 1/2 is fair, 1 means copies.',
     'modes': 'Modes, or classes, that at least one sample hits; missing modes mean mode collapse.',
     'classes': 'Classes whose share of the samples is at least a tenth of their share in the data.',

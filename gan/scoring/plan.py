@@ -8,7 +8,7 @@ from gan.metrics.mixture import LINE_OUTPUTS, MIXTURE_OUTPUTS
 from gan.scoring.table import INCEPTION_NAMES, METRICS
 
 FEATURES = ('classifier', 'inception', 'pixels', 'random')
-# Default scores. While a run trains, these are the scores that keep no samples in memory.
+# Default scores. While a run trains, these are the scores that keep no features in memory.
 TRAINING = {'classifier': ('diversity', 'fd', 'cs', 'classes'), 'random': ('diversity', 'fd')}
 AFTERWARDS = {'classifier': ('diversity', 'fd', 'kd', 'cs', 'prdc', 'classes'),
               'random': ('diversity', 'fd', 'kd', 'prdc')}

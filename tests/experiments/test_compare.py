@@ -219,7 +219,7 @@ def test_failed_runs_stay_in_the_denominator(tmp_path):
   [result] = compared(workdir).results
   assert result.arms['saturating'].success.value == pytest.approx(0.4)
   assert result.arms['saturating'].success.count == 10
-  assert not result.arms['saturating'].middle.known  # Over a quarter failed.
+  assert not result.arms['saturating'].middle.has_value  # Over a quarter failed.
   assert result.comparisons['nonsaturating'].improvement.value > 0.75
   write_page(compared(workdir), 'command')
   page = _page(workdir)
@@ -232,7 +232,7 @@ def test_failed_runs_stay_in_the_denominator(tmp_path):
 def test_a_setting_in_which_everything_diverged_is_there_all_the_same(tmp_path):
   workdir = make(tmp_path, two_forms(), lambda run: Life({'modes': (math.nan,) * 4}, 'diverged', 0.5))
   assert '0 of 10' in (text := text_of(workdir))
-  assert 'none of 10 and 10 runs succeeds' in text
+  assert 'none of the 10 and 10 runs succeeds' in text
   write_page(compared(workdir), 'command')
   assert '20 runs did not succeed' in _page(workdir).text
 

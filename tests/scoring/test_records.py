@@ -139,7 +139,7 @@ def test_a_line_that_is_no_score_is_named(tmp_path, line, lacks, place):
   path = tmp_path / records.FILE
   text = path.read_bytes().splitlines()
   path.write_bytes(b'\n'.join([*text[:place], line, *text[place:]]) + b'\n')
-  with pytest.raises(records.RecordsError, match=f'line {place + 1} is no score: it has no proper {lacks}'):
+  with pytest.raises(records.RecordsError, match=f'line {place + 1} is no score: {lacks} missing or of a wrong type'):
     records.read(tmp_path)
 
 
