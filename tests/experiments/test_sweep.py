@@ -161,11 +161,11 @@ def test_numbers_of_numpy_are_numbers():
 def test_sweeps_of_the_house(spec, count):
   path = f'experiments/{spec}'
   sweep = load_sweep(path)
-  asked = question_of(Plan(path, {run.id: {} for run in sweep.runs}, []))
+  question = question_of(Plan(path, {run.id: {} for run in sweep.runs}, []))
   assert len({run.id for run in sweep.runs}) == len(sweep.runs) == count
-  assert asked.text.endswith('?')
-  assert asked.by
-  assert not asked.note
+  assert question.text.endswith('?')
+  assert question.by
+  assert not question.note
 
 
 def test_lucic_reruns_the_best_setting_of_each_objective_whatever_became_of_the_others(monkeypatch):
