@@ -223,7 +223,7 @@ def test_low_accuracy_is_an_error_on_the_console(cache, trained, monkeypatch):
 
 @pytest.mark.parametrize(('changes', 'message'), [
     ({'class_names': ()}, 'needs classes, which digits lacks; use features=random or features=pixels'),
-    ({'shape': (65, 65, 1)}, 'squares of up to 64 pixels, .*digits have 65x65; set --config.data.image_size=64'),
+    ({'shape': (65, 65, 1)}, 'square images of at most 64 pixels, .*have 65x65; set --config.data.image_size=64'),
     ({'shape': (32, 16, 1)}, '32x16'),
 ])
 def test_data_that_do_not_fit_are_refused(tmp_path, changes, message):
