@@ -121,8 +121,8 @@ def is_better(comparison: Comparison) -> bool | None:
 def seeds_to_show_anything(comparison: Comparison) -> float | None:
   """Return the number of pairs with which the clearest outcome would be significant; None if there are enough pairs.
 
-  If one arm is better in all of n pairs, the test of ranks gives 1 / 2^(n - 1); beyond some pairs it draws swaps,
-  and those that turn out to be none count, too.
+  If one arm is better in all of n pairs, the p-value of the rank test is 1 / 2^(n - 1). With many pairs the test draws
+  random swaps instead of all swaps; then draws without any swap count, too, and p is a little larger.
 
   Returns:
     Number of pairs; infinity if there are too many comparisons for any number of pairs.
@@ -140,9 +140,9 @@ def seeds_to_show_anything(comparison: Comparison) -> float | None:
 def as_good_as_best(result: SettingResult) -> list[str]:
   """Return the arms that may be as good as the reference, by their unadjusted intervals.
 
-  The interval of their difference to the reference must not show them to be worse, and the interval of their success
-  rate must overlap that of the reference from below. The intervals are not adjusted, so that few seeds narrow the
-  choice, too; the choice claims nothing.
+  The interval of their difference to the reference must not show that they are worse, and the upper end of their
+  success rate must reach the lower end of the reference's success rate. The intervals are not adjusted, so that few
+  seeds narrow the choice, too; the choice claims nothing.
   """
   best = result.arms[result.reference]
 

@@ -17,7 +17,7 @@ from gan.show import images, plots
 
 MAX_PICTURES = 60      # Pictures on a page; if there would be more, only the median run of each arm is shown.
 MAX_ARMS = 8           # Arms shown for each setting, evenly chosen.
-COLORS = 48            # Colours in a picture of points: invisible, and a third of the bytes.
+COLORS = 48            # Colours in a picture of points; the reduction is invisible and saves two thirds of the bytes.
 
 
 class Picture(NamedTuple):

@@ -7,7 +7,7 @@ from scipy.special import entr, log_softmax, rel_entr
 from gan.metrics import require_finite
 
 NUM_SPLITS = 10
-MIN_PART, MIN_PER_UNIT = 10, 2   # A standard error needs this many samples per part, and per part and unit of score.
+MIN_PART, MIN_PER_UNIT = 10, 2   # Samples that a part needs for a standard error: at least, and per unit of the score.
 MIN_SHARE = 0.1   # A class is covered if its share is at least this fraction of its share in the data.
 ENOUGH_TESTS = 20   # A class with this many test images has its confusion rates taken from these images alone.
 
