@@ -97,9 +97,9 @@ class LossPair(NamedTuple):
 
   disc: Objective
   gen: Objective
-  zero_sum: bool
-  paper: str
-  chance: float | None
+  zero_sum: bool = False
+  paper: str = ''
+  chance: float | None = None
   probability: Probability = pointwise(sigmoid)
   meanings: Meanings = MappingProxyType({})
 
