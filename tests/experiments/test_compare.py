@@ -128,7 +128,7 @@ def test_every_run_is_in_one_arm_of_one_setting(kinds):
 
 @pytest.mark.parametrize(('by', 'extra', 'message'), [
     ('loss.nam', '', 'by=loss.nam is no field that this sweep sets; known: config, loss.name (did you mean loss.name?'),
-    ('seed', '', 'by=seed: runs of an arm differ in the seed'),
+    ('seed', '', 'by=seed: the runs of an arm differ in their seeds'),
     (None, "BASELINE = 'hinge'", "BASELINE = 'hinge' is no arm of this sweep"),
     (None, "METRIC = 'mode'", "METRIC = 'mode': no such score; known: high_quality, modes (did you mean modes?)"),
     (None, 'METRIC = 3', 'METRIC must be a name'),

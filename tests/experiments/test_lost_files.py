@@ -119,7 +119,7 @@ def test_rows_that_are_gone_with_their_checkpoints_are_missed_by_the_table(copy)
   root = copy / 'populations' / '000'
   for path in ('metrics/00000400.jsonl', 'checkpoints/400', SAMPLES):
     shutil.rmtree(root / path) if (root / path).is_dir() else (root / path).unlink()
-  assert 'was finished at step 400, and is running at 300' in str(kept_or_same(copy, None))
+  assert 'was finished at step 400, and is now running at step 300' in str(kept_or_same(copy, None))
 
 
 def test_a_sweep_under_way_may_go_back_to_an_earlier_checkpoint(tmp_path):

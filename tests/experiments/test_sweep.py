@@ -78,7 +78,7 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
 
 
 @pytest.mark.parametrize(('body', 'message'), [
-    ('return []', 'is empty'),
+    ('return []', 'returned an empty list'),
     ('return param("loss.nam", ["hinge"])', r'loss.nam: no such field.*did you mean loss.name'),
     ('return param("loss.name", ["hing"])', 'did you mean hinge'),
     ('return param("seed", [1, 2, 1])', 'runs 0 and 2 are the same: seed=1'),
