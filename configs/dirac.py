@@ -1,17 +1,17 @@
-r"""The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): D(x) = psi x, G(z) = theta, data at 0. One parameter each.
+r"""The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): D(x) = psi x, G(z) = theta, data at 0.
 
   python -m gan.main --config=configs/dirac.py                              # circles around the equilibrium
-  python -m gan.main --config=configs/dirac.py:loss=nonsaturating           # comes nearer, ever more slowly
+  python -m gan.main --config=configs/dirac.py:loss=nonsaturating           # approaches it more and more slowly
   python -m gan.main --config=configs/dirac.py:rule=simultaneous            # spirals away from it
-  python -m gan.main --config=configs/dirac.py --config.penalty.r1=1.0      # comes to rest
+  python -m gan.main --config=configs/dirac.py --config.penalty.r1=1.0      # converges
   python -m gan.main --config=configs/dirac.py:loss=hinge,rule=extragradient
   python -m gan.main --config=configs/dirac.py:runlocal                     # 20 steps: a smoke test
 
-Every loss and update rule runs here, and every regulariser that means something for a single weight and a single
-number. The pictures show the path of (theta, psi) over the vector field that the players follow; `python -m
-gan.dynamics --workdir=runs/dirac` gives the eigenvalues.
+Each player has one parameter. Every loss and update rule runs here, and every regulariser that is defined for a single
+weight and a single number. The pictures show the path of (theta, psi) over the vector field of the game; `python -m
+gan.dynamics --workdir=runs/dirac` prints the eigenvalues of its Jacobian.
 
-Measured on two CPU cores (AMD EPYC) beside other work: 12 seconds, nearly all of it compilation.
+Cost, measured on two busy CPU cores (AMD EPYC): 12 seconds, nearly all of it compilation.
 """
 
 import ml_collections
@@ -20,7 +20,7 @@ from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Argument: `runlocal`, `loss=<name>`, `rule=<name>`, comma-separated."""
+  """Return the configuration; `arg`: `runlocal`, `loss=<name>`, `rule=<name>`, comma-separated."""
   arg = parse_arg(arg, loss='saturating', rule='alternating', runlocal=False)
   config = base_config()
   config.data.name = 'dirac'
@@ -31,7 +31,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.update.rule = arg.rule
   for player in (config.optimizer.gen, config.optimizer.disc):
     player.name, player.lr, player.b1 = 'sgd', 0.2, 0.0
-  config.train.batch_size = 64             # All samples are equal; noise, if there is any, is not.
+  config.train.batch_size = 64             # All samples are equal, unless noise is added.
   config.train.num_steps = 500
   config.train.ema_decay = 0.9
   config.train.log_every = 2

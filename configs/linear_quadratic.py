@@ -1,14 +1,14 @@
 r"""The linear-quadratic game (Nagarajan & Kolter 2017, arXiv:1706.04156): D(x) = w x^2, G(z) = a z, data N(0, 1).
 
-  python -m gan.main --config=configs/linear_quadratic.py                          # the WGAN circles
-  python -m gan.main --config=configs/linear_quadratic.py:rule=consensus           # comes to rest at a = 1, w = 0
+  python -m gan.main --config=configs/linear_quadratic.py                          # a WGAN, which circles
+  python -m gan.main --config=configs/linear_quadratic.py:rule=consensus           # converges to a = 1, w = 0
   python -m gan.main --config=configs/linear_quadratic.py:loss=nonsaturating --config.penalty.r1=1.0
   python -m gan.main --config=configs/linear_quadratic.py:runlocal                 # 20 steps: a smoke test
 
-The discriminator can tell variances and nothing else. The pictures show the path of (a, w) over the vector field that
-the players follow; a = 1 and a = -1 are equally good.
+The discriminator can only distinguish variances, so a = 1 and a = -1 are equally good. The pictures show the path of
+(a, w) over the vector field of the game.
 
-Measured on two CPU cores (AMD EPYC) beside other work: 12 seconds, nearly all of it compilation.
+Cost, measured on two busy CPU cores (AMD EPYC): 12 seconds, nearly all of it compilation.
 """
 
 import ml_collections
@@ -17,7 +17,7 @@ from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Argument: `runlocal`, `loss=<name>`, `rule=<name>`, comma-separated."""
+  """Return the configuration; `arg`: `runlocal`, `loss=<name>`, `rule=<name>`, comma-separated."""
   arg = parse_arg(arg, loss='wasserstein', rule='alternating', runlocal=False)
   config = base_config()
   config.data.name = 'gaussian'

@@ -1,4 +1,4 @@
-r"""How many of a thousand modes are found: stacked MNIST with small norm-free ResNets (R3GAN's ablation).
+r"""Stacked MNIST, a thousand modes, with small ResNets without normalisation (R3GAN's ablation).
 
   python -m gan.main --config=configs/stacked_mnist.py                          # RpGAN with R1 and R2
   python -m gan.main --config=configs/stacked_mnist.py:loss=nonsaturating       # GAN with R1 and R2
@@ -6,13 +6,13 @@ r"""How many of a thousand modes are found: stacked MNIST with small norm-free R
   python -m gan.main --config=configs/stacked_mnist.py:mnist                    # or cifar10, or digits: no download
   python -m gan.main --config=configs/stacked_mnist.py:runlocal                 # 20 steps on digits: a smoke test
 
-After Huang et al. 2024 (arXiv:2501.05441), who have published neither code nor settings of this experiment. What is
-known of it goes back to PacGAN (Lin et al. 2018, arXiv:1712.04086; config.py in the folder VEEGAN_experiment of
-stacked_MNIST_experiments, github.com/fjxmlzn/PacGAN): data, batch size, latents, epochs, samples scored. What is not is
-taken from R3GAN's large networks (train.py, github.com/brownvc/R3GAN) or ours; a comment on each line says which.
+The experiment is that of Huang et al. 2024 (arXiv:2501.05441), who have published neither its code nor its settings.
+Data, batch size, latents, epochs and number of samples go back to PacGAN (Lin et al. 2018, arXiv:1712.04086; config.py
+in the folder VEEGAN_experiment of stacked_MNIST_experiments, github.com/fjxmlzn/PacGAN). The other settings are those
+of R3GAN's large networks (train.py, github.com/brownvc/R3GAN), or ours. A comment on each line names its source.
 
-Cost and result: not measured. Speed on two CPU cores (Intel Xeon) beside other work, with cifar10, whose images have
-the same size: 1.9 steps/s, so that 100,000 steps would take more than half a day.
+Cost and result: not measured. The speed on two busy CPU cores (Intel Xeon) with cifar10, whose images have the same
+size, is 1.9 steps/s; 100,000 steps would take more than half a day.
 """
 
 import ml_collections
@@ -23,24 +23,24 @@ EXAMPLES = {'stacked_mnist': 128_000, 'mnist': 60_000, 'cifar10': 50_000, 'digit
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Argument: a data set's name, `runlocal`, `loss=<name>`, `r1=<gamma>`, `r2=<gamma>`, comma-separated."""
+  """Return the configuration; `arg`: a data set, `runlocal`, `loss=<name>`, `r1=`, `r2=<gamma>`, with commas."""
   arg = parse_arg(arg, data='', loss='rpgan_logistic', r1=0.1, r2=0.1, runlocal=False)
   config = base_config()
   config.data.name = arg.data or ('digits' if arg.runlocal else 'stacked_mnist')
   digits = config.data.name == 'digits'
   config.data.image_size = 16 if digits else 32      # Ours; PacGAN: 28.
   config.data.flip = config.data.name == 'cifar10'   # R3GAN: --mirror=1.
-  # Latents are 100 normal numbers, the default; PacGAN has 100 uniform ones, R3GAN 64 normal ones.
+  # Latents are 100 normal numbers, our default; PacGAN: 100 uniform numbers; R3GAN: 64 normal numbers.
   config.model.gen.name = config.model.disc.name = 'resnet'
-  config.model.gen.width = config.model.disc.width = 32   # Ours: what two cores can train.
-  # One residual block at each resolution; R3GAN: 2.
+  config.model.gen.width = config.model.disc.width = 32   # Ours: two cores can train this width.
+  # One residual block at each resolution is our default; R3GAN: 2.
   config.loss.name = arg.loss
-  # R3GAN's gamma falls from 0.05 to 0.005 on CIFAR-10 and from 0.5 to 0.05 on ImageNet at 32 pixels; ours stays.
+  # R3GAN's gamma falls from 0.05 to 0.005 on CIFAR-10 and from 0.5 to 0.05 on ImageNet at 32 pixels; ours is constant.
   config.penalty.r1, config.penalty.r2 = arg.r1, arg.r2
   if arg.loss == 'wasserstein':
     config.penalty.gp, config.train.disc_steps = 10.0, 5  # Gulrajani et al. 2017 (arXiv:1704.00028).
   for player in (config.optimizer.gen, config.optimizer.disc):
-    player.lr = 2e-4                                 # Both; R3GAN's falls to 5e-5.
+    player.lr = 2e-4                                 # PacGAN and R3GAN, whose rate falls to 5e-5.
     player.b1, player.b2 = 0.0, 0.99                 # R3GAN, whose b2 rises from 0.9; PacGAN: 0.5 and 0.999.
   config.train.batch_size = 64                       # PacGAN.
   config.train.num_steps = 50 * EXAMPLES.get(config.data.name, 60_000) // config.train.batch_size  # PacGAN: 50 epochs.

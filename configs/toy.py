@@ -1,12 +1,12 @@
-r"""Two-dimensional mixtures of Gaussians, where mode collapse can be counted (PacGAN's data, arXiv:1712.04086).
+r"""Two-dimensional mixtures of Gaussians, whose missing modes can be counted (PacGAN's data, arXiv:1712.04086).
 
   python -m gan.main --config=configs/toy.py                       # ring: 8 modes
   python -m gan.main --config=configs/toy.py:grid                  # grid: 25 modes
   python -m gan.main --config=configs/toy.py:ring,loss=saturating
   python -m gan.main --config=configs/toy.py:runlocal              # 20 steps: a smoke test
 
-Measured, one seed each, on two CPU cores (AMD EPYC) shared with another training, 10,000 steps in under a minute; the
-averaged generator's 2,500 samples at the end:
+Measured with one seed each on two CPU cores (AMD EPYC), beside another training: 10,000 steps in less than a minute.
+Scores of 2,500 samples of the averaged generator at the end:
 
   argument             modes   high quality   reverse KL
   ring                 8/8     97%            0.003
@@ -14,7 +14,7 @@ averaged generator's 2,500 samples at the end:
   grid                 22/25   40%            0.12
   ring,loss=wasserstein (2.3 minutes, five discriminator steps) 8/8  8%  0.001
 
-One seed decides nothing: these say what a run looks like, not which loss is better.
+These scores of one seed show what a run looks like, not which loss is better.
 """
 
 import ml_collections
@@ -23,7 +23,7 @@ from gan.config import RUNLOCAL, apply_overrides, base_config, parse_arg
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Argument: `ring`, `grid`, `runlocal`, `loss=<name>`, comma-separated."""
+  """Return the configuration; `arg`: `ring`, `grid`, `runlocal`, `loss=<name>`, comma-separated."""
   arg = parse_arg(arg, data='ring', loss='nonsaturating', runlocal=False)
   config = base_config()
   config.data.name = arg.data

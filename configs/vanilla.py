@@ -1,13 +1,13 @@
 r"""The fully connected GAN of Goodfellow et al. 2014 (arXiv:1406.2661).
 
   python -m gan.main --config=configs/vanilla.py                   # embedded digits at 16 pixels
-  python -m gan.main --config=configs/vanilla.py:mnist             # MNIST at its own 28 pixels, 200 epochs
+  python -m gan.main --config=configs/vanilla.py:mnist             # MNIST at its original 28 pixels, 200 epochs
   python -m gan.main --config=configs/vanilla.py:mnist,loss=saturating
   python -m gan.main --config=configs/vanilla.py:runlocal          # 20 steps: a smoke test
 
-Measured on two CPU cores (AMD EPYC) shared with other work: `:mnist`, 120,000 steps, 28 minutes (six to eight thousand
-images/s); clean digits of all classes, 94% of the data's mean distance between samples; some strokes stay speckled,
-as they do without convolutions. The embedded digits: not measured.
+Measured on two busy CPU cores (AMD EPYC): `:mnist`, 120,000 steps, 28 minutes (six to eight thousand images/s). The
+samples are clean digits of all classes, and their mean distance is 94% of that of the data; some strokes stay speckled,
+as is usual without convolutions. The embedded digits were not measured.
 """
 
 import ml_collections
@@ -16,7 +16,7 @@ from gan.config import RUNLOCAL_IMAGES, WASSERSTEIN, apply_overrides, base_confi
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Argument: a data set's name, `runlocal`, `loss=<name>`, `size=<pixels>`, comma-separated."""
+  """Return the configuration; `arg`: a data set, `runlocal`, `loss=<name>`, `size=<pixels>`, comma-separated."""
   arg = parse_arg(arg, data='digits', loss='nonsaturating', size=0, runlocal=False)
   config = base_config()
   digits = arg.data == 'digits'

@@ -1,1 +1,1 @@
-"""Sweeps, comparisons and benchmarks: users of the package `gan`, as any other."""
+"""Sweeps, comparisons and benchmarks, which use the package `gan` like any outside user."""

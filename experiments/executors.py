@@ -1,7 +1,7 @@
-"""How the populations of a plan are trained: one after another here, or as tasks of a Ray cluster.
+"""Executors, which train the populations of a plan: one after another on this machine, or as tasks of a Ray cluster.
 
-Everything that a population leaves behind lies in its directory, so an executor only decides where and when. One that
-was lost is started again and goes on from its checkpoint.
+All files of a population are in its directory, so an executor only decides where and when it is trained. A population
+that was interrupted is started again and continues from its checkpoint.
 """
 
 import dataclasses
@@ -17,20 +17,20 @@ from gan.population.run import is_finished, run
 from gan.run import compilation, environment, settings
 from gan.run.paths import open_path
 
-RETRIES = 20          # Of a task whose worker was lost; each goes on where its checkpoint is.
-NOT_SHIPPED = ['.git', '.venv', 'runs', '.pytest_cache', '**/__pycache__']   # To the workers of a remote cluster.
+RETRIES = 20          # Retries of a task whose worker was lost; each continues from the last checkpoint.
+NOT_SHIPPED = ['.git', '.venv', 'runs', '.pytest_cache', '**/__pycache__']   # Not copied to remote workers.
 
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-  """What one population asks of a cluster.
+  """Resources that one population needs in a cluster.
 
   Attributes:
-    cpus: cores.
-    gpus: GPUs.
-    tpus: TPU chips.
+    cpus: number of cores.
+    gpus: number of GPUs.
+    tpus: number of TPU chips.
     devices_per_member: devices that share the batch of each member.
-    deterministic: bit-reproducible operations on a GPU.
+    deterministic: whether to use bit-reproducible operations on a GPU.
   """
 
   cpus: float = 1
@@ -41,13 +41,13 @@ class Needs:
 
 
 def population_dir(workdir: str, name: str) -> str:
-  """Where a population lives."""
+  """Return the directory of a population."""
   return str(open_path(workdir) / 'populations' / name)
 
 
 def train_population(workdir: str, name: str, argv: list[str], devices_per_member: int,
                      say: Callable[[str], None] = print) -> int:
-  """Trains one population of the plan in `workdir`, on all devices of this process; returns its exit code."""
+  """Train one population of the plan in `workdir` on all devices of this process; return its exit code."""
   plan = load_plan(workdir)
   group = next(group for group in plan.groups if group.name == name)
   root = population_dir(workdir, name)
@@ -57,18 +57,18 @@ def train_population(workdir: str, name: str, argv: list[str], devices_per_membe
 
 
 def use_cores(cores: int) -> None:
-  """Makes each core of a CPU a device of its own; to be called before JAX is first used.
+  """Make each core of a CPU a device; call this before JAX is first used.
 
-  Members share nothing, so cores that train different ones wait less for each other than cores that share every matrix
-  product. A number of devices that XLA_FLAGS asks for is left alone.
+  Members share nothing, so cores that train different members wait less for each other than cores that share every
+  matrix product. If XLA_FLAGS sets the number of devices, nothing changes.
   """
   if 'xla_force_host_platform_device_count' not in os.environ.get('XLA_FLAGS', '') and (
-      jax.config.jax_num_cpu_devices != cores):  # Of a worker's second task it is.
+      jax.config.jax_num_cpu_devices != cores):  # In the second task of a Ray worker the number is already set.
     jax.config.update('jax_num_cpu_devices', cores)
 
 
 def run_local(plan: Plan, workdir: str, argv: list[str], devices_per_member: int = 1) -> int:
-  """Trains the populations one after another; the members of each share the devices.
+  """Train the populations one after another; the members of each share the devices.
 
   Returns:
     0, or the exit code of the population that a signal ended.
@@ -82,14 +82,14 @@ def run_local(plan: Plan, workdir: str, argv: list[str], devices_per_member: int
 
 
 def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, needs: Needs) -> int:
-  """Trains each population as a Ray task, with its results on the shared `workdir`.
+  """Train each population as a Ray task, with its results in the shared `workdir`.
 
   Args:
-    plan: saved in `workdir`.
-    workdir: that every machine sees, as a shared disk or a bucket.
+    plan: the plan, saved in `workdir`.
+    workdir: a directory that every machine sees, on a shared disk or in a bucket.
     argv: the command, for the record.
-    address: of the cluster; 'auto' finds the one that this machine belongs to; None starts one here.
-    needs: what each task asks for.
+    address: address of the cluster; 'auto' means the cluster of this machine; None starts a new cluster here.
+    needs: resources of each task.
 
   Returns:
     0, or 1 if a population could not be trained.
@@ -123,7 +123,7 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
 
 
 def _task(workdir: str, name: str, argv: list[str], needs: Needs) -> int:
-  """In a worker of the cluster. A worker that is told to end gives its task back: it was saved, and is retried."""
+  """Train a population in a worker. A worker that is told to end saves its task, and Ray retries the task."""
   settings.fix()
   compilation.keep_programs()
   if needs.deterministic:

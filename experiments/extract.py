@@ -1,4 +1,4 @@
-r"""Takes one run out of a sweep: an ordinary run directory, for gan.sample, gan.evaluate, gan.dynamics and gan.main.
+r"""Extract one run of a sweep into an ordinary run directory, for gan.sample, gan.evaluate, gan.dynamics and gan.main.
 
   python -m experiments.extract --workdir=runs/sat_vs_ns --run=ID --out=runs/one
 """
@@ -16,12 +16,12 @@ from gan.population.store import Store
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep.', required=True)
 RUN = flags.DEFINE_string('run', None, 'Id of the run, a column of results.csv.', required=True)
-OUT = flags.DEFINE_string('out', None, 'Directory to make.', required=True)
+OUT = flags.DEFINE_string('out', None, 'Run directory to create.', required=True)
 flags.register_validator(OUT, lambda out: out != '', 'must name a directory')
 
 
 def main(argv: list[str]) -> int:
-  """Extracts a run; returns the exit code."""
+  """Extract a run; return the exit code."""
   del argv
   plan = load_plan(WORKDIR.value)
   if plan is None:
@@ -34,9 +34,10 @@ def main(argv: list[str]) -> int:
     return cli.fail(f'--run={RUN.value} is not trained yet: its population, {root}, has not begun; go on with '
                     f'python -m experiments.run --sweep={plan.sweep} --workdir={WORKDIR.value}')
   if load_plan(OUT.value):
-    return cli.fail(f'--out={OUT.value} holds a sweep, whose report.html that of the run would replace; name another')
+    return cli.fail(f'--out={OUT.value} holds a sweep, and the report.html of the run would replace that of the sweep; '
+                    'name another directory')
   step = extract(root, RUN.value, Path(OUT.value))
-  print(f'{OUT.value}: run {RUN.value} at step {step}. Alone, it would be trained by\n'
+  print(f'{OUT.value}: run {RUN.value} at step {step}. This command trains the run alone:\n'
         + plan.runs[RUN.value]['command'])
   return 0
 

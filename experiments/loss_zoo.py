@@ -1,10 +1,10 @@
-"""Every objective with no regulariser, with R1, with a gradient penalty and with spectral norm.
+"""A sweep of every objective without regulariser, with R1, with a gradient penalty and with spectral norm.
 
-  python -m experiments.run --sweep=experiments/loss_zoo.py                  # small: ring, too few seeds to claim
+  python -m experiments.run --sweep=experiments/loss_zoo.py                  # small: ring; too few seeds for claims
   python -m experiments.run --sweep=experiments/loss_zoo.py:full             # grid, digits and MNIST too; for a GPU
 
-Wasserstein without any bound is left out: its loss has no minimum. All share one learning rate, which favours whom it
-suits: a zoo shows what runs out of the box, `lucic` what each can reach.
+Wasserstein without any regulariser is left out: its loss has no minimum. All objectives share one learning rate, which
+favours some of them: this sweep shows how objectives perform untuned, `lucic` what each can reach with tuning.
 """
 
 from typing import Any
@@ -23,9 +23,9 @@ REGULARISERS = chain(fix({}), fix({'penalty.r1': 0.1}), fix({'penalty.gp': 1.0})
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
-  """Small: ring, 3 seeds, 1,000 steps. Full: four data sets, as long as their configurations say, 16 seeds.
+  """Return the runs. Small: ring, 3 seeds, 1,000 steps. Full: four data sets, the steps of their configs, 16 seeds.
 
-  With fewer than 14 not even the clearest outcome would pass the correction for 396 comparisons.
+  With fewer than 14 seeds, not even the clearest outcome would be significant after the correction for 396 comparisons.
   """
   if size == 'small':
     base, seeds = fix({'train.num_steps': 1_000, 'train.eval_every': 250, 'train.save_every': 500}), range(3)

@@ -1,4 +1,4 @@
-"""Which runs are trained together, in which order: made once, written down, and kept whatever is free later."""
+"""The plan of a sweep: which runs are trained together, and in which order. It is made once, saved and kept."""
 
 import json
 import os
@@ -24,18 +24,18 @@ from gan.run.paths import open_path, write
 from gan.run.workdir import CONFIG, check_path, check_writable
 
 FILE = 'plan.json'
-_NAME = re.compile(r'[A-Za-z0-9_-]+')   # Of a group: its directory lies in the sweep's, and nowhere else.
-SHARE = 0.6           # Of the free memory that a plan may count on: an estimate, and other programs live too.
-CPU_FALLBACK = 8 * 2**30
+_NAME = re.compile(r'[A-Za-z0-9_-]+')   # Name of a group: such a directory cannot lie outside that of the sweep.
+SHARE = 0.6           # Share of the free memory that a plan uses: needs are estimates, and other programs run too.
+CPU_FALLBACK = 8 * 2**30   # Bytes, if the operating system does not say how much memory is free.
 
 
 class Group(NamedTuple):
   """Runs that become one population.
 
   Attributes:
-    name: of its directory.
-    ids: of its runs, in the order of its arrays.
-    member_bytes: what one member needs on a device.
+    name: name of its directory.
+    ids: ids of its runs, in the order of its arrays.
+    member_bytes: memory that one member needs on a device, in bytes.
     step_flops: floating-point operations of one step of one member.
   """
 
@@ -46,12 +46,12 @@ class Group(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """A whole sweep, ready to be run.
+  """A whole sweep, ready to be trained.
 
   Attributes:
-    sweep: where it comes from, for the record.
+    sweep: the flag --sweep, for the record.
     runs: id -> {'file', 'overrides', 'config' (flat), 'command'}.
-    groups: in order.
+    groups: the populations, in the order of training.
   """
 
   sweep: str
@@ -59,47 +59,51 @@ class Plan(NamedTuple):
   groups: list[Group]
 
   def configs(self, group: Group) -> list[ml_collections.ConfigDict]:
-    """Configurations of a group's runs."""
+    """Return the configurations of a group's runs."""
     return [unflatten(self.runs[run]['config']) for run in group.ids]
 
 
 def make_plan(spec: str, sweep: Sweep, devices: Sequence[jax.Device], say: Callable[[str], None] = print) -> Plan:
-  """Groups runs whose program is the same, and splits groups that do not fit in memory.
+  """Group runs with the same program, and split groups that do not fit in memory.
 
   Args:
-    spec: of the sweep.
-    sweep: expanded.
-    devices: that one population will have.
-    say: told what is being looked at, which takes a compilation for each group.
+    spec: the flag --sweep.
+    sweep: the expanded sweep.
+    devices: devices of one population.
+    say: called with a message about progress: each group needs a compilation.
 
   Raises:
-    SweepError: if not even one member fits.
+    SweepError: if the memory is too small for a single member.
   """
   by_program: dict[str, list[Run]] = {}
   for run in sweep.runs:
     by_program.setdefault(program_key(run.config), []).append(run)
   groups: list[Group] = []
   for runs in by_program.values():
-    say(f'Looking at {len(runs)} run(s) like {runs[0].file} ...')
+    say(f'Measuring the memory of {len(runs)} run(s) like {runs[0].file} ...')
     member_bytes, shared_bytes, flops = measure(runs[0].config)
     free = free_bytes(devices[0])
-    in_one = devices[0].platform == 'cpu'  # The cores of a machine share its memory; each has the data for itself.
-    per_device = (SHARE * free / len(devices) if in_one else SHARE * free) - shared_bytes
+    one_memory = devices[0].platform == 'cpu'  # The cores of a machine share its memory, but not one copy of the data.
+    per_device = (SHARE * free / len(devices) if one_memory else SHARE * free) - shared_bytes
     fit = int(max(per_device, 0) // member_bytes) * len(devices)
     if fit < 1:
       raise SweepError(f'{runs[0].command}: one member needs about {member_bytes / 2**20:,.0f} MiB beside '
-                       f'{shared_bytes / 2**20:,.0f} MiB of data, and {SHARE:.0%} of the free {free / 2**20:,.0f} MiB '
-                       'is less; take a smaller network or batch, or a larger device')
+                       f'{shared_bytes / 2**20:,.0f} MiB of data, but only {SHARE:.0%} of the free '
+                       f'{free / 2**20:,.0f} MiB may be used; take a smaller network or batch, or a larger device')
     parts = -(-len(runs) // fit)
-    for part in np.array_split(np.arange(len(runs)), parts):  # Evenly: 65 members are 33 and 32, not 64 and 1.
+    for part in np.array_split(np.arange(len(runs)), parts):  # Even parts: 65 members become 33 and 32, not 64 and 1.
       groups.append(Group(f'{len(groups):03d}', [runs[i].id for i in part], member_bytes, flops))
-  known = {run.id: {'file': run.file, 'overrides': run.overrides, 'config': flatten(run.config),
+  by_id = {run.id: {'file': run.file, 'overrides': run.overrides, 'config': flatten(run.config),
                     'command': run.command} for run in sweep.runs}
-  return Plan(spec, known, groups)
+  return Plan(spec, by_id, groups)
 
 
 def measure(config: ml_collections.ConfigDict) -> tuple[int, int, float]:
-  """Bytes of one member, bytes of the data that all share, and floating-point operations of a step; nothing is run."""
+  """Compile a member, and return its bytes, the bytes of the shared data, and the floating-point operations of a step.
+
+  Raises:
+    SweepError: if the data set is too large to be resident.
+  """
   data = build.open_data(config)
   if not build.is_resident(config, data):
     raise SweepError(f'data.name={config.data.name} does not fit into data.resident_bytes, and members of a population '
@@ -113,12 +117,12 @@ def measure(config: ml_collections.ConfigDict) -> tuple[int, int, float]:
   program = compiled.make_loop(population, batches).lower(state, fed, hparams, np.int32(1))
   memory = program.compile().memory_analysis()
   used = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes - shared
-  cost = program.cost_analysis() or {}  # XLA counts the body of a loop once.
+  cost = program.cost_analysis() or {}  # XLA counts the body of a loop once: one step.
   return max(int(used), 1), shared, float(cost.get('flops', 0.0))
 
 
 def free_bytes(device: jax.Device) -> int:
-  """Memory that a device has left; of the machine where the device is its processor."""
+  """Return the free memory of a device in bytes; for a CPU, the free memory of the machine."""
   stats = device.memory_stats() if device.platform != 'cpu' else None
   if stats and 'bytes_limit' in stats:
     return stats['bytes_limit'] - stats.get('bytes_in_use', 0)
@@ -129,20 +133,20 @@ def free_bytes(device: jax.Device) -> int:
 
 
 def check_home(workdir: str) -> None:
-  """Refuses to make a sweep of a directory that is something else, or whose checkpoints would be lost.
+  """Check that a directory can hold a sweep.
 
   Raises:
-    SweepError: if an ordinary run lives there.
-    WorkdirError: if Orbax cannot use its path.
+    SweepError: if the directory holds an ordinary run.
+    WorkdirError: if Orbax cannot use its path for checkpoints.
   """
   check_path(workdir)
   if (open_path(workdir) / CONFIG).exists():
-    raise SweepError(f'{workdir} holds an ordinary run ({CONFIG}), whose report.html that of the sweep would '
-                     'replace; name another --workdir')
+    raise SweepError(f'{workdir} holds an ordinary run ({CONFIG}), and the report.html of the sweep would replace that '
+                     'of the run; name another --workdir')
 
 
 def save_plan(plan: Plan, workdir: str) -> None:
-  """Writes a plan, before the first step of any run.
+  """Write a plan, before the first step of any run.
 
   Raises:
     WorkdirError: if the directory cannot be written.
@@ -155,10 +159,10 @@ def save_plan(plan: Plan, workdir: str) -> None:
 
 
 def load_plan(workdir: str) -> Plan | None:
-  """The plan of a directory; None if there is none.
+  """Load the plan of a directory; None if there is none.
 
   Raises:
-    SweepError: if it cannot be read, a run is not in exactly one group, or a group's name is not plain.
+    SweepError: if it cannot be read, if a run is not in exactly one group, or if the name of a group is not allowed.
   """
   path = open_path(workdir) / FILE
   if not path.exists():
@@ -175,12 +179,12 @@ def load_plan(workdir: str) -> Plan | None:
 
 
 def _problem(plan: Plan) -> str | None:
-  """What is wrong with a plan that somebody has edited, or None: it decides where things are written."""
+  """Describe what is wrong with an edited plan; None if nothing is. A plan decides where files are written."""
   if unnamed := [group.name for group in plan.groups if not _NAME.fullmatch(group.name)]:
-    return f'the group name {unnamed[0]!r} must be of letters, digits, - and _, because it is that of a directory'
+    return f'the group name {unnamed[0]!r} names a directory, so it must consist of letters, digits, - and _'
   if twice := [name for name, count in Counter(group.name for group in plan.groups).items() if count > 1]:
     return f'{twice[0]!r} is the name of several groups'
-  if bad := [run for run, what in plan.runs.items() if not what.keys() >= {'file', 'overrides', 'config', 'command'}]:
+  if bad := [run for run, entry in plan.runs.items() if not entry.keys() >= {'file', 'overrides', 'config', 'command'}]:
     return f'run {bad[0]} must have file, overrides, config and command'
   places = Counter(run for group in plan.groups for run in group.ids)
   if unknown := [run for run in places if run not in plan.runs]:
@@ -191,10 +195,10 @@ def _problem(plan: Plan) -> str | None:
 
 
 def check_same(plan: Plan, sweep: Sweep, workdir: str) -> None:
-  """Refuses to run a sweep in the directory of another one.
+  """Check that a plan is that of this sweep.
 
   Raises:
-    SweepError: says how the two differ.
+    SweepError: if the directory holds another sweep; the message counts the runs that differ.
   """
   ours, theirs = {run.id for run in sweep.runs}, set(plan.runs)
   if ours != theirs:

@@ -1,4 +1,4 @@
-"""The table of a sweep: for each run its setting, scores, verdict and cost; as Parquet, and the same as CSV."""
+"""The table of a sweep, as Parquet and as CSV: setting, scores, verdict and cost of each run."""
 
 import io
 import math
@@ -18,18 +18,18 @@ from gan.run.paths import open_path, write
 from gan.scoring.records import TAIL, distance_to_target
 
 FILE = 'results'
-# Of the clock: all other columns are the same however often a sweep was interrupted.
+# Columns that depend on the clock. All other columns are the same however often a sweep was interrupted.
 CLOCK = ('device_seconds',)
 _OVER = ('finished', 'diverged', 'stopped')
 _ENVIRONMENT = ('git_commit', 'platform', 'device_kind', 'python', 'version.jax', 'version.flax', 'version.optax')
 
 
 def write_table(plan: Plan, workdir: str) -> str:
-  """Writes results.parquet and results.csv of whatever is finished or under way; returns the path of the first.
+  """Write results.parquet and results.csv of all runs, also unfinished ones; return the path of the first.
 
   Raises:
-    SweepError: if the table that is there holds more.
-    MetricsError: if files of a population are missing or damaged. The table that is there is kept in either case.
+    SweepError: if the present table holds more than the new one would.
+    MetricsError: if files of a population are missing or damaged. In both cases, the present table is kept.
   """
   root, rows = open_path(workdir), rows_of(plan, workdir)
   _check_not_less(plan, workdir, rows)
@@ -47,54 +47,55 @@ def _check_not_less(plan: Plan, workdir: str, rows: list[dict[str, Any]]) -> Non
   try:
     kept = read_table(workdir) if path.exists() else []
   except SweepError:
-    return  # It holds nothing that anybody can read.
+    return  # A damaged table may be overwritten.
   now = {row['run']: row for row in rows}
   gone = {'status': 'not in the plan', 'steps': 0, 'population': None}
   lost = [(row, new) for row in kept if _is_less(new := now.get(row['run'], gone), row)]
   if lost:
     row, new = lost[0]
-    raise SweepError(f'{path} is kept, because less is there now of {len(lost)} of its {len(kept)} runs: {row["run"]} '
-                     f'was {row["status"]} at step {row["steps"]}, and is {new["status"]} at {new["steps"]}. Put the '
-                     f'files of {population_dir(workdir, row["population"])} back, or train these runs again with '
-                     f'python -m experiments.run --sweep={plan.sweep} --workdir={workdir}; to have a table without '
-                     'them, delete this one.')
+    raise SweepError(f'{path} is kept, because {len(lost)} of its {len(kept)} runs are less complete now: run '
+                     f'{row["run"]} was {row["status"]} at step {row["steps"]}, and is now {new["status"]} at step '
+                     f'{new["steps"]}. Put the files of {population_dir(workdir, row["population"])} back, or train '
+                     f'these runs again with python -m experiments.run --sweep={plan.sweep} --workdir={workdir}; to '
+                     'get a table without them, delete this table.')
 
 
 def _is_less(new: dict[str, Any], old: dict[str, Any]) -> bool:
-  """Whether a run had more in the old table. One under way may have gone back to an earlier checkpoint."""
+  """Return whether a run had more in the old table. A running one may have gone back to an earlier checkpoint."""
   if old['status'] in _OVER:
     return new['status'] not in _OVER or new['steps'] < old['steps']
   return old['status'] == 'running' and new['status'] not in ('running', *_OVER)
 
 
 def read_table(workdir: str) -> list[dict[str, Any]]:
-  """Rows of the table of a sweep, as `rows_of` made them.
+  """Read the rows of the table of a sweep, as `rows_of` returned them.
 
   Raises:
-    SweepError: if it is damaged.
+    SweepError: if the table is damaged.
   """
   path = open_path(workdir) / f'{FILE}.parquet'
   try:
     return pa.parquet.read_table(pa.BufferReader(path.read_bytes())).to_pylist()
   except pa.ArrowException as error:
-    raise SweepError(f'{path} is damaged ({error}); experiments.compare writes it again where plan.json and '
-                     'populations lie beside it') from None
+    raise SweepError(f'{path} is damaged ({error}); experiments.compare writes it again if plan.json and populations '
+                     'are in the same directory') from None
 
 
 def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:
-  """A row for each run of a plan, in its order.
+  """Return a row for each run of a plan, in the order of the plan.
 
-  `status` is finished, diverged, stopped (by its verdict), running or waiting; `also` names the failures that hold
-  beside the verdict, `evidence` is that of all. A score has the columns `<score>.last`,
-  `.best` and `.tail_mean`, the mean over the evaluations in the last quarter of its steps; they are None where there is
-  none, and for a run that diverged, whose scores of better days say nothing of what it ended as.
+  * `status` is finished, diverged, stopped (by its verdict), running or waiting.
+  * `verdict` is the first verdict, `also` names further failures, and `evidence` is that of all of them.
+  * A score has the columns `<score>.last`, `<score>.best` and `<score>.tail_mean`, the mean over the evaluations in the
+    last quarter of the steps. They are None without an evaluation, and for a run that diverged: its earlier scores do
+    not describe its final state.
 
   Raises:
     MetricsError: if a file of a population that has begun is missing or damaged.
-    SweepError: if a population is not that of the plan.
+    SweepError: if a directory holds another population than the plan says.
   """
   fields = dict.fromkeys(field for run in plan.runs.values() for field in run['overrides'])
-  found: dict[str, dict[str, Any]] = {}
+  row_of_run: dict[str, dict[str, Any]] = {}
   for group in plan.groups:
     store = Store(population_dir(workdir, group.name))
     if store.exists() and store.ids() != group.ids:
@@ -105,19 +106,19 @@ def rows_of(plan: Plan, workdir: str) -> list[dict[str, Any]]:
     rows = store.rows() if store.exists() else []
     seconds = rows[-1]['time/elapsed_sec'] * env['device_count'] / len(group.ids) if rows else 0.0
     for member, run in enumerate(group.ids):
-      own = member_rows(rows, member)
-      alive = not over and (rows[-1]['alive'][member] if rows else True)  # Who is stopped last was alive then.
+      # The member that is stopped last is alive in the last row, so a finished population needs its own check.
+      alive = not over and (rows[-1]['alive'][member] if rows else True)
       flat = plan.runs[run]['config']
-      outcome = _outcome(own, alive, flat['train.num_steps'])
-      found[run] = {'run': run, 'population': group.name, 'config': plan.runs[run]['file']} | {
+      outcome = _outcome(member_rows(rows, member), alive, flat['train.num_steps'])
+      row_of_run[run] = {'run': run, 'population': group.name, 'config': plan.runs[run]['file']} | {
           field: flat[field] for field in fields} | {'seed': flat['seed']} | outcome | {
           'device_seconds': seconds} | {key: env.get(key) for key in _ENVIRONMENT}
-  columns = dict.fromkeys(column for row in found.values() for column in row)
-  return [{column: found[run].get(column) for column in columns} for run in plan.runs]
+  columns = dict.fromkeys(column for row in row_of_run.values() for column in row)
+  return [{column: row_of_run[run].get(column) for column in columns} for run in plan.runs]
 
 
 def _outcome(rows: list[dict[str, Any]], alive: bool, num_steps: int) -> dict[str, Any]:
-  """Status, verdict and scores of one run."""
+  """Return status, verdict and scores of one run."""
   if not rows:
     return {'status': 'waiting', 'steps': 0, 'verdict': None}
   verdict = health.last_verdict(rows)
@@ -126,7 +127,7 @@ def _outcome(rows: list[dict[str, Any]], alive: bool, num_steps: int) -> dict[st
   status = 'diverged' if diverged else 'finished' if done else 'running' if alive else 'stopped'
   outcome = {'status': status, 'steps': rows[-1]['step'], 'verdict': verdict and verdict.kind,
              'also': verdict and ', '.join(verdict.kinds[1:]),
-             'evidence': verdict and '; '.join(found.evidence for found in verdict.findings)}
+             'evidence': verdict and '; '.join(finding.evidence for finding in verdict.findings)}
   for name in dict.fromkeys(name for row in rows for name in row if name.startswith('eval/')):
     curve = [(row['step'], row[name]) for row in rows if name in row and math.isfinite(row[name])]
     metric, usable = name.removeprefix('eval/'), bool(curve) and not diverged

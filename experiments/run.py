@@ -1,8 +1,8 @@
-r"""Trains a sweep: as few compiled programs as there are different ones, resumed if it was started before.
+r"""Train a sweep, or resume it; runs with the same program are trained together as one population.
 
   python -m experiments.run --sweep=experiments/saturating_vs_nonsaturating.py --workdir=runs/sat_vs_ns
   python -m experiments.run --sweep=... --dry_run                     # runs, populations, estimated cost
-  python -m experiments.run --sweep=... --executor=ray --address=auto # a cluster, see experiments/clusters
+  python -m experiments.run --sweep=... --executor=ray --address=auto # on a cluster, see experiments/clusters
 """
 
 import contextlib
@@ -29,20 +29,21 @@ WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the sweep, local or
 DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Show runs, populations and estimated cost, and exit.')
 EXECUTOR = flags.DEFINE_enum('executor', 'local', ('local', 'ray'), 'Where populations are trained.')
 DETERMINISTIC = flags.DEFINE_bool('deterministic', False, 'Bit-reproducible operations on a GPU, at some cost.')
-ADDRESS = flags.DEFINE_string('address', None, 'Of a Ray cluster: auto, or host:port; one is started here if absent.')
+ADDRESS = flags.DEFINE_string('address', None, 'Address of a Ray cluster: auto, or host:port; without this flag a '
+                              'cluster of this machine is started.')
 DEVICES = flags.DEFINE_integer('devices_per_member', 1, 'Devices that share the batch of each member.', lower_bound=1)
-CPUS = flags.DEFINE_float('cpus', 1, 'ray: cores of a population.')
-GPUS = flags.DEFINE_float('gpus', 0, 'ray: GPUs of a population.')
-TPUS = flags.DEFINE_float('tpus', 0, 'ray: TPU chips of a population.')
+CPUS = flags.DEFINE_float('cpus', 1, 'ray: cores for each population.')
+GPUS = flags.DEFINE_float('gpus', 0, 'ray: GPUs for each population.')
+TPUS = flags.DEFINE_float('tpus', 0, 'ray: TPU chips for each population.')
 for _flag in (CPUS, GPUS, TPUS):
   flags.register_validator(_flag, lambda number: 0 <= number < math.inf, 'must be a finite number, 0 or more')
-# Networks reach a part of what a large matrix product reaches; found with the sweeps of this repository on CPU cores.
+# Speed of training over speed of a large matrix product, measured with the sweeps of this repository on CPU cores.
 EFFICIENCY = 0.33
 
 
 def main(argv: list[str]) -> int:
-  """Plans, trains and tabulates; returns the exit code."""
-  del argv  # What is left of it after the flags.
+  """Plan, train and write the table; return the exit code."""
+  del argv  # The flags are parsed already.
   if DETERMINISTIC.value:
     environment.ask_for_determinism()
   if EXECUTOR.value == 'local':
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> int:
   command = ['-m', 'experiments.run', *sys.argv[1:]]
   with contextlib.nullcontext() if '://' in workdir else held(Path(workdir)):
     save_plan(plan, workdir)
-    results.rows_of(plan, workdir)  # What was lost is said before hours of training, not after them.
+    results.rows_of(plan, workdir)  # Missing or damaged files raise an error here, before hours of training.
     if EXECUTOR.value == 'local':
       code = executors.run_local(plan, workdir, command, DEVICES.value)
     else:
@@ -72,11 +73,12 @@ def main(argv: list[str]) -> int:
 
 
 def describe(plan: Plan, rate: float | None) -> str:
-  """A plan as a table.
+  """Describe a plan as a table.
 
   Args:
-    plan: what is to be run.
-    rate: floating-point operations per second of this machine, for an estimate of the time; None leaves it out.
+    plan: the plan.
+    rate: floating-point operations per second of this machine, for an estimate of the time; None leaves the estimate
+      out.
   """
   lines = [f'{len(plan.runs)} runs in {len(plan.groups)} population(s):']
   total = 0.0
@@ -93,13 +95,13 @@ def describe(plan: Plan, rate: float | None) -> str:
                  f'{len(runs) * group.member_bytes / 2**20:,.0f} MiB')
   if rate:
     seconds = total / (EFFICIENCY * rate)
-    lines.append(f'About {seconds / 60:.0f} minutes, an estimate good to a factor of three: {total / 1e12:,.1f} TFLOP, '
-                 f'where this machine multiplies matrices at {rate / 1e9:,.0f} GFLOP/s. Scores come on top.')
+    lines.append(f'About {seconds / 60:.0f} minutes, to within a factor of three: {total / 1e12:,.1f} TFLOP on a '
+                 f'machine that multiplies matrices at {rate / 1e9:,.0f} GFLOP/s. Evaluation takes additional time.')
   return '\n'.join(lines)
 
 
 def matmul_rate(size: int = 1024, seconds: float = 0.5) -> float:
-  """Floating-point operations per second of a large matrix product here."""
+  """Measure the floating-point operations per second of a large matrix product on this machine."""
   x = jnp.ones((size, size))
   multiply: Callable = jax.jit(jnp.matmul)
   multiply(x, x).block_until_ready()

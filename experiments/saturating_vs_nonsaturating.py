@@ -1,10 +1,10 @@
-"""Saturating or non-saturating? The question of Goodfellow et al. 2014 (arXiv:1406.2661, section 3), asked with seeds.
+"""A sweep of the saturating and the non-saturating loss (Goodfellow et al. 2014, arXiv:1406.2661, section 3).
 
   python -m experiments.run --sweep=experiments/saturating_vs_nonsaturating.py            # small
   python -m experiments.run --sweep=experiments/saturating_vs_nonsaturating.py:full
 
-With a normal discriminator and with a strong one (five updates for each of the generator), on mixtures whose modes can
-be counted and on images.
+The discriminator is normal or strong: one or five updates for each update of the generator. The data are mixtures,
+whose modes can be counted, and images.
 """
 
 from typing import Any
@@ -20,13 +20,17 @@ LOSSES = ('saturating', 'nonsaturating')
 PUBLISHED = [
     {'setting': {'config': 'configs/dcgan.py:mnist'}, 'arm': arm, 'metric': 'FID on MNIST', 'value': value,
      'source': 'Lucic et al. 2018, arXiv:1711.10337: mean +- std over 50 reruns of the best of 100 settings',
-     'note': 'collapsed runs left out, so nobody knows how often they failed'}
+     'note': 'collapsed runs are left out, so the failure rate is unknown'}
     for arm, value in {'saturating': '9.8 +- 0.9', 'nonsaturating': '6.8 +- 0.5'}.items()]
 DISC_STEPS = param('train.disc_steps', [1, 5])
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
-  """Small: ring with both discriminators, digits with the normal one; 2 losses x 16 seeds. Full: all data, 32 seeds."""
+  """Return the runs with both losses.
+
+  Small: ring with both discriminators and digits with the normal discriminator, 16 seeds. Full: ring, grid, digits and
+  MNIST with both discriminators, 32 seeds.
+  """
   if size == 'small':
     seeds = param('seed', range(16))
     ring = product(fix({'train.num_steps': 3_000, 'train.eval_every': 500, 'train.log_every': 100}), DISC_STEPS)

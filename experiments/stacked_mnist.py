@@ -1,11 +1,12 @@
-"""A thousand modes: R3GAN's ablation on stacked MNIST (Huang et al. 2024, arXiv:2501.05441), whose code is not public.
+"""R3GAN's ablation on stacked MNIST, a thousand modes (Huang et al. 2024, arXiv:2501.05441).
 
-  python -m experiments.run --sweep=experiments/stacked_mnist.py             # small: 300 steps each, to see it work
+  python -m experiments.run --sweep=experiments/stacked_mnist.py             # small: 300 steps each, a smoke test
   python -m experiments.run --sweep=experiments/stacked_mnist.py:full        # 50 epochs, for a GPU
 
-Relativistic or not, R1 with or without R2, and both classic forms without any penalty. Needs MNIST
-(`python -m gan.data.prepare mnist`). Networks and settings are ours (configs/stacked_mnist.py says which), so what can
-be compared with the paper is the order of the arms.
+The arms are the relativistic and the non-saturating loss, each with R1 and R2 or with R1 alone, and both classic losses
+without penalty. The sweep needs MNIST (`python -m gan.data.prepare mnist`). The code of the paper is not public, and
+networks and settings are partly ours (see configs/stacked_mnist.py), so only the order of the arms can be compared with
+the paper.
 """
 
 from typing import Any
@@ -25,14 +26,17 @@ PUBLISHED = [
         ('nonsaturating', GAMMA, {'modes': '693', 'reverse_kl': '0.9270'}),
         ('rpgan_logistic', 0.0, {'modes': 'fails'}), ('nonsaturating', 0.0, {'modes': 'fails'}))
     for metric, value in values.items()] + [
-    {'arm': 'DCGAN', 'metric': metric, 'value': value, 'source': source, 'note': 'another network: the usual baseline'}
+    {'arm': 'DCGAN', 'metric': metric, 'value': value, 'source': source, 'note': 'the usual baseline, another network'}
     for source, values in {'VEEGAN, arXiv:1705.07761': {'modes': '99', 'reverse_kl': '3.40'},
                            'PacGAN, arXiv:1712.04086': {'modes': '78.9 +- 6.5', 'reverse_kl': '4.50'}}.items()
     for metric, value in values.items()]
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
-  """Six arms; small: 2 seeds, 300 steps of a narrow network at batch 32. Full: 10 seeds of 100,000 steps."""
+  """Return the runs of six arms.
+
+  Small: 2 seeds, 300 steps, a narrow network, batch 32. Full: 10 seeds, 100,000 steps.
+  """
   both, one = fix({'penalty.r1': GAMMA, 'penalty.r2': GAMMA}), fix({'penalty.r1': GAMMA})
   arms = chain(product(param('loss.name', ['rpgan_logistic', 'nonsaturating']), chain(both, one)),
                param('loss.name', ['saturating', 'nonsaturating']))

@@ -1,12 +1,12 @@
-"""Sweeps as data: a list of flat overrides, built from a few combinators, and the runs that it stands for.
+"""Sweeps as data: lists of flat overrides, built from a few combinators, and the runs that they describe.
 
 A sweep is a Python file with
 
-    CONFIG = 'configs/toy.py:ring'             # Of every run; a run may name another one by the key 'config'.
+    CONFIG = 'configs/toy.py:ring'             # Default config of the runs; the key 'config' of a run overrides it.
     def sweep(size: str = 'small'): ...        # -> list of {field: value}; the argument comes after a colon.
 
-and, if it likes, QUESTION, METRIC, BY and more for `experiments.compare` (see `experiments.comparison.question`).
-Nothing is built or trained here, and expanding has no side effects.
+and optionally QUESTION, METRIC, BY and more for `experiments.compare` (see `experiments.comparison.question`). Nothing
+is built or trained here, and the expansion of a sweep has no side effects.
 """
 
 import hashlib
@@ -35,29 +35,29 @@ class SweepError(ConfigError):
 
 
 def fix(overrides: Overrides) -> list[Overrides]:
-  """One setting."""
+  """Return a list of this one setting."""
   return [dict(overrides)]
 
 
 def param(field: str, values: Iterable[Any]) -> list[Overrides]:
-  """One setting for each value of a field."""
+  """Return one setting for each value of a field."""
   return [{field: value} for value in values]
 
 
 def product(*sweeps: Sequence[Overrides]) -> list[Overrides]:
-  """Every combination, the last one varying fastest.
+  """Return all combinations of settings; the last sweep varies fastest.
 
   Raises:
-    SweepError: if two of them set the same field.
+    SweepError: if two sweeps set the same field.
   """
   return [_joined(parts) for parts in itertools.product(*sweeps)]
 
 
 def zip_(*sweeps: Sequence[Overrides]) -> list[Overrides]:
-  """The first of each together, then the second, and so on.
+  """Join the first settings of all sweeps, then the second settings, and so on.
 
   Raises:
-    SweepError: if they differ in length, or set the same field.
+    SweepError: if the sweeps differ in length, or set the same field.
   """
   if len(lengths := {len(sweep) for sweep in sweeps}) > 1:
     raise SweepError(f'zip_ joins sweeps of equal length; these have {", ".join(map(str, sorted(lengths)))} settings')
@@ -65,20 +65,20 @@ def zip_(*sweeps: Sequence[Overrides]) -> list[Overrides]:
 
 
 def chain(*sweeps: Sequence[Overrides]) -> list[Overrides]:
-  """All settings of the first, then of the second, and so on."""
+  """Return all settings of the first sweep, then of the second, and so on."""
   return list(itertools.chain(*sweeps))
 
 
 def sample(field: str, low: float, high: float, num: int, *, log: bool = False, seed: int = 0) -> list[Overrides]:
-  """`num` random values of a field, uniform on [low, high], or log-uniform; the same ones every time.
+  """Draw `num` values of a field, uniform on [low, high] or log-uniform; the same values every time.
 
   Raises:
-    SweepError: if the bounds or the number make no sense.
+    SweepError: if `num` is less than 1, or if the bounds are not in order, or not positive for `log`.
   """
   if num < 1:
     raise SweepError(f'sample({field!r}, ...): num={num} must be at least 1')
   if not low < high or (log and low <= 0):
-    raise SweepError(f'sample({field!r}, {low}, {high}): needs low < high{", both positive" if log else ""}')
+    raise SweepError(f'sample({field!r}, {low}, {high}) needs low < high{", both positive" if log else ""}')
   digest = hashlib.sha256(repr((field, seed)).encode()).digest()  # Two fields of one seed are independent.
   uniforms = np.random.default_rng(int.from_bytes(digest[:8], 'little')).random(num)
   ends = (math.log(low), math.log(high)) if log else (low, high)
@@ -101,8 +101,8 @@ class Run(NamedTuple):
   Attributes:
     id: hexadecimal digits that depend on `file` and `overrides` alone.
     file: configuration file, with its argument after a colon.
-    overrides: what differs from it.
-    config: resolved.
+    overrides: fields that differ from this file, {field: value}.
+    config: the resolved configuration.
   """
 
   id: str
@@ -113,12 +113,12 @@ class Run(NamedTuple):
   @property
   def command(self) -> str:
     """The command that trains this run alone."""
-    given = ''.join(f' --config.{field}={value}' for field, value in self.overrides.items())
-    return f'python -m gan.main --config={self.file}{given}'
+    options = ''.join(f' --config.{field}={value}' for field, value in self.overrides.items())
+    return f'python -m gan.main --config={self.file}{options}'
 
 
 class Sweep(NamedTuple):
-  """An expanded sweep: where it comes from, and its runs in order."""
+  """An expanded sweep: its name, its module, and its runs in order."""
 
   name: str
   module: ModuleType
@@ -126,11 +126,11 @@ class Sweep(NamedTuple):
 
 
 def load_sweep(spec: str) -> Sweep:
-  """Opens and expands `path.py[:argument]`.
+  """Load and expand the sweep `path.py[:argument]`.
 
   Raises:
-    ConfigError: if the file or a configuration cannot be used, the list is empty, two runs are the same, or a run
-      makes no sense; all of it at once, before anything starts.
+    ConfigError: if the file or a configuration cannot be used, the list is empty, two runs are the same, or a run is
+      invalid. The message lists the first five problems, before anything starts.
   """
   path, _, argument = spec.partition(':')
   module = load_module(path, '--sweep')
@@ -142,7 +142,7 @@ def load_sweep(spec: str) -> Sweep:
     raise SweepError(f'--sweep={spec}: sweep() must return a list of settings, each a dict {{field: value}}, as '
                      f'param() and product() make them; it returned {reprlib.repr(settings)}')
   if not settings:
-    raise SweepError(f'--sweep={spec} is empty: a product with an empty list?')
+    raise SweepError(f'--sweep={spec}: sweep() returned an empty list; is there a product with an empty list?')
   runs, problems, seen = [], [], {}
   for number, overrides in enumerate(settings):
     try:
@@ -150,10 +150,11 @@ def load_sweep(spec: str) -> Sweep:
     except ConfigError as error:
       problems.append(f'run {number}, {_text(overrides)}:\n{error}')
       continue
-    same = json.dumps([run.file, flatten(run.config)], default=str)  # Setting a default is no other run.
-    if same in seen:
-      problems.append(f'runs {seen[same]} and {number} are the same: {_text(overrides)}')
-    seen[same] = number
+    # Resolved configurations are compared, because an override may equal the default.
+    resolved = json.dumps([run.file, flatten(run.config)], default=str)
+    if resolved in seen:
+      problems.append(f'runs {seen[resolved]} and {number} are the same: {_text(overrides)}')
+    seen[resolved] = number
     runs.append(run)
   if problems:
     shown = '\n'.join(problems[:5])
@@ -163,10 +164,10 @@ def load_sweep(spec: str) -> Sweep:
 
 
 def make_run(overrides: Overrides, default_file: str) -> Run:
-  """Resolves the configuration of one run.
+  """Resolve the configuration of one run.
 
   Raises:
-    ConfigError: if the file cannot be used, or the configuration makes no sense.
+    ConfigError: if the file cannot be used, or if the configuration is invalid.
   """
   overrides = {field: value.item() if isinstance(value, np.generic) else value for field, value in overrides.items()}
   file = overrides.pop('config', default_file)
@@ -178,7 +179,7 @@ def make_run(overrides: Overrides, default_file: str) -> Run:
 
 
 def _expanded(sweep: Callable, argument: str) -> Any:
-  """What sweep() returns; what is made one by one fails here and not later."""
+  """Return the settings of sweep(). A generator is run to its end, so that its errors appear here and not later."""
   if argument and not inspect.signature(sweep).parameters:
     raise SweepError(f'sweep() takes no argument; leave out :{argument} after the file')
   settings = sweep(argument) if argument else sweep()

@@ -1,4 +1,4 @@
-"""Which weight for R1? The setting that users ask about most, over five decades in one population.
+"""A sweep of the weight of R1 over five decades in one population.
 
   python -m experiments.run --sweep=experiments/tune_gamma.py                # small: ring and digits
   python -m experiments.run --sweep=experiments/tune_gamma.py:full           # more seeds, MNIST; for a GPU
@@ -19,7 +19,10 @@ GAMMAS = [float(f'{gamma:.3g}') for gamma in np.geomspace(1e-3, 1e2, 32)]
 
 
 def sweep(size: str = 'small') -> list[dict[str, Any]]:
-  """32 gammas; small: ring with 4 seeds of 2,000 steps, digits with 3 of 600. Full: 16 seeds, and MNIST."""
+  """Return the runs, all with 32 gammas.
+
+  Small: ring with 4 seeds and 2,000 steps, digits with 3 seeds and 600 steps. Full: ring, digits and MNIST, 16 seeds.
+  """
   gammas, norm_free = param('penalty.r1', GAMMAS), {'model.disc.batch_norm': False}
   if size == 'small':
     ring = product(fix({'train.num_steps': 2_000, 'train.eval_every': 500}), gammas, param('seed', range(4)))

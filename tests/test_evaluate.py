@@ -94,14 +94,14 @@ def test_samples_of_another_code_base(image_run, tmp_path):
   np.savez(tmp_path / 'few.npz', samples=images[:50])
   code, stdout, _ = evaluate(image_run, f'--samples={tmp_path / "few.npz"}', '--metrics=fd')
   assert code == 0
-  assert 'Warning: 50 generated samples have a covariance of lower rank than their 128 features' in stdout
+  assert 'Warning: the covariance of 50 generated samples in 128 features is singular' in stdout
   assert 'at least 129' in stdout
 
 
 @pytest.mark.parametrize(('array', 'message'), [
     (np.full((9, 16, 16, 1), np.nan, np.float32), '9 of 9 samples are not finite'),
     (np.full((9, 16, 16, 1), 200.0, np.float32), 'must be uint8 in [0, 255], or floats in [-1, 1]'),
-    (np.zeros((9, 8, 8, 1), np.uint8), 'holds an array (9, 8, 8, 1)')])
+    (np.zeros((9, 8, 8, 1), np.uint8), 'holds an array of shape (9, 8, 8, 1)')])
 def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, message):
   np.savez(tmp_path / 'bad.npz', samples=array)
   before = records.read(image_run)
@@ -116,7 +116,7 @@ def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, mess
     (('--metrics=fid', '--features=classifier'), 'fid mean Inception features'),
     (('--metrics=fif',), 'did you mean fid'),
     (('--metrics=fid', '--inception_weights=nowhere.pth'), 'nowhere.pth'),
-    (('--features=json:nothing', '--metrics=fd'), 'importable from where you are'),
+    (('--features=json:nothing', '--metrics=fd'), 'importable from the current directory'),
     (('--features=json:loads', '--metrics=fd'), 'failed on uint8 images (2, 16, 16, 1): TypeError'),
     (('--step=12',), 'has checkpoints of steps [10, 20]'), (('--step=newest',), 'must be all or a number'),
     (('--step=\u00b2',), 'must be all or a number'),
@@ -127,7 +127,7 @@ def test_bad_samples_get_a_message_and_no_score(image_run, tmp_path, array, mess
     (('--neighbours={tmp_path}/x.png', '--metrics=fd'), 'is a directory; name a file'),
     (('--metrics=coverage', '--nearest_k=20', '--features=random'), 'too few for that many neighbours'),
     (('--nearest_k=many',), 'nearest_k'),
-    (('--metrics=fd_infinity', '--features=random', '--num_samples=19'), 'take 20 samples or more')])
+    (('--metrics=fd_infinity', '--features=random', '--num_samples=19'), 'take at least 20 samples')])
 def test_mistakes_get_a_message(image_run, tmp_path, arguments, message):
   (tmp_path / 'x.png').mkdir()
   arguments = (argument.replace('{tmp_path}', str(tmp_path)) for argument in arguments)
@@ -146,8 +146,8 @@ def two_images():
 
 
 @pytest.mark.parametrize(('metrics', 'message'), [
-    ('prdc', 'nearest_k=5: 256 samples and 2 images of the data'), ('coverage', 'or a smaller nearest_k'),
-    ('ms_ssim', 'windows of 11 pixels, and images are 8 x 8')])
+    ('prdc', 'nearest_k=5: prdc needs more than 5 .* 256 samples and 2 images'), ('coverage', 'or a smaller nearest_k'),
+    ('ms_ssim', 'images of at least 11 x 11 pixels, but images are 8 x 8')])
 def test_what_the_data_are_too_few_or_too_small_for_is_said_before_any_work(two_images, metrics, message):
   config, data = two_images
   config.eval.metrics = metrics
@@ -177,7 +177,7 @@ def test_a_file_of_few_samples(config, num):
   if num == 6:
     assert set(scores_of(config, 'test', num)) == {'recall_random'}
   else:
-    with pytest.raises(ConfigError, match='nearest_k=5: 5 samples and 1500 images'):
+    with pytest.raises(ConfigError, match=r'nearest_k=5: prdc needs more than 5 .* 5 samples and 1500 images'):
       scores_of(config, 'test', num)
 
 

@@ -205,7 +205,7 @@ def test_page_has_all_sections_and_words_follow_the_numbers(tmp_path):
   assert 'This is mode collapse' in html
   facts['collapse']['plain'][0]['modes'] = 8
   (tmp_path / 'collapse.json').write_text(json.dumps(facts['collapse']))
-  assert 'It has not collapsed this time' in page.write_page(tmp_path).read_text()
+  assert 'This run has not collapsed' in page.write_page(tmp_path).read_text()
 
 
 def test_page_of_an_empty_directory(tmp_path):

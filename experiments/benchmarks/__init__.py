@@ -1,1 +1,1 @@
-"""Measurements of speed: each a script that prints its machine, its versions and its command."""
+"""Measurements of speed: scripts that print the machine, the versions and the command with each result."""

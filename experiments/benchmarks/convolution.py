@@ -1,9 +1,10 @@
-"""The 4x4 stride-2 convolution in three forms, forwards and backwards in a compiled loop, on this machine.
+"""Speed of three forms of the 4x4 stride-2 convolution, forwards and backwards in a compiled loop, on this machine.
 
   python -m experiments.benchmarks.convolution
 
-Shows where Winograd's products begin to win over patches: MIN_WINOGRAD_CHANNELS of gan/models/convolution.py, in input
-channels after space to depth (4C). The two forms take turns; `lax.conv` is measured once, for it can be very slow.
+The table shows from how many channels on Winograd's products are faster than patches: MIN_WINOGRAD_CHANNELS of
+gan/models/convolution.py, in input channels after space to depth (4C). The two forms take turns; `lax.conv` is measured
+only once, because it can be very slow.
 """
 
 import argparse
@@ -27,22 +28,22 @@ SHAPES = (  # B, H, W, C, O of DCGAN's discriminator at 32 pixels; its generator
 
 
 def lax_conv(x: Array, kernel: Array) -> Array:
-  """As `strided_conv`, by XLA's own convolution."""
+  """Compute the same as `strided_conv`, by XLA's convolution."""
   return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
-# Form -> the function, and the value of MIN_WINOGRAD_CHANNELS under which it is traced.
+# Form -> the function, and the value of MIN_WINOGRAD_CHANNELS with which it is traced.
 FORMS = {'winograd': (convolution.strided_conv, 0), 'patches': (convolution.strided_conv, sys.maxsize),
          'lax.conv': (lax_conv, 0)}
 
 
 def make_form(name: str, shape: tuple[int, ...], members: int) -> Callable[[int], float]:
-  """Compiles measure(iterations) -> seconds of one layer, forwards and backwards, for all members.
+  """Compile measure(iterations) -> seconds of one layer, forwards and backwards, for all members.
 
   Args:
     name: key of FORMS.
     shape: (B, H, W, C, O).
-    members: sets of parameters and images side by side under `vmap`; 1 is without.
+    members: number of sets of parameters and images, computed together by `vmap`; 1 means no `vmap`.
   """
   batch, height, width, channels, features = shape
   form, threshold = FORMS[name]
@@ -51,7 +52,7 @@ def make_form(name: str, shape: tuple[int, ...], members: int) -> Callable[[int]
 
   def update(x: Array, kernel: Array) -> tuple[Array, Array]:
     x_grad, kernel_grad = jax.grad(lambda *inputs: jnp.mean(form(*inputs) ** 2), (0, 1))(x, kernel)
-    return x - 1e-3 * x_grad, kernel - 1e-3 * kernel_grad  # So that every iteration needs the last one's gradients.
+    return x - 1e-3 * x_grad, kernel - 1e-3 * kernel_grad  # Every iteration needs the gradients of the last one.
 
   @jax.jit
   def loop(x: Array, kernel: Array, iterations: Array) -> tuple[Array, Array]:
@@ -74,10 +75,10 @@ def make_form(name: str, shape: tuple[int, ...], members: int) -> Callable[[int]
 
 
 def main() -> None:
-  """Measures, and prints a table."""
+  """Measure, and print a table."""
   parser = argparse.ArgumentParser(description='Forms of the 4x4 stride-2 convolution, forwards and backwards.')
-  parser.add_argument('--repetitions', type=int, default=5, help='turns of winograd and patches')
-  parser.add_argument('--iterations', type=int, default=10, help='of the compiled loop, in a turn')
+  parser.add_argument('--repetitions', type=int, default=5, help='number of turns of winograd and patches')
+  parser.add_argument('--iterations', type=int, default=10, help='iterations of the compiled loop in a turn')
   parser.add_argument('--nolax', action='store_true', help='leave lax.conv out')
   args = parser.parse_args()
   print(f'python -m experiments.benchmarks.convolution {" ".join(sys.argv[1:])}'.strip())

@@ -1,13 +1,13 @@
-r"""Training steps per second on the CPU: our DCGAN against the same step in eager PyTorch.
+r"""Training steps per second on the CPU: our DCGAN and the same step in eager PyTorch, the peer.
 
-  pip install torch==2.13.0            # The peer; not among the requirements of this project.
+  pip install torch==2.13.0            # The peer is not among the requirements of this project.
   python -m experiments.benchmarks.dcgan_vs_pytorch
 
 Both train a DCGAN for 32x32x1 images on resident data: one update of the discriminator and one of the generator, with
 fresh latents for each, batch norm, Adam and an averaged generator. Ours is the code of a run: configuration, build,
-pipeline, compiled loop. All variants are warmed up, then take turns, because machines drift: what counts is the ratio
-within a turn. Where the two differ, the peer has less to do: it reports no scalars, ours computes all of a run's
-(norms, probabilities) at every step.
+pipeline, compiled loop. All variants are warmed up, then take turns. The speed of a machine drifts, so the ratio within
+a turn counts. The one difference favours the peer: ours computes all scalars of a run (norms, probabilities) at every
+step, the peer none.
 """
 
 import argparse
@@ -50,7 +50,7 @@ MNIST_SIZE = 60_000
 OURS, SMALL, NCHW, CHANNELS_LAST = 'gan, 60,000 images', 'gan, 1,500 images', 'PyTorch NCHW', 'PyTorch channels_last'
 
 class Gathered(NamedTuple):
-  """What a loop carries that does nothing but make batches."""
+  """The state of a loop that only makes batches."""
 
   step: Array
   rng: Array
@@ -58,7 +58,7 @@ class Gathered(NamedTuple):
 
 
 def make_config(batch_size: int, width: int) -> ml_collections.ConfigDict:
-  """The configuration of our run: configs/dcgan.py at 32 pixels, 10 steps in one dispatch."""
+  """Return the configuration of our run: configs/dcgan.py at 32 pixels, 10 steps in one dispatch."""
   config = dcgan.get_config(f'digits,size={IMAGE_SIZE}')
   config.model.gen.width = config.model.disc.width = width
   config.train.batch_size = batch_size
@@ -68,7 +68,7 @@ def make_config(batch_size: int, width: int) -> ml_collections.ConfigDict:
 
 
 def make_data(num_examples: int | None = None) -> ImageSource:
-  """The embedded digits, or `num_examples` random draws from them: no download, and logits stay those of a training."""
+  """Return the embedded digits, or `num_examples` random draws from them: real images without a download."""
   source = digits.load(IMAGE_SIZE, 'train')
   if num_examples is None:
     return source
@@ -79,7 +79,7 @@ def make_data(num_examples: int | None = None) -> ImageSource:
 
 
 def make_ours(config: ml_collections.ConfigDict, source: ImageSource) -> tuple[Build, Run, Run]:
-  """Our run, and the same loop with nothing in it but indices, gather and decoding to float."""
+  """Make our run, and a loop that only computes indices, gathers images and converts them to float."""
   built = build(config, source.columns)
   state = make_initial_state(built, config.seed)
   batches = make_pipeline(config, source, built.parallel, state.rng)
@@ -98,7 +98,7 @@ def make_ours(config: ml_collections.ConfigDict, source: ImageSource) -> tuple[B
 
 
 def make_peer_nets(channels: int, width: int, z_dim: int) -> tuple['nn.Module', 'nn.Module']:
-  """Generator and discriminator of PyTorch's DCGAN tutorial, one halving fewer: 32 pixels instead of 64."""
+  """Make generator and discriminator of PyTorch's DCGAN tutorial for 32 pixels instead of 64: one stage fewer."""
   gen, disc, w = [nn.ConvTranspose2d(z_dim, 4 * width, 4, 1, 0, bias=False)], [], width
   for features_in, features_out in ((4 * w, 2 * w), (2 * w, w), (w, channels)):
     gen += [nn.BatchNorm2d(features_in), nn.ReLU(True),
@@ -119,13 +119,13 @@ def make_peer_nets(channels: int, width: int, z_dim: int) -> tuple['nn.Module', 
 
 def make_peer(nets: tuple['nn.Module', 'nn.Module'], images: np.ndarray, config: ml_collections.ConfigDict,
               memory_format: 'torch.memory_format') -> Run:
-  """The peer's training, eager, as its tutorial has it, plus an averaged generator.
+  """Make the eager training of PyTorch's tutorial, with an averaged generator in addition.
 
   Args:
-    nets: generator and discriminator; copied.
-    images: uint8 [N, H, W, C], kept in memory whole.
-    config: batch size, z_dim, optimizer and decay are ours.
-    memory_format: of networks and images.
+    nets: generator and discriminator; they are copied.
+    images: uint8 [N, H, W, C], all kept in memory.
+    config: our configuration, for batch size, z_dim, optimizer and decay.
+    memory_format: memory format of networks and images.
   """
   gen, disc = (copy.deepcopy(net).to(memory_format=memory_format) for net in nets)
   ema = copy.deepcopy(gen).requires_grad_(False)
@@ -147,7 +147,7 @@ def make_peer(nets: tuple['nn.Module', 'nn.Module'], images: np.ndarray, config:
     (criterion(disc(batch).flatten(), ones) + criterion(disc(fakes).flatten(), zeros)).backward()
     disc_opt.step()
 
-    disc.requires_grad_(False)  # Ours computes no gradients of the player whose turn it is not, either.
+    disc.requires_grad_(False)  # Ours does not compute the gradients of the other player, either.
     gen_opt.zero_grad()
     criterion(disc(gen(latents())).flatten(), ones).backward()
     gen_opt.step()
@@ -165,26 +165,27 @@ def make_peer(nets: tuple['nn.Module', 'nn.Module'], images: np.ndarray, config:
 
 
 def check_same_size(built: Build, nets: tuple['nn.Module', 'nn.Module']) -> None:
-  """Ends the program unless both players have as many trainable numbers as the peer's."""
+  """Exit unless both players have as many trainable parameters as those of the peer."""
   players = jax.eval_shape(built.game.init, jax.random.key(0))
   for name, player, net in zip(('generator', 'discriminator'), ('gen', 'disc'), nets, strict=True):
     ours = sum(leaf.size for leaf in jax.tree.leaves(players[player].params))
     theirs = sum(parameter.numel() for parameter in net.parameters())
     if ours != theirs:
-      sys.exit(f'not the same {name}: ours has {ours:,} parameters, the peer\'s {theirs:,}. The comparison would mean '
-               'nothing; make_peer_nets has to follow gan/models/dcgan.py.')
-    print(f'{name}: {ours:,} parameters, ours and the peer\'s')
+      sys.exit(f'the {name}s differ: ours has {ours:,} parameters, the peer\'s {theirs:,}. The comparison would mean '
+               'nothing; adapt make_peer_nets to gan/models/dcgan.py.')
+    print(f'{name}: {ours:,} parameters, the same number as the peer\'s')
 
 
 def main() -> None:
-  """Measures, and prints a table."""
+  """Measure, and print a table."""
   parser = argparse.ArgumentParser(description='Training steps per second: our DCGAN and eager PyTorch, on the CPU.')
-  for name, default, what in (('repetitions', 5, 'turns'), ('steps', 20, 'training steps of each variant in a turn'),
-                              ('batch_size', 64, ''), ('width', 64, 'channels before the last layer')):
-    parser.add_argument(f'--{name}', type=int, default=default, help=what)
+  for name, default, text in (('repetitions', 5, 'number of turns'),
+                              ('steps', 20, 'training steps of each variant in a turn'),
+                              ('batch_size', 64, 'number of images'), ('width', 64, 'channels before the last layer')):
+    parser.add_argument(f'--{name}', type=int, default=default, help=text)
   args = parser.parse_args()
   if torch is None:
-    sys.exit('This benchmark needs PyTorch, as the peer: pip install torch==2.13.0 --index-url '
+    sys.exit('This benchmark needs PyTorch for the peer: pip install torch==2.13.0 --index-url '
              'https://download.pytorch.org/whl/cpu')
   jax.config.update('jax_platforms', 'cpu')
   torch.set_num_threads(num_cores())
@@ -202,7 +203,7 @@ def main() -> None:
               CHANNELS_LAST: make_peer(nets, images, config, torch.channels_last),
               SMALL: make_ours(config, small)[1]}
   for run in (*variants.values(), gather):
-    run(2)  # Compiles, and fills the caches.
+    run(2)  # Compile, and fill the caches.
 
   start, foreign = time.perf_counter(), foreign_seconds()
   rates = {name: [] for name in variants}
@@ -222,8 +223,8 @@ def main() -> None:
         f'median {np.median(share):.2f}, min {np.min(share):.2f}, max {np.max(share):.2f}')
   print(f'other programs used {foreign:.2f} of {num_cores()} cores meanwhile')
   if foreign > MAX_FOREIGN * num_cores():
-    print('Warning: not a fair comparison. PyTorch waits for its slowest thread in every operation, so it suffers more '
-          'from other programs than XLA does. Repeat it on a quiet machine before quoting a ratio.')
+    print('Warning: other programs make this comparison unfair: PyTorch waits for its slowest thread in every '
+          'operation, so it slows down more than XLA. Repeat it on a quiet machine before you quote a ratio.')
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
-r"""What regularisers cost: steps of a norm-free DCGAN-32 with each, against the plain step.
+r"""Cost of regularisers: steps per second of a norm-free DCGAN-32 with each regulariser and without.
 
   python -m experiments.benchmarks.penalties
 
-All variants are warmed up, then take turns, because machines drift: what counts is the ratio within a turn. R1 + R2 is
-one fused pass, which gives the logits of both batches and their slopes.
+All variants are warmed up, then take turns. The speed of a machine drifts, so the ratio within a turn counts. R1 + R2
+is one fused pass that computes the logits of both batches and their slopes.
 """
 
 import argparse
@@ -37,7 +37,7 @@ VARIANTS = {
 
 
 def make_variant(overrides: dict, batch_size: int, width: int) -> Run:
-  """A run of configs/dcgan.py at 32 pixels without norm in the discriminator, ready to be driven."""
+  """Make a `Run` of configs/dcgan.py at 32 pixels without batch norm in the discriminator."""
   config = dcgan.get_config('digits,size=32')
   config.model.gen.width = config.model.disc.width = width
   config.model.disc.batch_norm = False
@@ -52,22 +52,23 @@ def make_variant(overrides: dict, batch_size: int, width: int) -> Run:
 
 
 def main() -> None:
-  """Measures, and prints a table."""
+  """Measure, and print a table."""
   parser = argparse.ArgumentParser(description='Cost of regularisers: a norm-free DCGAN-32 with each.')
-  for name, default, what in (('repetitions', 5, 'turns'), ('steps', 16, 'training steps of each variant in a turn'),
-                              ('batch_size', 64, ''), ('width', 64, 'channels before the last layer')):
-    parser.add_argument(f'--{name}', type=int, default=default, help=what)
-  parser.add_argument('--only', default='', help='names of variants, comma-separated; the plain step is always there')
+  for name, default, text in (('repetitions', 5, 'number of turns'),
+                              ('steps', 16, 'training steps of each variant in a turn'),
+                              ('batch_size', 64, 'number of images'), ('width', 64, 'channels before the last layer')):
+    parser.add_argument(f'--{name}', type=int, default=default, help=text)
+  parser.add_argument('--only', default='', help='names of variants, comma-separated; the plain step always takes part')
   args = parser.parse_args()
   names = [PLAIN, *filter(None, args.only.split(','))] if args.only else list(VARIANTS)
   if unknown := [name for name in names if name not in VARIANTS]:
-    sys.exit(f'--only={args.only}: {unknown[0]!r} is unknown; known: {", ".join(VARIANTS)}')
+    sys.exit(f'--only={args.only}: {unknown[0]!r} is unknown; choose from {", ".join(VARIANTS)}')
 
   print(f'python -m experiments.benchmarks.penalties {" ".join(sys.argv[1:])}'.strip())
   print(describe_machine())
   runs = {name: make_variant(VARIANTS[name], args.batch_size, args.width) for name in names}
   for run in runs.values():
-    run(2)  # Compiles, and fills the caches.
+    run(2)  # Compile, and fill the caches.
   start, foreign = time.perf_counter(), foreign_seconds()
   rates: dict[str, list[float]] = {name: [] for name in runs}
   for _ in range(args.repetitions):

@@ -1,12 +1,12 @@
-r"""What a population is worth: member-steps per second of many runs in one program, against runs one by one.
+r"""Speed of populations: member-steps per second of many runs in one program, and of runs one by one.
 
   pip install torch==2.13.0 && python -m experiments.benchmarks.population
   python -m experiments.benchmarks.population --members=256                # on a GPU, where the peer runs there too
 
-Ring: members of configs/toy.py (two hidden layers of 128, batch 256), against one PyTorch run of the same step (fresh
-latents, Adam, averaged generator), eager, at the number of threads that suits it best, and against one of our runs.
-Digits: small DCGANs at 16 pixels, together and alone. All take turns, because machines drift: what counts is the ratio
-within a turn. Ours computes all scalars of a run at every step, the peer none.
+Ring: members of configs/toy.py (two hidden layers of 128, batch 256), compared with one of our runs alone, and with one
+run of the same step in eager PyTorch (fresh latents, Adam, averaged generator) at its fastest number of threads.
+Digits: small DCGANs at 16 pixels, together and alone. All variants take turns. The speed of a machine drifts, so the
+ratio within a turn counts. Our runs compute all scalars of a run at every step, the peer none.
 """
 
 import argparse
@@ -36,12 +36,12 @@ except ImportError:
 
 
 def make_members(config: ml_collections.ConfigDict, num: int) -> tuple[Run, int]:
-  """A population of `num` seeds, ready to be driven, and its size."""
+  """Make a `Run` of a population of `num` seeds; also return its size."""
   configs = []
   for seed in range(num):
-    own = config.copy_and_resolve_references()
-    own.seed = seed
-    configs.append(own)
+    member_config = config.copy_and_resolve_references()
+    member_config.seed = seed
+    configs.append(member_config)
   data = build.open_data(config)
   population = compiled.make_population(configs, data.columns, jax.local_devices())
   batches = build.make_pipeline(config, data, population.built.parallel, None)
@@ -52,13 +52,13 @@ def make_members(config: ml_collections.ConfigDict, num: int) -> tuple[Run, int]
     nonlocal state
     state = loop(state, fed, hparams, np.int32(steps))
     if not bool(jax.block_until_ready(state.alive).all()):
-      sys.exit('a member left the finite numbers; its speed would mean nothing')
+      sys.exit('a member is no longer finite; its speed would mean nothing')
 
   return run, num
 
 
 def make_peer(config: ml_collections.ConfigDict, device: str) -> Run:
-  """The same step of one run in eager PyTorch."""
+  """Make a `Run` of the same step in eager PyTorch."""
   width, z_dim, batch_size = config.model.gen.width, config.model.z_dim, config.train.batch_size
   gen = nn.Sequential(nn.Linear(z_dim, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
   disc = nn.Sequential(nn.Linear(2, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2),
@@ -103,21 +103,28 @@ def make_peer(config: ml_collections.ConfigDict, device: str) -> Run:
 
 
 def best_threads(run: Run, steps: int) -> int:
-  """The number of threads at which the peer is fastest."""
+  """Find and set the number of threads at which the peer is fastest."""
   speeds = {}
   for threads in range(1, num_cores() + 1):
     torch.set_num_threads(threads)
     run(5)
     speeds[threads] = rate(run, steps)
-  found = max(speeds, key=speeds.get)
-  torch.set_num_threads(found)
-  return found
+  fastest = max(speeds, key=speeds.get)
+  torch.set_num_threads(fastest)
+  return fastest
 
 
 def measure(title: str, runs: dict[str, tuple[Run, int, int]], repetitions: int, first: str) -> None:
-  """Takes turns, and prints a table; each run comes with its members and its steps in a turn."""
+  """Let runs take turns, and print a table.
+
+  Args:
+    title: title of the table.
+    runs: name -> (run, number of members, steps in a turn).
+    repetitions: number of turns.
+    first: name of the run with which the others are compared.
+  """
   for run, _, _ in runs.values():
-    run(2)  # Compiles, and fills the caches.
+    run(2)  # Compile, and fill the caches.
   start, foreign = time.perf_counter(), foreign_seconds()
   rates: dict[str, list[float]] = {name: [] for name in runs}
   for _ in range(repetitions):
@@ -132,15 +139,16 @@ def measure(title: str, runs: dict[str, tuple[Run, int, int]], repetitions: int,
 
 
 def main() -> None:
-  """Measures, and prints two tables."""
+  """Measure, and print two tables."""
   parser = argparse.ArgumentParser(description='Member-steps per second of populations.')
-  for name, default, what in (('members', 64, 'of the population on the ring'), ('images', 4, 'members of DCGANs'),
-                              ('width', 16, 'of those'), ('repetitions', 5, 'turns'),
-                              ('steps', 20, 'steps of the population in a turn; others take as long')):
-    parser.add_argument(f'--{name}', type=int, default=default, help=what)
+  for name, default, text in (('members', 64, 'members of the population on the ring'),
+                              ('images', 4, 'members of the population of DCGANs'),
+                              ('width', 16, 'width of the DCGANs'), ('repetitions', 5, 'number of turns'),
+                              ('steps', 20, 'steps of the population in a turn; other runs take more steps')):
+    parser.add_argument(f'--{name}', type=int, default=default, help=text)
   args = parser.parse_args()
   print(f'python -m experiments.benchmarks.population {" ".join(sys.argv[1:])}'.strip())
-  executors.use_cores(num_cores())  # As a sweep does.
+  executors.use_cores(num_cores())  # A sweep does the same.
   device = jax.devices()[0]
   print(f'{describe_machine()}, {device.device_kind}' + (f', torch {torch.__version__}' if torch else ''))
 

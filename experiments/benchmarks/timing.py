@@ -1,4 +1,4 @@
-"""What the benchmarks share: dispatching our loop, rates of turns, and what else the machine was doing."""
+"""Functions that the benchmarks share: dispatch of our loop, rates, and the load by other programs."""
 
 import math
 import os
@@ -16,11 +16,11 @@ from gan.run.environment import num_cores
 
 MAX_FOREIGN = 0.05           # Share of the cores that other programs may use.
 
-Run = Callable[[int], None]   # Computes so many steps, and returns when they are done.
+Run = Callable[[int], None]   # Computes this number of steps, and returns when they are done.
 
 
 def drive(loop: Callable, state: tuple, batches: Pipeline, hparams: dict, steps_per_call: int) -> Run:
-  """Dispatches a compiled loop as gan/run/train.py does."""
+  """Return a `Run` that dispatches a compiled loop as gan/run/train.py does."""
   reached = 0
 
   def run(steps: int) -> None:
@@ -32,25 +32,25 @@ def drive(loop: Callable, state: tuple, batches: Pipeline, hparams: dict, steps_
       reached += count
     jax.block_until_ready(state)
     if int(step) != reached or not finite:
-      sys.exit(f'our training left the finite numbers at step {int(step)}; its speed would mean nothing')
+      sys.exit(f'our training is no longer finite at step {int(step)}; its speed would mean nothing')
 
   return run
 
 
 def rate(run: Run, steps: int) -> float:
-  """Steps per second of one turn."""
+  """Measure the steps per second of one turn."""
   start = time.perf_counter()
   run(steps)
   return steps / (time.perf_counter() - start)
 
 
 def describe(values: np.ndarray) -> str:
-  """Median, minimum and maximum."""
+  """Format median, minimum and maximum."""
   return f'{np.median(values):8.2f} {np.min(values):8.2f} {np.max(values):8.2f}'
 
 
 def describe_machine() -> str:
-  """CPU, cores and versions: what a speed is worth nothing without."""
+  """Describe CPU, cores and versions, without which a speed means nothing."""
   cpuinfo = Path('/proc/cpuinfo')
   lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
   names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
@@ -59,7 +59,7 @@ def describe_machine() -> str:
 
 
 def foreign_seconds() -> float:
-  """CPU seconds since boot of all other programs and, in a virtual machine, of its neighbours; nan if not Linux."""
+  """Return the CPU seconds since boot of all other programs and neighbouring virtual machines; nan outside Linux."""
   stat = Path('/proc/stat')
   if not stat.exists():
     return math.nan

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A sweep on a Slurm allocation: sbatch --nodes=4 --gpus-per-node=4 slurm.sh <sweep.py[:argument]> <workdir>
+# Train a sweep on a Slurm allocation: sbatch --nodes=4 --gpus-per-node=4 slurm.sh <sweep.py[:argument]> <workdir>
 #SBATCH --job-name=sweep
 #SBATCH --ntasks-per-node=1
 #SBATCH --exclusive

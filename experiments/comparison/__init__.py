@@ -1,1 +1,1 @@
-"""From the table of a sweep to an answer: arms within settings, statistics, a console table and one page."""
+"""Comparison of the arms of a sweep: grouping of runs, statistics, a console table and one page."""

@@ -1,4 +1,4 @@
-"""The statistics of a whole sweep: arms, comparisons within settings, and one correction for all that is reported."""
+"""Statistics of a whole sweep: arms, comparisons within settings, and one adjustment of all reported p-values."""
 
 import itertools
 import math
@@ -28,15 +28,15 @@ from gan.statistics.ranks import SWAPS
 
 
 class ArmResult(NamedTuple):
-  """What is known of one arm.
+  """Results of one arm.
 
   Attributes:
     arm: its runs that count.
-    rows: of these runs, in the same order.
-    success: rate.
-    mean: given success.
-    middle: interquartile mean of all runs, those without a value as worst.
-    others: value name -> mean given success of those values that do not count, for the small print.
+    rows: rows of these runs, in the same order.
+    success: success rate.
+    mean: mean given success.
+    middle: interquartile mean of all runs; runs without a value count as worst.
+    others: mean given success of the other values of the score (last, best, tail_mean), by name.
   """
 
   arm: Arm
@@ -48,16 +48,16 @@ class ArmResult(NamedTuple):
 
 
 class SettingResult(NamedTuple):
-  """What is known of one setting.
+  """Results of one setting.
 
   Attributes:
-    setting: which.
-    measure: what decides; None if nothing was measured yet.
-    arms: name -> result, of the arms that have runs that count.
-    reference: name of the arm that the others are compared with; None if there are not two.
-    chosen: whether it is the reference because it came out best.
-    comparisons: arm -> its comparison with the reference, arm - reference.
-    waiting: runs that do not count yet, because others of their population go on.
+    setting: the setting.
+    measure: the measure that decides; None if nothing was measured yet.
+    arms: name of an arm -> its result, for arms with runs that count.
+    reference: name of the arm that the others are compared with; None if there are fewer than two arms.
+    chosen: whether the reference was chosen because it has the best results.
+    comparisons: name of an arm -> its comparison with the reference, arm - reference.
+    waiting: number of runs that do not count yet, because their population is still running.
   """
 
   setting: Setting
@@ -69,16 +69,17 @@ class SettingResult(NamedTuple):
   waiting: int
 
 
-def analyse(rows: Sequence[Row], grouping: Grouping, asked: Question, metric: str | None = None,
+def analyse(rows: Sequence[Row], grouping: Grouping, question: Question, metric: str | None = None,
             value: str = 'last') -> list[SettingResult]:
-  """Compares the arms of each setting.
+  """Compare the arms of each setting.
 
-  Two arms are compared with each other, more of them with the best one, or with the baseline that the sweep names.
-  P-values are adjusted for all comparisons of the page together. Choosing the best arm is a look at all pairs, so all
-  pairs are adjusted for then. (Of sweeps of 3 and 6 equal arms with 12 seeds, 7 and 9% would make a false claim if only
-  those with the best arm were; 5 and 3% do so.)
+  Two arms are compared with each other; three or more with the best arm, or with the baseline that the sweep names. The
+  p-values of all comparisons on the page are adjusted together. The choice of the best arm is a look at all pairs, so
+  the adjustment then counts all pairs. (For sweeps of 3 and 6 equal arms with 12 seeds, the rate of false claims was 5
+  and 3%; if only the comparisons with the best arm were counted, it would be 7 and 9%.)
 
-  Runs count once nothing of their population goes on: failures end early, and would be all that there is.
+  The runs of a population count after all of its runs have ended. Failed runs end early, so a running population would
+  show failures only.
 
   Raises:
     SweepError: if a score, a baseline or a function of the sweep cannot be used.
@@ -86,42 +87,45 @@ def analyse(rows: Sequence[Row], grouping: Grouping, asked: Question, metric: st
   going_on = {row['population'] for row in rows if row['status'] in UNDER_WAY}
   results = []
   for setting in grouping.settings:
-    measure = measure_of(setting, rows, asked, metric, value)
-    done = {name: [row for row in own if row['population'] not in going_on] for name, own in setting.arms.items()}
-    arms = {name: _arm_result(name, own, measure, asked) for name, own in done.items() if own} if measure else {}
-    reference, chosen = _reference(arms, measure, grouping, asked)
+    measure = measure_of(setting, rows, question, metric, value)
+    done = {name: [row for row in arm_rows if row['population'] not in going_on]
+            for name, arm_rows in setting.arms.items()}
+    arms = {}
+    if measure:
+      arms = {name: _arm_result(name, ended, measure, question) for name, ended in done.items() if ended}
+    reference, chosen = _reference(arms, measure, grouping, question)
     waiting = len(setting.rows) - sum(map(len, done.values()))
     results.append(SettingResult(setting, measure, arms, reference, chosen, {}, waiting))
   pairs = [(result, x, y) for result in results for x, y in _pairs(result)]
-  found = [compare(result.arms[x].arm, result.arms[y].arm, higher_is_better=result.measure.higher_is_better)
-           for result, x, y in pairs]
-  # What has too few seeds is not tested, whatever came out, and costs the others nothing.
-  adjusted = iter(adjust([comparison for comparison in found if not comparison.too_few]))
-  found = [comparison if comparison.too_few else next(adjusted) for comparison in found]
-  for (result, _, _), comparison in zip(pairs, found, strict=True):
+  comparisons = [compare(result.arms[x].arm, result.arms[y].arm, higher_is_better=result.measure.higher_is_better)
+                 for result, x, y in pairs]
+  # Comparisons with too few seeds are not tested, whatever their results, so the adjustment does not count them.
+  adjusted = iter(adjust([comparison for comparison in comparisons if not comparison.too_few]))
+  comparisons = [comparison if comparison.too_few else next(adjusted) for comparison in comparisons]
+  for (result, _, _), comparison in zip(pairs, comparisons, strict=True):
     if comparison.y == result.reference:
       result.comparisons[comparison.x] = comparison
   return results
 
 
 def claimed(comparison: Comparison) -> bool:
-  """Whether a difference is shown."""
+  """Return whether a difference is shown."""
   return not comparison.too_few and comparison.adjusted_p < SIGNIFICANCE
 
 
 def is_better(comparison: Comparison) -> bool | None:
-  """Whether its arm is shown to be better than the reference; None if nothing is shown."""
+  """Return whether the arm is better than the reference; None if no difference is shown."""
   return comparison.improvement.value > 0.5 if claimed(comparison) else None
 
 
 def seeds_to_show_anything(comparison: Comparison) -> float | None:
-  """Pairs from which on the clearest outcome there is would pass the correction; None if there are enough already.
+  """Return the number of pairs with which the clearest outcome would be significant; None if there are enough pairs.
 
-  If one arm is better in all of n pairs, the test of ranks gives 1 / 2^(n - 1); beyond some pairs it draws swaps,
-  and those that turn out to be none count, too.
+  If one arm is better in all of n pairs, the p-value of the rank test is 1 / 2^(n - 1). With many pairs the test draws
+  random swaps instead of all swaps; then draws without any swap count, too, and p is a little larger.
 
   Returns:
-    The number; infinity if there are too many comparisons for any number of pairs.
+    Number of pairs; infinity if there are too many comparisons for any number of pairs.
   """
   def smallest(pairs: int) -> float:
     none, all_swaps = 0.5 ** (pairs - 1), 2 ** (pairs - 1) <= SWAPS
@@ -134,9 +138,11 @@ def seeds_to_show_anything(comparison: Comparison) -> float | None:
 
 
 def as_good_as_best(result: SettingResult) -> list[str]:
-  """Arms to go on with: not worse than the reference by their own interval, with a success rate that may be as high.
+  """Return the arms that may be as good as the reference, by their unadjusted intervals.
 
-  These intervals are not adjusted, so that even few seeds narrow the choice; it claims nothing.
+  The interval of their difference to the reference must not show that they are worse, and the upper end of their
+  success rate must reach the lower end of the reference's success rate. The intervals are not adjusted, so that few
+  seeds narrow the choice, too; the choice claims nothing.
   """
   best = result.arms[result.reference]
 
@@ -150,41 +156,42 @@ def as_good_as_best(result: SettingResult) -> list[str]:
 
 
 def has_interval(interval: Interval) -> bool:
-  """Whether there is more than a value or a range."""
-  return interval.known and interval.method not in ('none', 'range')
+  """Return whether there is a confidence interval, not only a value or a range."""
+  return interval.has_value and interval.method not in ('none', 'range')
 
 
-def _arm_result(name: str, rows: list[Row], measure: Measure, asked: Question) -> ArmResult:
+def _arm_result(name: str, rows: list[Row], measure: Measure, question: Question) -> ArmResult:
   values = [measure.of(row) for row in rows]
-  successes = [not math.isnan(value) and _succeeds(row, asked) for row, value in zip(rows, values, strict=True)]
+  successes = [not math.isnan(value) and _succeeds(row, question) for row, value in zip(rows, values, strict=True)]
   arm = make_arm(name, zip([row['seed'] for row in rows], values, successes, strict=True))
   others = {}
   for other in ('last', 'tail_mean', 'best'):
-    found = [measure.of(row, other) for row, success in zip(rows, successes, strict=True) if success]
-    if other != measure.value and found and all(map(math.isfinite, found)):
-      others[other] = float(np.mean(found))
+    scores = [measure.of(row, other) for row, success in zip(rows, successes, strict=True) if success]
+    if other != measure.value and scores and all(map(math.isfinite, scores)):
+      others[other] = float(np.mean(scores))
   return ArmResult(arm, rows, success_rate(arm), mean_given_success(arm),
                    interquartile_mean(arm, higher_is_better=measure.higher_is_better), others)
 
 
-def _succeeds(row: Row, asked: Question) -> bool:
+def _succeeds(row: Row, question: Question) -> bool:
   try:
-    return bool(asked.success(row))
+    return bool(question.success(row))
   except KeyError as error:
-    raise SweepError(f'SUCCESS asks for {error}, and results.csv has no such column'
+    raise SweepError(f'SUCCESS uses the column {error}, which results.csv does not have'
                      f'{nearest(str(error.args[0]), row)}') from None
   except TypeError as error:
-    raise SweepError(f'SUCCESS cannot tell about run {row["run"]} of {row["config"]}: {error}; a score that was not '
-                     'measured is None') from None
+    raise SweepError(f'SUCCESS fails on run {row["run"]} of {row["config"]}: {error}; a score that was not measured is '
+                     'None, so SUCCESS must handle None') from None
 
 
 def _reference(arms: dict[str, ArmResult], measure: Measure | None, grouping: Grouping,
-               asked: Question) -> tuple[str | None, bool]:
-  """The arm that the others are compared with, and whether its results are the reason."""
-  if asked.baseline is not None:
-    named = [name for name, values in grouping.arms.items() if asked.baseline in (name, *values)]
+               question: Question) -> tuple[str | None, bool]:
+  """Return the arm that the others are compared with, and whether it was chosen by its results."""
+  if question.baseline is not None:
+    named = [name for name, values in grouping.arms.items() if question.baseline in (name, *values)]
     if not named:
-      raise SweepError(f'BASELINE = {asked.baseline!r} is no arm of this sweep{nearest(asked.baseline, grouping.arms)}')
+      raise SweepError(f'BASELINE = {question.baseline!r} is no arm of this sweep'
+                       f'{nearest(question.baseline, grouping.arms)}')
     if named[0] in arms:
       return (named[0], False) if len(arms) > 1 else (None, False)
   if len(arms) < 2:
@@ -198,7 +205,7 @@ def _reference(arms: dict[str, ArmResult], measure: Measure | None, grouping: Gr
 
 
 def _pairs(result: SettingResult) -> list[tuple[str, str]]:
-  """Pairs of arms that are looked at; those with the reference have it second."""
+  """Return the pairs of arms that are compared; the reference is the second of a pair."""
   if result.reference is None:
     return []
   others = [name for name in result.arms if name != result.reference]

@@ -1,4 +1,4 @@
-"""The back of the page: failures, published figures, power, where it was computed, and how to do it again."""
+"""The appendix of the page: failures, published figures, power, environment, and commands to repeat everything."""
 
 import re
 import shlex
@@ -24,9 +24,9 @@ FACTS = {'platform': 'platform', 'cpu_cores': 'cores', 'python': 'Python', 'vers
          'version.optax': 'Optax', 'version.numpy': 'NumPy'}
 
 
-def failures(results: Sequence[SettingResult], asked: Question) -> dict[str, Any]:
-  """Every run that counts and did not succeed: which one, and on what evidence."""
-  unsuspected = (None, *NO_FAILURE) if asked.own_success else (None, 'healthy')
+def failures(results: Sequence[SettingResult], question: Question) -> dict[str, Any]:
+  """List the runs that count and did not succeed, each with its evidence."""
+  unsuspected = (None, *NO_FAILURE) if question.custom_success else (None, 'healthy')
   rows = []
   for result in results:
     for name, arm in result.arms.items():
@@ -39,28 +39,28 @@ def failures(results: Sequence[SettingResult], asked: Question) -> dict[str, Any
   return {'rows': rows[:MAX_FAILURES], 'more': max(len(rows) - MAX_FAILURES, 0), 'count': len(rows)}
 
 
-def published(asked: Question, grouping: Grouping, results: Sequence[SettingResult]) -> list[dict[str, Any]]:
-  """Figures of others, each beside ours where the sweep has the same arm, setting and score.
+def published(question: Question, grouping: Grouping, results: Sequence[SettingResult]) -> list[dict[str, Any]]:
+  """List the published figures, each with ours if the sweep has the same arm, setting and score.
 
-  An entry names its arm as the page does, by the value of the field, or by those of all fields; a setting by some of
-  its fields. What the sweep does not have stands there as it is.
+  An entry names an arm by its name on the page, by the value of its field, or by the values of all its fields; and a
+  setting by some of its fields. Figures without a counterpart in the sweep are listed alone.
   """
-  found = []
-  for entry in asked.published:
+  lines = []
+  for entry in question.published:
     names = [name for name, values in grouping.arms.items() if entry['arm'] in (name, values, *values)]
     line = {'arm': names[0] if names else str(entry['arm']), 'value': str(entry['value']),
             'source': _with_links(str(entry['source'])), 'note': entry.get('note', '')}
     matching = [result for result in results if _is_setting(entry.get('setting'), result, len(results))]
     for result in matching:
       metric = entry.get('metric') or (result.measure.metric if result.measure else '')
-      found.append(line | {'setting': result.setting.name, 'metric': metric, 'ours': _ours(result, names, metric)})
+      lines.append(line | {'setting': result.setting.name, 'metric': metric, 'ours': _ours(result, names, metric)})
     if not matching:
-      found.append(line | {'setting': _text_of(entry.get('setting')), 'metric': entry.get('metric', ''), 'ours': ''})
-  return found
+      lines.append(line | {'setting': _text_of(entry.get('setting')), 'metric': entry.get('metric', ''), 'ours': ''})
+  return lines
 
 
 def power(results: Sequence[SettingResult]) -> list[dict[str, str]]:
-  """For each comparison in pairs: the difference that its seeds can show, and the seeds that half of it would need."""
+  """List the detectable difference of each comparison in pairs, and the seeds that would detect half of it."""
   lines = []
   for result in results:
     for comparison in result.comparisons.values():
@@ -76,11 +76,11 @@ def power(results: Sequence[SettingResult]) -> list[dict[str, str]]:
 
 
 def environment(evidence: Evidence, rows: Sequence[Row]) -> list[tuple[str, str]]:
-  """Devices, versions and commit, as (label, value); what differs between populations is listed."""
-  known = evidence.environments or rows  # The table has some of it.
+  """Return devices, versions and commit, as (label, value); different values of populations are all listed."""
+  environments = evidence.environments or rows  # The table has a part of these columns.
 
   def values(describe: Any) -> str:
-    return ', '.join(dict.fromkeys(str(text) for env in known if (text := describe(env)) not in (None, '')))
+    return ', '.join(dict.fromkeys(str(text) for env in environments if (text := describe(env)) not in (None, '')))
 
   lines = [('device', values(lambda env: env.get('device_kind') and (
       f'{env["device_count"]} × {env["device_kind"]}' if env.get('device_count') else env['device_kind'])))]
@@ -92,7 +92,7 @@ def environment(evidence: Evidence, rows: Sequence[Row]) -> list[tuple[str, str]
 
 def commands(plan: Plan | None, workdir: str, results: Sequence[SettingResult], evidence: Evidence,
              command: str) -> list[tuple[str, list[str]]]:
-  """What to paste, as (purpose, lines)."""
+  """Return the commands that repeat the sweep, as (purpose, lines)."""
   if plan is None:
     return [('This page', [command])]
   commits = list(dict.fromkeys(env['git_commit'] for env in evidence.environments if env.get('git_commit')))
@@ -106,7 +106,7 @@ def commands(plan: Plan | None, workdir: str, results: Sequence[SettingResult], 
   lines.append(('One run of each arm, alone' + (
       f' (the first {MAX_COMMANDS} of {len(first)} combinations)' if len(first) > MAX_COMMANDS else ''), one_by_one))
   run = first[0][2]['run']
-  lines.append(('A run taken out of the sweep, to draw samples from it or to go on with', [
+  lines.append(('One run of the sweep as an ordinary run, for samples or further training', [
       f'python -m experiments.extract --workdir={where} --run={run} --out=runs/{run}',
       f'python -m gan.sample --workdir=runs/{run}']))
   return lines
@@ -122,7 +122,11 @@ def _evidence(row: Row) -> str:
 
 
 def _is_setting(wanted: Any, result: SettingResult, num_settings: int) -> bool:
-  """Whether an entry of PUBLISHED is about a setting: by those fields that the sweep sets, or by being the only one."""
+  """Return whether an entry of PUBLISHED is about a setting.
+
+  `wanted` is the entry's 'setting': a dict of fields, the name of a setting, or None if there is only one setting.
+  Fields that the sweep does not set are ignored.
+  """
   if isinstance(wanted, dict):
     row = result.setting.rows[0]
     return all(row.get(field, value) == value for field, value in wanted.items())
@@ -136,7 +140,7 @@ def _text_of(setting: Any) -> str:
 
 
 def _ours(result: SettingResult, names: Sequence[str], metric: str) -> str:
-  """'6.31 (5.90 to 6.71), 15 of 16 runs'; '' if it was not measured."""
+  """Format our value, '6.31 (5.90 to 6.71), 15 of 16 runs'; '' if it was not measured."""
   arm = result.arms.get(names[0]) if names else None
   if arm is None or f'{metric}.last' not in arm.rows[0]:
     return ''
@@ -146,14 +150,14 @@ def _ours(result: SettingResult, names: Sequence[str], metric: str) -> str:
     runs = [(seed, float('nan') if value is None else value, bool(success) and value is not None)
             for seed, value, success in zip(arm.arm.seeds.tolist(), values, arm.arm.successes, strict=True)]
     mean = mean_given_success(make_arm(arm.arm.name, runs))
-  if not mean.known:
+  if not mean.has_value:
     return f'no value: {counted(arm.success)} runs succeed'
   decimals = decimals_for([mean])
   return f'{number(mean.value, decimals)} ({ends(mean, decimals)}), {counted(arm.success)} runs'
 
 
 def _with_links(source: str) -> markupsafe.Markup:
-  """A source with its arXiv number as a link; nothing is loaded from there."""
+  """Turn the arXiv number of a source into a link; the page loads nothing from there."""
   return markupsafe.Markup(re.sub(
       r'arXiv:(\d{4}\.\d{4,5})', r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', str(markupsafe.escape(source))))
 

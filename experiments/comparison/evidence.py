@@ -1,4 +1,4 @@
-"""What the populations of a sweep left behind beside its table: curves, last samples, where it was computed."""
+"""The files of a sweep's populations that its table does not contain: curves, last samples, environments."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,18 +10,18 @@ from experiments.plan import Plan
 from gan.data.toy import MIXTURES, Mixture
 from gan.population.store import DATA, ENVIRONMENT, Store, member_rows
 
-Curve = tuple[np.ndarray, np.ndarray]   # Steps [T], values [T]; only what is finite.
+Curve = tuple[np.ndarray, np.ndarray]   # Steps [T], values [T]; only finite values.
 ACCURACY = 'disc/accuracy'
 
 
 class Evidence(NamedTuple):
-  """What there is of each run; empty where there is nothing.
+  """Curves, samples and environments of the runs; empty if there are none.
 
   Attributes:
     curves: run -> scalar -> its curve.
-    samples: run -> its last samples [N, ...]: bytes of images, or points.
-    mixtures: run -> where its points come from; images have none.
-    environments: of the populations, each kind once.
+    samples: run -> its last samples [N, ...]: uint8 images, or points.
+    mixtures: run -> the mixture of its data; only for points.
+    environments: the different environments of the populations.
   """
 
   curves: dict[str, dict[str, Curve]]
@@ -31,31 +31,31 @@ class Evidence(NamedTuple):
 
 
 def collect(plan: Plan | None, workdir: str, scalars: Sequence[str]) -> Evidence:
-  """Reads all populations that have begun.
+  """Read the files of all populations that have begun.
 
   Args:
-    plan: of the sweep; without one nothing is found.
-    workdir: of the sweep.
-    scalars: whose curves are wanted, such as 'eval/modes'.
+    plan: plan of the sweep; without a plan the evidence is empty.
+    workdir: directory of the sweep.
+    scalars: names of the scalars whose curves are needed, such as 'eval/modes'.
   """
-  found = Evidence({}, {}, {}, [])
+  evidence = Evidence({}, {}, {}, [])
   for group in plan.groups if plan else ():
     store = Store(population_dir(workdir, group.name))
     if not store.exists():
       continue
     rows, data, environment = store.rows(), store.read(DATA), store.read(ENVIRONMENT)
-    if environment not in found.environments:
-      found.environments.append(environment)
+    if environment not in evidence.environments:
+      evidence.environments.append(environment)
     wanted = [name for name in scalars if any(name in row for row in rows)]
     slim = [{name: row[name] for name in ('step', 'stopped_at', *wanted) if name in row} for row in rows]
     for member, run in enumerate(group.ids):
-      own = member_rows(slim, member)
-      found.curves[run] = {name: _curve(own, name) for name in wanted}
+      rows_of_member = member_rows(slim, member)
+      evidence.curves[run] = {name: _curve(rows_of_member, name) for name in wanted}
       if data['name'] in MIXTURES:
-        found.mixtures[run] = MIXTURES[data['name']]()
+        evidence.mixtures[run] = MIXTURES[data['name']]()
     if (samples := store.samples()) is not None:
-      found.samples.update(zip(group.ids, samples, strict=True))
-  return found
+      evidence.samples.update(zip(group.ids, samples, strict=True))
+  return evidence
 
 
 def _curve(rows: Sequence[dict[str, Any]], name: str) -> Curve:

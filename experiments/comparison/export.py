@@ -12,11 +12,13 @@ from gan.show import images
 
 
 def write_pictures(compared: Compared, folder: str) -> list[Path]:
-  """Writes forest_<score>.png and, for each setting, its learning curves and its runs seed by seed, or their curve.
+  """Write the plots: forest_<score>.png, and for each setting its learning curves and its runs seed by seed.
+
+  If the arms are values of a number, a plot over this number replaces the forest and the runs seed by seed.
 
   Args:
-    compared: the sweep.
-    folder: local directory; made if there is none.
+    compared: the sweep and its results.
+    folder: local directory; created if absent.
 
   Returns:
     Paths of the files.
@@ -31,8 +33,8 @@ def write_pictures(compared: Compared, folder: str) -> list[Path]:
   colors, is_curve = figures.colors_of(compared.grouping), compared.grouping.is_curve
   drawn = {}
   for measure in measures:
-    own = [result for result in results if result.measure == measure]
-    drawn[f'forest {measure.name}'] = None if is_curve else figures.forest(own, colors, figures.picture)
+    same_measure = [result for result in results if result.measure == measure]
+    drawn[f'forest {measure.name}'] = None if is_curve else figures.forest(same_measure, colors, figures.picture)
   for result in results:
     name = result.setting.name
     for scalar in (f'eval/{result.measure.metric}', ACCURACY):

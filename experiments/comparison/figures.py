@@ -1,4 +1,4 @@
-"""Plots of a comparison: as <svg> elements whose ink is that of the text around them, or as whatever is asked for."""
+"""Plots of a comparison: as <svg> elements in the text colour of the page, or as pixels for PNG files."""
 
 import collections
 import itertools
@@ -21,28 +21,28 @@ from gan.statistics import Comparison, Interval
 Writer = Callable[[Figure, str], Any]
 
 PALETTE = (GEN, DISC, OTHER, '#c2549d', '#b08a1e', '#8a6be0', '#5f9e3a', '#d9534f')
-WIDE, NARROW = 10.4, 5.2       # Inches, of a card over the whole page, and of one beside another: the same type size.
-DPI, TITLE = 150, 0.35          # Of pictures; inches of their title.
-CHARACTER = 0.073              # Inches, of an average letter of the labels.
-PAPER = '#fefdfb'              # Stands for the background of a card, --card in the page.
+WIDE, NARROW = 10.4, 5.2       # Inches of a full-width and of a half-width card; the type size is the same in both.
+DPI, TITLE = 150, 0.35         # Resolution of PNG files; inches of their title.
+CHARACTER = 0.073              # Inches of an average letter in labels.
+PAPER = '#fefdfb'              # Placeholder for the background of a card, --card in the page.
 SIDES = 0.65                   # Inches beside the columns of a plot of seeds.
-MAX_PAIRED = 8                 # Arms beside each other in it.
-MAX_NAMED, LINE = 4, 0.2       # Names in a picture's curves; more stand below, in lines of so many inches.
-MAX_STEPS, MAX_FAILED = 100, 12   # Of a learning curve; of single failed runs of an arm in it.
+MAX_PAIRED = 8                 # Maximum number of arms in a plot of seeds.
+MAX_NAMED, LINE = 4, 0.2       # A longer legend stands below a PNG picture, in lines of this height in inches.
+MAX_STEPS, MAX_FAILED = 100, 12   # Points of a learning curve; failed runs that are drawn for each arm.
 
 
 def markup(figure: Figure, label: str) -> str:
-  """A figure as part of the page."""
+  """Turn a figure into an <svg> element of the page."""
   return to_svg(figure, label).replace(PAPER, 'var(--card)')
 
 
 def picture(figure: Figure, label: str) -> np.ndarray:
-  """A figure by itself, on paper, with a title and a legend: uint8 [H, W, 3]."""
+  """Turn a figure into a picture with background, title and legend: uint8 [H, W, 3]."""
   figure.set_facecolor(PAPER)
   figure.set_dpi(DPI)
   width, height = figure.get_size_inches()
-  known = [axes.get_legend_handles_labels() for axes in figure.axes]
-  handles, names = ([*itertools.chain.from_iterable(parts)] for parts in zip(*known, strict=True))
+  legends = [axes.get_legend_handles_labels() for axes in figure.axes]
+  handles, names = ([*itertools.chain.from_iterable(parts)] for parts in zip(*legends, strict=True))
   columns = max(1, int(width / (max(map(len, names), default=0) * CHARACTER + 0.6)))
   below = LINE * math.ceil(len(names) / columns) if len(names) > MAX_NAMED else 0.0
   taller = height + TITLE + below
@@ -60,7 +60,7 @@ def picture(figure: Figure, label: str) -> np.ndarray:
 
 
 def colors_of(grouping: Grouping) -> dict[str, str]:
-  """A colour for each arm, readable on white and on near-black: in steps for a curve, else as different as can be."""
+  """Choose a colour for each arm, readable on white and near-black; for a curve, colours of a continuous map."""
   names = list(grouping.arms)
   if grouping.is_curve:
     shades = matplotlib.colormaps['plasma'](np.linspace(0.15, 0.8, len(names)))
@@ -69,15 +69,15 @@ def colors_of(grouping: Grouping) -> dict[str, str]:
 
 
 def forest(results: Sequence[SettingResult], colors: Mapping[str, str], write: Writer = markup) -> Any:
-  """Draws all comparisons of one score below each other: difference of means, and probability of improvement.
+  """Draw all comparisons of one score below each other: difference of means, and probability of improvement.
 
   Args:
-    results: of settings with the same measure.
-    colors: of the arms.
-    write: what becomes of the figure and its label.
+    results: results of settings with the same measure.
+    colors: name of an arm -> its colour.
+    write: called with the figure and its label.
 
   Returns:
-    What `write` returns; None if nothing is compared.
+    The result of `write`; None if there is no comparison.
   """
   results = [result for result in results if result.comparisons]
   if not results:
@@ -119,7 +119,7 @@ def forest(results: Sequence[SettingResult], colors: Mapping[str, str], write: W
     for axes, title in zip(panels, (f'difference in {measure.name}: {_short(minus, 44)}',
                                     f'probability that {_short(winner, 22)} is better'), strict=True):
       axes.set_title(title, fontsize=9.5, loc='left', pad=7)
-    # Which way is better differs from score to score, and is the first thing that one wants to know of such a plot.
+    # The better direction depends on the score, so each plot shows it.
     for axes, right_is_better in ((panels[0], measure.higher_is_better), (panels[1], True)):
       ends = ('← worse', 'better →') if right_is_better else ('← better', 'worse →')
       for text, x, side in zip(ends, (0.0, 1.0), ('left', 'right'), strict=True):
@@ -130,10 +130,17 @@ def forest(results: Sequence[SettingResult], colors: Mapping[str, str], write: W
 
 def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curve]], scalar: str,
                    colors: Mapping[str, str], write: Writer = markup) -> Any:
-  """Draws median and quartiles of each arm, and each failed run as a thin broken line that ends in a cross.
+  """Draw median and quartiles of each arm, and failed runs as thin dashed lines that end in a cross.
+
+  Args:
+    result: results of a setting.
+    curves: run -> scalar -> its curve.
+    scalar: name of the scalar.
+    colors: name of an arm -> its colour.
+    write: called with the figure and its label.
 
   Returns:
-    What `write` returns; None if no run has the scalar.
+    The result of `write`; None if no run has the scalar.
   """
   arms = {name: [curves[row['run']][scalar] for row in rows if len(curves.get(row['run'], {}).get(scalar, ((),))[0])]
           for name, rows in result.setting.arms.items()}
@@ -144,10 +151,10 @@ def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curv
     figure = Figure(figsize=(NARROW, 2.75))
     axes = figure.add_axes((0.105, 0.115, 0.875, 0.85))
     last = 1.0
-    for name, found in arms.items():
-      if not found:
+    for name, arm_curves in arms.items():
+      if not arm_curves:
         continue
-      steps, quartiles = _quartiles(found)
+      steps, quartiles = _quartiles(arm_curves)
       last = max(last, steps[-1])
       axes.fill_between(steps, quartiles[0], quartiles[2], color=colors[name], alpha=0.18, linewidth=0)
       axes.plot(steps, quartiles[1], color=colors[name], label=name, linewidth=1.9, solid_joinstyle='round', zorder=3)
@@ -162,7 +169,7 @@ def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curv
     if scalar == ACCURACY:
       axes.axhline(0.5, color=INK, linestyle=(0, (5, 4)), linewidth=1.1, alpha=0.6, zorder=1)
       axes.set_ylim(-0.03, 1.03)
-    elif _spans_decades(np.concatenate([values for found in arms.values() for _, values in found])):
+    elif _spans_decades(np.concatenate([values for arm_curves in arms.values() for _, values in arm_curves])):
       use_log_scale(axes)
     axes.set_xlim(0, last * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -171,12 +178,21 @@ def learning_curve(result: SettingResult, curves: Mapping[str, Mapping[str, Curv
 
 
 def seed_by_seed(result: SettingResult, colors: Mapping[str, str], write: Writer = markup) -> Any:
-  """Draws each run in the column of its arm, with lines between runs of one seed; those without a value stand apart."""
-  measure, arms = result.measure, [found.arm for found in result.arms.values()]
+  """Draw each run in the column of its arm, with lines between runs of one seed; runs without a value stand apart.
+
+  Args:
+    result: results of a setting.
+    colors: name of an arm -> its colour.
+    write: called with the figure and its label.
+
+  Returns:
+    The result of `write`.
+  """
+  measure, arms = result.measure, [arm_result.arm for arm_result in result.arms.values()]
   values = np.concatenate([arm.values[np.isfinite(arm.values)] for arm in arms] or [np.zeros(0)])
   low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
   span = (high - low) or max(abs(high), 1.0) * 0.2
-  nowhere = low - 0.22 * span if measure.higher_is_better else high + 0.22 * span   # Beyond the worst value.
+  nowhere = low - 0.22 * span if measure.higher_is_better else high + 0.22 * span   # Runs without a value: beyond all.
   lost = any(np.isnan(arm.values).any() for arm in arms)
   label = f'{measure.name} seed by seed: {result.setting.name}'
   with matplotlib.rc_context(svg_settings(label)):
@@ -189,15 +205,15 @@ def seed_by_seed(result: SettingResult, colors: Mapping[str, str], write: Writer
       for (start, end), count in _joined(left, right, nowhere).items():
         axes.plot((i + 0.07, i + 0.93), (start, end), color=INK, alpha=0.3, linewidth=0.8 + 0.7 * (count - 1) ** 0.7,
                   solid_capstyle='round', zorder=1, linestyle=(0, (3, 2)) if nowhere in (start, end) else '-')
-    for i, (arm, found) in enumerate(zip(arms, result.arms.values(), strict=True)):
+    for i, (arm, arm_result) in enumerate(zip(arms, result.arms.values(), strict=True)):
       color, shown = colors[arm.name], np.where(np.isnan(arm.values), nowhere, arm.values)
       for (value, success), count in collections.Counter(
           zip(shown.tolist(), arm.successes.tolist(), strict=True)).items():
         size = 4.2 + 1.3 * (count - 1) ** 0.6
         axes.plot(i, value, 'o' if success else 'X', color=color, markersize=size + 1.5 * (not success), alpha=0.9,
                   markeredgewidth=0, zorder=3)
-      if found.mean.known:
-        axes.plot((i - 0.11, i + 0.11), (found.mean.value,) * 2, color=color, linewidth=3.2, alpha=0.55, zorder=2,
+      if arm_result.mean.has_value:
+        axes.plot((i - 0.11, i + 0.11), (arm_result.mean.value,) * 2, color=color, linewidth=3.2, alpha=0.55, zorder=2,
                   solid_capstyle='butt')
     style_axes(axes)
     bottom, top = (min(low, nowhere if lost else low) - 0.08 * span, max(high, nowhere if lost else high) + 0.08 * span)
@@ -211,33 +227,33 @@ def seed_by_seed(result: SettingResult, colors: Mapping[str, str], write: Writer
 
 
 def width_of_columns(result: SettingResult) -> float:
-  """Inches of `seed_by_seed`: that of half a page, unless the arms' names take more."""
+  """Return the width of `seed_by_seed` in inches: half a page, unless the names of the arms need more."""
   longest = max((len(line) for name in result.arms for line in _in_lines(name).split('\n')), default=0)
   return NARROW if len(result.arms) * (longest + 1) * CHARACTER <= NARROW - SIDES else WIDE
 
 
 def _in_lines(name: str) -> str:
-  """A name of several values, one below the other."""
+  """Break the name of an arm with several values into lines, one for each value."""
   return name.replace(', ', '\n')
 
 
-def _quartiles(found: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
-  """Steps [T] and quartiles [3, T] over the runs that are still there."""
+def _quartiles(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
+  """Return steps [T] and quartiles [3, T] over the runs that have not ended."""
   at: dict[float, list[float]] = {}
-  for steps, values in found:
+  for steps, values in curves:
     for step, value in zip(steps, values, strict=True):
       at.setdefault(step, []).append(value)
-  # A run that stops between two evaluations has a row of its own there: no quartiles of the arm.
-  steps = np.array(sorted(step for step in at if len(at[step]) > 1 or len(found) == 1) or sorted(at))
+  # A run that stops between two evaluations has the only row of that step, which has no quartiles.
+  steps = np.array(sorted(step for step in at if len(at[step]) > 1 or len(curves) == 1) or sorted(at))
   steps = steps[np.unique(np.linspace(0, len(steps) - 1, min(len(steps), MAX_STEPS)).round().astype(int))]
   return steps, np.array([np.percentile(at[step], (25, 50, 75)) for step in steps]).T
 
 
 def _failed_runs(result: SettingResult, name: str) -> list[str]:
-  found = result.arms.get(name)
-  if found is None:
+  arm_result = result.arms.get(name)
+  if arm_result is None:
     return []
-  return [row['run'] for row, success in zip(found.rows, found.arm.successes, strict=True) if not success]
+  return [row['run'] for row, success in zip(arm_result.rows, arm_result.arm.successes, strict=True) if not success]
 
 
 def _spans_decades(values: np.ndarray) -> bool:
@@ -246,7 +262,7 @@ def _spans_decades(values: np.ndarray) -> bool:
 
 
 def _joined(left: Any, right: Any, nowhere: float) -> collections.Counter:
-  """Pairs of values of shared seeds, and how often each occurs."""
+  """Count the pairs of values of shared seeds."""
   of_right = dict(zip(right.seeds.tolist(), right.values, strict=True))
   return collections.Counter(
       tuple(nowhere if math.isnan(value) else float(value) for value in (start, of_right[seed]))
@@ -254,12 +270,12 @@ def _joined(left: Any, right: Any, nowhere: float) -> collections.Counter:
 
 
 def _whisker(axes: Any, interval: Interval, y: float, color: str, filled: bool) -> None:
-  if not interval.known:
+  if not interval.has_value:
     axes.annotate('too few succeed', (0.5, y), xycoords=('axes fraction', 'data'), ha='center', va='center',
                   fontsize=8.5, alpha=0.7)
     return
   if interval.method != 'none' and math.isfinite(interval.high - interval.low):
-    style = (0, (1, 1.5)) if interval.method == 'range' else '-'   # The smallest and the largest value: no interval.
+    style = (0, (1, 1.5)) if interval.method == 'range' else '-'   # Dotted: a range of values, no interval.
     axes.plot((interval.low, interval.high), (y, y), color=color, linewidth=2.0, linestyle=style, zorder=2,
               solid_capstyle='butt')
   axes.plot(interval.value, y, 'o', color=color, markersize=6.5, zorder=3)
@@ -268,7 +284,7 @@ def _whisker(axes: Any, interval: Interval, y: float, color: str, filled: bool) 
 
 
 def _symmetric(axes: Any) -> None:
-  """Zero in sight, and some room at both ends."""
+  """Extend the x axis to zero, with some room at both ends."""
   low, high = axes.dataLim.intervalx
   low, high = min(low, 0.0), max(high, 0.0)
   room = 0.06 * ((high - low) or 1.0)
@@ -277,7 +293,7 @@ def _symmetric(axes: Any) -> None:
 
 
 def _inches_and_rows(figure: Figure, axes: Any) -> Any:
-  """Coordinates: inches from the left end of the axes, and rows."""
+  """Return a transform of (inches from the left end of the axes, row)."""
   moved = matplotlib.transforms.ScaledTranslation(
       axes.get_position().x0 * figure.get_figwidth(), 0, figure.dpi_scale_trans)
   return matplotlib.transforms.blended_transform_factory(figure.dpi_scale_trans + moved, axes.transData)

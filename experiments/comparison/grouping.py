@@ -1,4 +1,4 @@
-"""From rows to settings and their arms, and which score decides between them. No statistics."""
+"""Grouping of rows into settings and arms, and the choice of the score that decides. Statistics are in analysis.py."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,15 @@ from gan.config import nearest
 from gan.scoring.records import TARGETS, target
 
 UNDER_WAY, FAILED = ('running', 'waiting'), ('diverged', 'stopped')
-MIN_CURVE = 7   # Values of a number from which they are points of a curve rather than arms.
+MIN_CURVE = 7   # With at least this number of values, a numeric field is a curve rather than a set of arms.
 
 
 class Setting(NamedTuple):
-  """Runs that differ in the arm and the seed only; arms are compared within a setting, never across.
+  """Runs that differ only in arm and seed. Arms are compared within a setting, never between settings.
 
   Attributes:
-    name: for headings.
-    arms: name -> its rows, in the order of seeds.
+    name: name for headings.
+    arms: name of an arm -> its rows, in the order of seeds.
   """
 
   name: str
@@ -26,7 +26,7 @@ class Setting(NamedTuple):
 
   @property
   def rows(self) -> list[Row]:
-    """Of all arms."""
+    """Rows of all arms."""
     return [row for rows in self.arms.values() for row in rows]
 
 
@@ -35,11 +35,11 @@ class Grouping(NamedTuple):
 
   Attributes:
     by: fields whose values are the arms.
-    arms: name -> values of these fields, in the order of the sweep, numbers from small to large.
-    settings: in the order of the sweep.
-    linked: fields that differ between arms as well, because they go with them.
-    replicates: fields in which runs of an arm differ besides the seed, which then numbers what they were drawn as.
-    is_curve: whether the arms are many values of a number.
+    arms: name -> values of these fields, in the order of the sweep; single numbers in ascending order.
+    settings: all settings, in the order of the sweep.
+    linked: further fields that differ between arms, because they change together with `by`.
+    replicates: random fields in which runs of an arm differ; the `seed` of a row then numbers the draw.
+    is_curve: whether the arms are points of a curve over a number.
   """
 
   by: tuple[str, ...]
@@ -51,12 +51,12 @@ class Grouping(NamedTuple):
 
 
 class Measure(NamedTuple):
-  """What decides: a score, which of its values counts, and which way is better.
+  """The measure that decides: a score, which of its values counts, and which direction is better.
 
   Attributes:
     metric: name of the score.
     value: last, best or tail_mean.
-    target: the best value there could be; infinite for more or less without bound.
+    target: ideal value of the score; inf if more is better, -inf if less is better.
   """
 
   metric: str
@@ -65,104 +65,106 @@ class Measure(NamedTuple):
 
   @property
   def higher_is_better(self) -> bool:
-    """Whether more is better; never for the distance from a finite target."""
+    """Whether higher is better; False for a finite target, where the distance from the target counts."""
     return self.target == math.inf
 
   @property
   def name(self) -> str:
-    """'modes', or '|scale - 1|' where the distance from a target is what counts."""
+    """Name such as 'modes', or '|scale - 1|' if the distance from a finite target counts."""
     return self.metric if math.isinf(self.target) else f'|{self.metric} - {self.target:g}|'
 
   @property
   def direction(self) -> str:
-    """Which way is better, in words."""
+    """The better direction, in words."""
     if math.isinf(self.target):
       return 'more is better' if self.higher_is_better else 'less is better'
     return f'distance from {self.target:g}, less is better'
 
   def of(self, row: Row, value: str | None = None) -> float:
-    """What a row has of it, by the value that counts or another one; nan if nothing."""
-    found = row.get(f'{self.metric}.{value or self.value}')
-    if found is None or not math.isfinite(found):
+    """Return the measure of a row; nan if there is none. `value` (last, best or tail_mean) replaces `self.value`."""
+    score = row.get(f'{self.metric}.{value or self.value}')
+    if score is None or not math.isfinite(score):
       return math.nan
-    return float(found if math.isinf(self.target) else abs(found - self.target))
+    return float(score if math.isinf(self.target) else abs(score - self.target))
 
 
-def group(rows: Sequence[Row], asked: Question, by: str | None = None) -> Grouping:
-  """Sorts rows into settings and arms.
+def group(rows: Sequence[Row], question: Question, by: str | None = None) -> Grouping:
+  """Group rows into settings and arms.
 
   Args:
-    rows: of the table of a sweep.
-    asked: what its file says.
-    by: fields that are preferred to those of the file, separated by commas.
+    rows: rows of the table of a sweep.
+    question: question of the sweep.
+    by: fields whose values are the arms, separated by commas; replaces that of the question.
 
   Raises:
-    SweepError: if it is not clear what the arms are, or a field is unknown.
+    SweepError: if several fields could define the arms, or if a field is unknown.
   """
   fields = _fields(rows)
-  drawn = [field for field in asked.replicates if field in fields]
-  chosen = _choose_by(rows, fields, by or asked.by, drawn)
+  drawn = [field for field in question.replicates if field in fields]
+  chosen = _choose_by(rows, fields, by or question.by, drawn)
   drawn = [field for field in drawn if field not in chosen]
   replicates = [field for field in drawn if _telling_apart(rows, [field], [*chosen, 'seed'])]
   rows = _numbered(rows, replicates)
   others = _telling_apart(rows, [field for field in fields if field not in (*chosen, *drawn)], chosen)
   named = others if 'config' in chosen else list(dict.fromkeys(['config', *others]))
-  arms, found = _arm_names(rows, chosen), []
+  arms, settings = _arm_names(rows, chosen), []
   for key in dict.fromkeys(_key(row, named) for row in rows):
-    own = sorted((row for row in rows if _key(row, named) == key), key=lambda row: row['seed'])
-    by_arm = {arm: [row for row in own if _key(row, chosen) == kind] for arm, kind in arms.items()}
-    found.append(Setting(_setting_name(dict(zip(named, key, strict=True))),
-                         {arm: runs for arm, runs in by_arm.items() if runs}))
+    setting_rows = sorted((row for row in rows if _key(row, named) == key), key=lambda row: row['seed'])
+    by_arm = {arm: [row for row in setting_rows if _key(row, chosen) == kind] for arm, kind in arms.items()}
+    settings.append(Setting(_setting_name(dict(zip(named, key, strict=True))),
+                            {arm: runs for arm, runs in by_arm.items() if runs}))
   linked = [field for field in fields if field not in (*chosen, *named, *replicates) and any(
-      len({_key(row, [field]) for row in setting.rows}) > 1 for setting in found)]
+      len({_key(row, [field]) for row in setting.rows}) > 1 for setting in settings)]
   numeric = len(chosen) == 1 and all(_is_number(values[0]) for values in arms.values())
-  if asked.curve and chosen == (asked.curve,) and not numeric:
-    raise SweepError(f'CURVE = {asked.curve!r}: its values must be numbers; name the field by BY instead')
-  is_curve = numeric and (len(arms) >= MIN_CURVE or chosen == (asked.curve,))
-  return Grouping(chosen, arms, found, linked, replicates, is_curve)
+  if question.curve and chosen == (question.curve,) and not numeric:
+    raise SweepError(f'CURVE = {question.curve!r}: its values must be numbers; use BY instead of CURVE for this field')
+  is_curve = numeric and (len(arms) >= MIN_CURVE or chosen == (question.curve,))
+  return Grouping(chosen, arms, settings, linked, replicates, is_curve)
 
 
-def measure_of(setting: Setting, rows: Sequence[Row], asked: Question, metric: str | None,
+def measure_of(setting: Setting, rows: Sequence[Row], question: Question, metric: str | None,
                value: str) -> Measure | None:
-  """The score that decides in a setting; None if it has none yet, unless that is so because all of it failed.
+  """Return the measure that decides in a setting; None if the score is not measured there yet.
+
+  If all runs of the setting failed, there is a measure all the same.
 
   Args:
-    setting: where.
-    rows: of the whole sweep.
-    asked: what its file says.
-    metric: preferred to that of the file.
-    value: which one counts.
+    setting: the setting.
+    rows: rows of the whole sweep.
+    question: question of the sweep.
+    metric: score that decides; replaces that of the question.
+    value: value of the score that counts: last, best or tail_mean.
 
   Raises:
-    SweepError: if the sweep has no such score.
+    SweepError: if there is no such score.
   """
-  known = _scores(rows)
-  if metric and metric not in known:
-    raise SweepError(f'--metric={metric} was not measured in this sweep{nearest(metric, known)}')
-  if metric is None and asked.metric is not None:
+  measured = _scores(rows)
+  if metric and metric not in measured:
+    raise SweepError(f'--metric={metric} was not measured in this sweep{nearest(metric, measured)}')
+  if metric is None and question.metric is not None:
     config = setting.rows[0]['config']
-    metric = asked.metric if isinstance(asked.metric, str) else asked.metric.get(config)
-    if metric and metric not in known:
+    metric = question.metric if isinstance(question.metric, str) else question.metric.get(config)
+    if metric and metric not in measured:
       try:
-        target(metric)  # A score that there is, only not here or not yet.
+        target(metric)  # The score exists, but was not measured, or not yet.
       except KeyError:
-        raise SweepError(f'METRIC = {metric!r}: no such score{nearest(metric, known or TARGETS)}') from None
-  own = _scores(setting.rows)
+        raise SweepError(f'METRIC = {metric!r}: no such score{nearest(metric, measured or TARGETS)}') from None
+  measured_here = _scores(setting.rows)
   all_failed = all(row['status'] in FAILED for row in setting.rows)
   if metric is None:
-    scores = own or known * all_failed
+    scores = measured_here or measured * all_failed
     metric = next((name for name in ('fd_classifier', 'modes', *scores) if name in scores), 'modes')
-  return Measure(metric, value, target(metric)) if metric in own or all_failed else None
+  return Measure(metric, value, target(metric)) if metric in measured_here or all_failed else None
 
 
 def _fields(rows: Sequence[Row]) -> list[str]:
-  """Fields that a sweep sets: in the table they stand between the configuration file and the status."""
+  """Return the fields that a sweep sets: the columns between the configuration file and the status, without seed."""
   names = list(rows[0])
   return [name for name in names[names.index('config'):names.index('status')] if name != 'seed']
 
 
 def _numbered(rows: Sequence[Row], replicates: Sequence[str]) -> Sequence[Row]:
-  """Rows whose seed numbers what they were drawn as: arms that share the drawing are compared draw by draw."""
+  """Replace the seeds of rows by numbers of random draws, so that arms with the same draws are compared in pairs."""
   if not replicates:
     return rows
   draws = list(dict.fromkeys(_key(row, ['seed', *replicates]) for row in rows))
@@ -170,34 +172,38 @@ def _numbered(rows: Sequence[Row], replicates: Sequence[str]) -> Sequence[Row]:
 
 
 def _scores(rows: Sequence[Row]) -> list[str]:
-  """Names of the scores that any row has."""
+  """Return the names of the scores that any row has."""
   return [name.removesuffix('.last') for name in rows[0]
           if name.endswith('.last') and any(row[name] is not None for row in rows)]
 
 
-def _choose_by(rows: Sequence[Row], fields: list[str], asked: str | None, drawn: list[str]) -> tuple[str, ...]:
-  if asked:
-    chosen = tuple(field.strip() for field in asked.split(','))
+def _choose_by(rows: Sequence[Row], fields: list[str], question: str | None, drawn: list[str]) -> tuple[str, ...]:
+  if question:
+    chosen = tuple(field.strip() for field in question.split(','))
     for field in chosen:
       if field == 'seed':
-        raise SweepError('by=seed: runs of an arm differ in the seed; name another field')
+        raise SweepError('by=seed: the runs of an arm differ in their seeds, so seeds cannot be arms; name another '
+                         'field')
       if field not in fields:
-        raise SweepError(f'by={field}: no field that this sweep sets{nearest(field, fields)}')
+        raise SweepError(f'by={field} is no field that this sweep sets{nearest(field, fields)}')
     return chosen
   candidates = _telling_apart(rows, [field for field in fields if field not in ('config', *drawn)], ('config',))
   if len(candidates) > 1:
-    raise SweepError(f'the runs differ in {len(candidates)} fields: {", ".join(candidates)}; say which one is the '
-                     f"question: --by={candidates[-1]}, or BY = '{candidates[-1]}' in the file of the sweep")
+    raise SweepError(f'the runs differ in {len(candidates)} fields: {", ".join(candidates)}; name the one whose values '
+                     f"are compared: --by={candidates[-1]}, or BY = '{candidates[-1]}' in the file of the sweep")
   return tuple(candidates)
 
 
-def _telling_apart(rows: Sequence[Row], fields: Iterable[str], given: Sequence[str]) -> list[str]:
-  """Those fields that split the rows further than `given` and the ones before them do: the rest goes with these."""
-  found = list(given)
+def _telling_apart(rows: Sequence[Row], fields: Iterable[str], fixed: Sequence[str]) -> list[str]:
+  """Return the fields that split the rows further than `fixed` and the fields before them.
+
+  The other fields are determined by these.
+  """
+  splitting = list(fixed)
   for field in fields:
-    if _num_kinds(rows, [*found, field]) > _num_kinds(rows, found):
-      found.append(field)
-  return found[len(given):]
+    if _num_kinds(rows, [*splitting, field]) > _num_kinds(rows, splitting):
+      splitting.append(field)
+  return splitting[len(fixed):]
 
 
 def _num_kinds(rows: Sequence[Row], fields: Sequence[str]) -> int:
@@ -209,7 +215,7 @@ def _key(row: Row, fields: Sequence[str]) -> tuple:
 
 
 def _arm_names(rows: Sequence[Row], by: tuple[str, ...]) -> dict[str, tuple]:
-  """'saturating', or 'r1=0.1, loss=hinge' where a value by itself would not be understood."""
+  """Name the arms: 'saturating', or with the field, 'r1=0.1, loss=hinge', if the value alone would be unclear."""
   kinds = list(dict.fromkeys(_key(row, by) for row in rows))
   if not by:
     return {'all runs': ()}
@@ -218,7 +224,7 @@ def _arm_names(rows: Sequence[Row], by: tuple[str, ...]) -> dict[str, tuple]:
   if len(by) == 1 and all(_is_number(kind[0]) for kind in kinds):
     kinds.sort()
   short = _short_names(by)
-  for digits in (4, 17):  # As short as they can be told apart.
+  for digits in (4, 17):  # Four digits, unless two arms would have the same name.
     names = [', '.join(f'{short[field]}={_text(value, digits)}' for field, value in zip(by, kind, strict=True))
              for kind in kinds]
     if len(set(names)) == len(kinds):
@@ -227,14 +233,14 @@ def _arm_names(rows: Sequence[Row], by: tuple[str, ...]) -> dict[str, tuple]:
 
 
 def _setting_name(values: dict[str, Any]) -> str:
-  """'toy:ring, disc_steps=5'."""
+  """Name a setting: 'toy:ring, disc_steps=5'."""
   short = _short_names([field for field in values if field != 'config'])
   return ', '.join(_config_name(value) if field == 'config' else f'{short[field]}={_text(value)}'
                    for field, value in values.items()) or 'all runs'
 
 
 def _short_names(fields: Sequence[str]) -> dict[str, str]:
-  """'loss.name' as 'loss', 'penalty.r1' as 'r1'; more of the path where two would be the same."""
+  """Shorten fields: 'loss.name' to 'loss', 'penalty.r1' to 'r1'; longer if two would be the same."""
   short = {}
   for field in fields:
     parts = field.removesuffix('.name').split('.')
@@ -246,7 +252,7 @@ def _short_names(fields: Sequence[str]) -> dict[str, str]:
 
 
 def _config_name(file: str) -> str:
-  """'configs/toy.py:ring' as 'toy:ring'."""
+  """Shorten 'configs/toy.py:ring' to 'toy:ring'."""
   return file.removeprefix('configs/').replace('.py', '', 1)
 
 

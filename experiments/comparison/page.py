@@ -1,4 +1,4 @@
-"""report.html of a sweep: the answer first, then what it rests on; one file that needs no other and no network."""
+"""report.html of a sweep: the answer first, then its evidence; one self-contained file that needs no network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,22 +36,22 @@ VALUES = {'last': 'last evaluation', 'best': 'best evaluation', 'tail_mean': 'me
 
 
 class Compared(NamedTuple):
-  """A sweep and all that was found out about it."""
+  """A sweep and the results of its comparison."""
 
   rows: list[Row]
   plan: Plan | None
   workdir: str
-  asked: Question
+  question: Question
   grouping: Grouping
   results: list[SettingResult]
 
 
 def write_page(compared: Compared, command: str) -> str:
-  """Writes <workdir>/report.html; returns its path.
+  """Write <workdir>/report.html; return its path.
 
   Args:
-    compared: the sweep.
-    command: that makes this page, for the record.
+    compared: the sweep and its results.
+    command: command that makes this page, for the record.
   """
   grouping, results = compared.grouping, compared.results
   measures = list(dict.fromkeys(result.measure for result in results if result.measure))
@@ -61,7 +61,7 @@ def write_page(compared: Compared, command: str) -> str:
       loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
       lstrip_blocks=True).get_template('compare.html.j2')
   html = template.render(
-      title=compared.asked.text or f'Comparison by {" and ".join(grouping.by) or "seed"}',
+      title=compared.question.text or f'Comparison by {" and ".join(grouping.by) or "seed"}',
       facts=_facts(compared, measures),
       notes=_notes(compared),
       answers=[_answer(result, grouping, colors) for result in results],
@@ -70,19 +70,19 @@ def write_page(compared: Compared, command: str) -> str:
       forests=[] if grouping.is_curve else [_svg(svg) for measure in measures if (svg := figures.forest(
           [result for result in results if result.measure == measure], colors))],
       keys=list(colors.items()),
-      learning=[found for result in results if (found := _learning(result, evidence, colors))],
+      learning=[plots for result in results if (plots := _learning(result, evidence, colors))],
       paired=[(result.setting.name, result.measure.name, _svg(figures.seed_by_seed(result, colors)),
                figures.width_of_columns(result) > figures.NARROW)
               for result in results if 0 < len(result.arms) <= figures.MAX_PAIRED and not grouping.is_curve],
       samples=[_samples(result, arms, colors) for result, arms in pictures_of(
           [result for result in results if result.arms], evidence)],
       points=bool(evidence.mixtures),
-      failures=appendix.failures(results, compared.asked),
-      published=appendix.published(compared.asked, grouping, results),
+      failures=appendix.failures(results, compared.question),
+      published=appendix.published(compared.question, grouping, results),
       power=appendix.power(results),
       family=max((c.family for result in results for c in result.comparisons.values() if not c.too_few), default=0),
       chosen=any(result.chosen for result in results),
-      success='SUCCESS of the sweep' if compared.asked.own_success else 'finished with the verdict healthy',
+      success='SUCCESS of the sweep' if compared.question.custom_success else 'finished with the verdict healthy',
       measures=[(m.name, VALUES[m.value], m.direction, meaning(m.metric)) for m in measures],
       by_best=any(m.value == 'best' for m in measures),
       environment=appendix.environment(evidence, compared.rows),
@@ -97,10 +97,10 @@ def _svg(markup: str) -> markupsafe.Markup:
 
 
 def _facts(compared: Compared, measures: Sequence[Any]) -> list[tuple[str, str]]:
-  """What one asks first, as (label, value)."""
+  """Return the main facts, as (label, value)."""
   rows, grouping = compared.rows, compared.grouping
-  successes = [success for result in compared.results for found in result.arms.values()
-               for success in found.arm.successes]
+  successes = [success for result in compared.results for arm in result.arms.values()
+               for success in arm.arm.successes]
   facts = [('runs', f'{len(rows):,}'), ('failed', f'{successes.count(False):,} of {len(successes):,}'),
            ('arms', f'{len(grouping.arms)}'), ('settings', f'{len(grouping.settings)}'),
            ('seeds', f'{len({row["seed"] for row in rows})}'),
@@ -111,31 +111,31 @@ def _facts(compared: Compared, measures: Sequence[Any]) -> list[tuple[str, str]]
 
 
 def _notes(compared: Compared) -> list[str]:
-  notes = [compared.asked.note] if compared.asked.note else []
+  notes = [compared.question.note] if compared.question.note else []
   if waiting := sum(result.waiting for result in compared.results):
-    notes.append(f'The sweep is still under way: {plural(waiting, "run")} of {len(compared.rows):,} '
-                 f'{"does" if waiting == 1 else "do"} not count yet. Failures end early, so a population counts only '
-                 'once all of it has ended.')
+    notes.append(f'The sweep is still running: {plural(waiting, "run")} of {len(compared.rows):,} '
+                 f'{"does" if waiting == 1 else "do"} not count yet. Failed runs end early, so a population only '
+                 'counts after all of its runs have ended.')
   early = sum(row['status'] == 'finished' and row['verdict'] == 'too early' for row in compared.rows)
-  if early and not compared.asked.own_success:
-    notes.append(f'It is too early for a verdict on {plural(early, "run")}, so {"it is" if early == 1 else "they are"} '
-                 'no success yet: train longer, or log and evaluate more often.')
+  if early and not compared.question.custom_success:
+    notes.append(f'It is too early for a verdict on {plural(early, "run")}, which therefore '
+                 f'{"counts" if early == 1 else "count"} as failed: train longer, or log and evaluate more often.')
   if compared.grouping.replicates:
-    notes.append(f'Runs of an arm repeat it with other values of {listed(compared.grouping.replicates)}, drawn at '
-                 'random; a “seed” is the number of such a draw, and arms are compared draw by draw.')
+    notes.append(f'The runs of an arm differ in {listed(compared.grouping.replicates)}, drawn at random; a “seed” is '
+                 'the number of such a draw, and arms are compared draw by draw.')
   if compared.grouping.linked:
-    notes.append(f'The arms differ in {listed(compared.grouping.linked)} as well, which goes with '
-                 f'{" and ".join(compared.grouping.by) or "them"} in this sweep.')
+    notes.append(f'The arms also differ in {listed(compared.grouping.linked)}, which changes together with '
+                 f'{" and ".join(compared.grouping.by) or "the arm"} in this sweep.')
   return notes
 
 
 def _answer(result: SettingResult, grouping: Grouping, colors: dict[str, str]) -> dict[str, Any]:
-  found = Finding(result, grouping)
+  finding = Finding(result, grouping)
   intervals = [interval for arm in result.arms.values() for interval in (arm.mean, arm.middle)]
   decimals = decimals_for(intervals)
   scale = _scale([arm.mean for arm in result.arms.values()])
-  return {'name': result.setting.name, 'headline': found.headline, 'kind': found.kind, 'details': found.details,
-          'caution': found.caution, 'measure': result.measure and (
+  return {'name': result.setting.name, 'headline': finding.headline, 'kind': finding.kind, 'details': finding.details,
+          'caution': finding.caution, 'measure': result.measure and (
               f'{result.measure.name}, {VALUES[result.measure.value]}; {result.measure.direction}'),
           'compared': bool(result.comparisons),
           'arms': [_arm_row(name, result, decimals, scale, colors) for name in result.arms]}
@@ -148,7 +148,7 @@ def _arm_row(name: str, result: SettingResult, decimals: int, scale: tuple[float
   row = {'name': name, 'color': colors[name], 'success': counted(arm.success), 'percent': percent(arm.success),
          'mean': number(arm.mean.value, decimals), 'mean_ends': ends(arm.mean, decimals), 'bar': _bar(arm.mean, scale),
          'middle': number(arm.middle.value, decimals), 'middle_ends': ends(arm.middle, decimals),
-         'middle_note': '' if arm.middle.known else 'over ¼ have no value',
+         'middle_note': '' if arm.middle.has_value else 'over ¼ have no value',
          'small': small, 'is_reference': name == result.reference, 'comparison': None}
   if comparison:
     row['comparison'] = {
@@ -159,15 +159,15 @@ def _arm_row(name: str, result: SettingResult, decimals: int, scale: tuple[float
 
 
 def _scale(intervals: Sequence[Interval]) -> tuple[float, float]:
-  """Ends of the axis on which the means of a setting are drawn."""
-  known = [end for interval in intervals if interval.known for end in (interval.low, interval.value, interval.high)]
-  low, high = min(known, default=0.0), max(known, default=1.0)
+  """Return the ends of the axis on which the means of a setting are drawn."""
+  values = [x for interval in intervals if interval.has_value for x in (interval.low, interval.value, interval.high)]
+  low, high = min(values, default=0.0), max(values, default=1.0)
   return (low, high) if high > low else (low - 1.0, high + 1.0)
 
 
 def _bar(interval: Interval, scale: tuple[float, float]) -> dict[str, str] | None:
-  """Where an interval lies on the axis, in percent of its length."""
-  if not interval.known:
+  """Return the position of an interval on the axis, in percent of the axis."""
+  if not interval.has_value:
     return None
   low, middle, high = (100 * (end - scale[0]) / (scale[1] - scale[0])
                        for end in (interval.low, interval.value, interval.high))

@@ -1,4 +1,4 @@
-"""Samples of single runs as small pictures, and which runs of an arm are shown."""
+"""Samples of single runs as small pictures, and the choice of these runs."""
 
 import base64
 import io
@@ -15,13 +15,13 @@ from experiments.comparison.evidence import Evidence
 from gan.data.toy import Mixture
 from gan.show import images, plots
 
-MAX_PICTURES = 60      # Of a page; beyond, only the median run of each arm is shown.
-MAX_ARMS = 8           # Of a setting, evenly chosen.
-COLORS = 48            # Of a picture of points: a third of the bytes, and nobody sees it.
+MAX_PICTURES = 60      # Pictures on a page; if there would be more, only the median run of each arm is shown.
+MAX_ARMS = 8           # Arms shown for each setting, evenly chosen.
+COLORS = 48            # Colours in a picture of points; the reduction is invisible and saves two thirds of the bytes.
 
 
 class Picture(NamedTuple):
-  """Samples of one run, and what to write below them."""
+  """Samples of one run, and their caption."""
 
   rank: str
   seed: int
@@ -33,19 +33,19 @@ class Picture(NamedTuple):
 
 def pictures_of(results: list[SettingResult],
                 evidence: Evidence) -> list[tuple[SettingResult, dict[str, list[Picture]]]]:
-  """For each setting that has samples: arm -> pictures of its best, median and worst run."""
+  """Draw pictures of the best, median and worst run of each arm: pairs (result, {arm: pictures}) if there are any."""
   shown = [(result, list(result.arms)[::max(1, math.ceil(len(result.arms) / MAX_ARMS))]) for result in results]
   ranks = ('best', 'median', 'worst') if 3 * sum(len(names) for _, names in shown) <= MAX_PICTURES else ('median',)
-  found = []
+  pictures_of_settings = []
   for result, names in shown:
     by_arm = {name: _of_arm(result.arms[name], result.measure.higher_is_better, ranks, evidence) for name in names}
     if by_arm := {name: pictures for name, pictures in by_arm.items() if pictures}:
-      found.append((result, by_arm))
-  return found
+      pictures_of_settings.append((result, by_arm))
+  return pictures_of_settings
 
 
 def data_uri(picture: np.ndarray, colors: int | None = None) -> str:
-  """A PNG inside of a page; with `colors`, of so many at most."""
+  """Encode a PNG as a data URI; with `colors`, reduce it to this number of colours."""
   if colors:
     buffer = io.BytesIO()
     Image.fromarray(picture).quantize(colors, dither=Image.Dither.NONE).save(buffer, 'PNG', optimize=True)
@@ -56,7 +56,7 @@ def data_uri(picture: np.ndarray, colors: int | None = None) -> str:
 
 
 def _of_arm(arm: ArmResult, higher_is_better: bool, ranks: tuple[str, ...], evidence: Evidence) -> list[Picture]:
-  """Of runs that have a value and samples; each run once."""
+  """Draw pictures of the runs of given ranks, among those with a value and samples; each run once."""
   order = np.argsort(-arm.arm.ranked(higher_is_better), kind='stable')
   usable = [i for i in order if np.isfinite(arm.arm.values[i]) and arm.rows[i]['run'] in evidence.samples]
   if not usable:
@@ -84,7 +84,7 @@ def _draw(samples: np.ndarray, mixture: Mixture | None) -> str:
 
 
 def _points(samples: np.ndarray, mixture: Mixture) -> np.ndarray:
-  """Points over the true modes, as `images.scatter` draws them, but small and without words."""
+  """Draw points over the true modes, as `images.scatter` does, but small and without text."""
   figure = Figure(figsize=(2.5, 2.5), dpi=120, facecolor=plots.PANEL)
   axes = figure.add_axes((0, 0, 1, 1))
   half = max(1.35 * float(np.abs(mixture.modes).max()), 8 * mixture.sigma)

@@ -1,4 +1,4 @@
-"""The comparison as text for a console."""
+"""The comparison as a text table for the console."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ COLUMNS = ('', 'success', '', 'mean given success', '', 'IQM of all', '', 'beats
 
 
 def table(results: Sequence[SettingResult], grouping: Grouping) -> str:
-  """All settings, one after another: the arms in numbers, and what follows from them."""
+  """Format all settings: for each a table of its arms, then its findings in sentences."""
   return '\n\n'.join(_setting(result, grouping) for result in results)
 
 
 def _setting(result: SettingResult, grouping: Grouping) -> str:
-  measure, found = result.measure, Finding(result, grouping)
+  measure, finding = result.measure, Finding(result, grouping)
   head = result.setting.name + (f': {measure.name}, {measure.value} ({measure.direction})' if measure else '')
-  told = found.sentences if len(found.sentences) == 1 else [found.headline, *found.sentences]
-  lines = [head, *_rows(result), *(f'  {line}' for line in (*told, found.caution) if line)]
+  sentences = finding.sentences if len(finding.sentences) == 1 else [finding.headline, *finding.sentences]
+  lines = [head, *_rows(result), *(f'  {line}' for line in (*sentences, finding.caution) if line)]
   return '\n'.join(lines)
 
 

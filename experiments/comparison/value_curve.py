@@ -1,4 +1,4 @@
-"""The plot of a sweep over a number: value and success rate against it, and the range that can be recommended."""
+"""The plot of a sweep over a number: score and success rate against this number, and its recommended range."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,20 @@ from experiments.comparison.grouping import Grouping
 from gan.show.page import DISC, GEN, OTHER, style_axes, svg_settings
 from gan.statistics import Interval
 
-DECADES = 2.0   # Spanned by the values from which on the axis is logarithmic.
+DECADES = 2.0   # The axis is logarithmic if the values span more decades.
 
 
 def value_curve(result: SettingResult, grouping: Grouping, write: Writer = markup) -> Any:
-  """Draws mean given success with its interval over every run, and the success rate with its interval."""
+  """Draw every run, the mean given success with its interval, and the success rate with its interval.
+
+  Args:
+    result: results of a setting whose arms are values of a number.
+    grouping: all settings of the sweep.
+    write: called with the figure and its label.
+
+  Returns:
+    The result of `write`.
+  """
   names = list(result.arms)
   numbers = np.array([grouping.arms[name][0] for name in names], float)
   x, ticks, labels = _axis(numbers)
@@ -27,14 +36,14 @@ def value_curve(result: SettingResult, grouping: Grouping, write: Writer = marku
   with matplotlib.rc_context(svg_settings(label)):
     figure = Figure(figsize=(WIDE, 3.1))
     panels = [figure.add_axes(box) for box in ((0.052, 0.19, 0.43, 0.69), (0.557, 0.19, 0.43, 0.69))]
-    found = list(result.arms.values())
-    for i, arm in enumerate(found):
+    arms = list(result.arms.values())
+    for i, arm in enumerate(arms):
       for success in (True, False):
         values = arm.arm.values[(arm.arm.successes == success) & np.isfinite(arm.arm.values)]
         panels[0].plot(np.full(len(values), x[i]), values, 'o' if success else 'x', color=GEN if success else DISC,
                        alpha=0.28 if success else 0.6, markersize=3.6, markeredgewidth=0 if success else 1.0, zorder=1)
-    _band(panels[0], x, [arm.mean for arm in found], GEN)
-    _band(panels[1], x, [arm.success for arm in found], OTHER)
+    _band(panels[0], x, [arm.mean for arm in arms], GEN)
+    _band(panels[1], x, [arm.success for arm in arms], OTHER)
     panels[1].set_ylim(-0.03, 1.03)
     panels[1].set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     for axes, title in zip(panels, (f'{result.measure.name}, mean given success', 'success rate'), strict=True):
@@ -52,23 +61,23 @@ def value_curve(result: SettingResult, grouping: Grouping, write: Writer = marku
         axes.axvspan(low, high, color=OTHER, alpha=0.10, linewidth=0, zorder=0)
     if result.reference:
       best = names.index(result.reference)
-      for axes, interval, color in ((panels[0], found[best].mean, GEN), (panels[1], found[best].success, OTHER)):
-        if interval.known:
+      for axes, interval, color in ((panels[0], arms[best].mean, GEN), (panels[1], arms[best].success, OTHER)):
+        if interval.has_value:
           axes.plot(x[best], interval.value, 'o', color=color, markersize=9, zorder=4)
           axes.plot(x[best], interval.value, 'o', color=PAPER, markersize=4.5, zorder=5, markeredgewidth=0)
     return write(figure, label)
 
 
 def is_logarithmic(numbers: np.ndarray) -> bool:
-  """Whether the positive ones among them, none of which may be negative, span more than two decades."""
+  """Return whether the positive numbers span more than two decades; False if any number is negative."""
   positive = numbers[numbers > 0]
   return bool((numbers >= 0).all() and len(positive) > 1 and positive.max() > 10**DECADES * positive.min() * (1 + 1e-9))
 
 
 def _axis(numbers: np.ndarray) -> tuple[np.ndarray, list[float] | None, list[str]]:
-  """Where the numbers stand, and ticks with labels; None leaves a linear axis its own ones.
+  """Return positions of the numbers, ticks and labels; ticks are None for a linear axis, which makes its own.
 
-  Zero has no logarithm and stands one gap left of the smallest number.
+  On a logarithmic axis, zero is drawn one gap to the left of the smallest positive number.
   """
   if not is_logarithmic(numbers):
     return numbers, None, []
@@ -89,15 +98,15 @@ def _limits(x: np.ndarray) -> tuple[float, float]:
 
 
 def _band(axes: Any, x: np.ndarray, intervals: Sequence[Interval], color: str) -> None:
-  """A line through what is known, with a band between finite ends."""
+  """Draw a line through the finite values, with a band between finite ends."""
   value, low, high = (np.array([getattr(interval, end) for interval in intervals]) for end in ('value', 'low', 'high'))
-  known = np.isfinite(value)
-  axes.fill_between(x[known], low[known], high[known], color=color, alpha=0.16, linewidth=0, zorder=1)
-  axes.plot(x[known], value[known], '-o', color=color, linewidth=1.8, markersize=4, zorder=3)
+  finite = np.isfinite(value)
+  axes.fill_between(x[finite], low[finite], high[finite], color=color, alpha=0.16, linewidth=0, zorder=1)
+  axes.plot(x[finite], value[finite], '-o', color=color, linewidth=1.8, markersize=4, zorder=3)
 
 
 def _recommended(result: SettingResult, names: Sequence[str], x: np.ndarray) -> list[tuple[float, float]]:
-  """Stretches of values that are as good as the best, to the middle between them and those that are not."""
+  """Return the intervals of values that are as good as the best; each ends halfway to the next value."""
   if not any(has_interval(comparison.difference) for comparison in result.comparisons.values()):
     return []
   good = as_good_as_best(result)

@@ -1,1 +1,1 @@
-"""The classic pictures of GANs, made with the library's own objectives and steps; for those who are new to them."""
+"""The classic pictures of GANs for beginners, made with the objectives and steps of `gan`."""

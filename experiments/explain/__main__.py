@@ -1,10 +1,10 @@
-"""Draws the classic pictures of GANs, and one page that explains them.
+"""Draw the classic pictures of GANs, and one page that explains them.
 
   python -m experiments.explain                          # all, to runs/explain/; open index.html there
   python -m experiments.explain --only=losses            # one of losses, gradients, divergences, dirac, collapse
   python -m experiments.explain --only=dirac,collapse --out=somewhere
 
-Pictures that the directory has already stay on its page.
+The page keeps the pictures that the directory already has.
 """
 
 import time
@@ -18,13 +18,13 @@ from gan.config import ConfigError, nearest
 from gan.run import workdir
 
 OUT = flags.DEFINE_string('out', 'runs/explain', 'Directory of the pictures and the page.')
-ONLY = flags.DEFINE_list('only', [], f'Which pictures, comma-separated: {", ".join(page.SECTIONS)}; all by default.')
+ONLY = flags.DEFINE_list('only', [], f'Names of pictures, comma-separated: {", ".join(page.SECTIONS)}; all by default.')
 PICTURES = {'losses': losses.draw, 'gradients': gradients.draw, 'divergences': divergences.draw, 'dirac': dirac.draw,
             'collapse': collapse.draw}
 
 
 def main(argv: list[str]) -> int:
-  """Draws what the flags say; returns the exit code."""
+  """Draw the pictures and the page; return the exit code."""
   del argv
   for name in ONLY.value:
     if name not in PICTURES:
@@ -32,15 +32,15 @@ def main(argv: list[str]) -> int:
   out, begin = Path(OUT.value), time.perf_counter()
   try:
     workdir.check_writable(out)
-  except workdir.WorkdirError:  # Speaks of a flag that is not here.
-    raise ConfigError(f'--out={out}: cannot be written to; name another directory') from None
+  except workdir.WorkdirError:  # Its message names a flag that this program does not have.
+    raise ConfigError(f'--out={out} cannot be written; name another directory') from None
   for name in ONLY.value or PICTURES:
     start = time.perf_counter()
     print(f'{out / name}.png ...', end=' ', flush=True)
     page.save(out, name, PICTURES[name]())
     print(f'{time.perf_counter() - start:.1f} s', flush=True)
   path = page.write_page(out)
-  print(f'Written: {path}, {time.perf_counter() - begin:.0f} s in all. Open it in a browser.')
+  print(f'Written: {path}, after {time.perf_counter() - begin:.0f} s. Open this page in a browser.')
   return 0
 
 

@@ -1,4 +1,4 @@
-"""Mode collapse of a plain GAN on the ring, beside a cure: the same network, optimizers and seed, one thing changed."""
+"""Mode collapse of a plain GAN on the ring, and a cure: the same networks, optimizers and seed with R1 added."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +12,11 @@ from gan.show.plots import render
 
 STOPS = [500, 1500, 3000, 4500]
 SAMPLES = 2000
-HALF = 1.5                     # Of the plane shown.
-# A generator that moves twice while D moves once, and momentum (the usual b1 of 0.9, where toy.py has 0.5): so it runs
-# to wherever D is fooled before D can answer. Modes covered after 3,000 and 4,500 steps, measured with seeds 0 to 4 on
-# a CPU: plain 0, 0, 0, 1, 0 and 0, 1, 1, 0, 0; with R1 7, 8, 8, 8, 8 and 8, 8, 7, 8, 5. A weaker R1 (0.03, 0.1, 0.3)
-# cured some of the seeds only; momentum without the second update collapsed with seed 0 and not with seed 1.
+HALF = 1.5                     # Half of the side of the plane shown.
+# The generator takes two updates for each update of D, with momentum (b1 is the usual 0.9, not 0.5 as in toy.py). So it
+# moves to points where D is fooled before D can react. Modes covered after 3,000 and 4,500 steps, measured with seeds 0
+# to 4 on a CPU: plain 0, 0, 0, 1, 0 and 0, 1, 1, 0, 0; with R1 7, 8, 8, 8, 8 and 8, 8, 7, 8, 5. A weaker R1 (0.03, 0.1,
+# 0.3) cured only some of the seeds; momentum without the second update collapsed with seed 0 and not with seed 1.
 PLAIN = {'train.batch_size': 128, 'model.gen.width': 64, 'model.disc.width': 64, 'update.gen_steps': 2,
          'optimizer.gen.b1': 0.9, 'optimizer.disc.b1': 0.9}
 CURE = {'penalty.r1': 1.0}
@@ -24,25 +24,25 @@ SEED = 0
 
 
 def snapshots(overrides: dict[str, Any], stops: list[int] | None = None) -> list[dict[str, Any]]:
-  """Trains and looks at every stop: 'step', 'points' [N, 2], 'modes' (of 8), 'high_quality' (share)."""
+  """Train, and return for each stop 'step', 'points' [N, 2], 'modes' (of 8), 'high_quality' (share) and 'truth'."""
   run = ring(PLAIN | {'seed': SEED} | overrides)
-  sample, found = run.sampler(), []
+  sample, shots = run.sampler(), []
   for step, state, _ in run.train(stops or STOPS):
     points = sample(state, SAMPLES)
     scores = run.scores(points)
-    found.append({'step': step, 'points': points, 'modes': int(scores['modes']),
+    shots.append({'step': step, 'points': points, 'modes': int(scores['modes']),
                   'high_quality': scores['high_quality'], 'truth': run.data})
-  return found
+  return shots
 
 
 def draw(stops: list[int] | None = None, overrides: dict[str, Any] | None = None,
          snapshots: Callable[..., list[dict[str, Any]]] = snapshots) -> Explained:
-  """Samples at a few times in a row, plain above, cured below.
+  """Draw samples at several steps, those of the plain GAN above, those with R1 below.
 
   Args:
-    stops: the times, in steps.
-    overrides: of both configurations, beyond PLAIN.
-    snapshots: (overrides, stops) -> the looks at one run.
+    stops: the steps; STOPS by default.
+    overrides: overrides of both configurations, in addition to PLAIN.
+    snapshots: (overrides, stops) -> snapshots of one run.
   """
   rows = {'plain GAN': snapshots(overrides or {}, stops), 'with R1, all else equal': snapshots(
       (overrides or {}) | CURE, stops)}
@@ -67,7 +67,7 @@ def draw(stops: list[int] | None = None, overrides: dict[str, Any] | None = None
 
 
 def _scatter(axes: Any, shot: dict[str, Any]) -> None:
-  """Generated points over the modes, which are drawn larger than 3 sigma: that would be a speck here."""
+  """Draw generated points over the modes; a circle of 3 sigma would be invisible, so modes are drawn larger."""
   modes = shot['truth'].modes
   diameters = np.full(len(modes), 0.24)
   axes.add_collection(EllipseCollection(

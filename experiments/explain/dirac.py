@@ -1,4 +1,4 @@
-"""The Dirac-GAN under every update rule and regulariser: real steps of the library, over the game's own field."""
+"""The Dirac-GAN with every update rule and regulariser: training steps of `gan`, drawn over the vector field."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,10 +19,10 @@ from gan.step import make_deal
 
 STEPS = 300
 ARROWS = 15
-HALF = 2.4                     # Of the plane shown; whoever leaves it has run away.
+HALF = 2.4                     # Half of the side of the plane shown.
 COLUMNS = 4
-# A larger step than the configuration's: what the rules do shows within few turns. Many samples: noise, where there is
-# any, is averaged. One device needs no more.
+# The learning rate is larger than in the config, so that few turns show what the rules do. The batch is large, so that
+# instance noise averages out.
 COMMON = {'optimizer.gen.lr': 0.4, 'optimizer.disc.lr': 0.4, 'train.batch_size': 512}
 WASSERSTEIN = {'loss.name': 'wasserstein', 'optimizer.gen.lr': 0.2, 'optimizer.disc.lr': 0.2}
 REGULARISERS = {
@@ -39,15 +39,15 @@ REGULARISERS = {
     'Wasserstein + clipping': WASSERSTEIN | {'penalty.clip': 0.5},
     'Wasserstein + R1': WASSERSTEIN | {'penalty.r1': 1.0},
 }
-WORDS = {'rests': 'comes to rest', 'nears': 'slowly nearer', 'circles': 'keeps circling', 'leaves': 'runs away'}
+WORDS = {'rests': 'converges', 'nears': 'approaches slowly', 'circles': 'keeps circling', 'leaves': 'diverges'}
 
 
 class Path(NamedTuple):
-  """Where the two players of one game went.
+  """The path of the two players of one game.
 
   Attributes:
-    points: [T, 2], (theta, psi), the start first.
-    field: [ARROWS, ARROWS, 2], directions of the game over the plane.
+    points: [T, 2], (theta, psi), beginning with the start.
+    field: [ARROWS, ARROWS, 2], vector field of the game on a grid over the plane.
   """
 
   points: np.ndarray
@@ -55,7 +55,7 @@ class Path(NamedTuple):
 
   @property
   def start(self) -> float:
-    """First distance from the equilibrium (0, 0)."""
+    """Initial distance from the equilibrium (0, 0)."""
     return float(np.linalg.norm(self.points[0]))
 
   @property
@@ -65,7 +65,7 @@ class Path(NamedTuple):
 
   @property
   def end(self) -> float:
-    """Mean distance over the last tenth of the path: more than one turn, so that no orbit has to be round."""
+    """Mean distance over the last tenth of the path: more than one turn, so orbits need not be round."""
     return self._distance(0.9, 1.0)
 
   @property
@@ -75,7 +75,8 @@ class Path(NamedTuple):
       return 'rests'
     if self.end < 0.9 * self.middle:
       return 'nears'
-    away = self.end > 1.1 * self.middle or self.end > 2.0 * self.start  # It may have stopped, where the field is flat.
+    # A path that left may have stopped since, where the field is flat; hence the comparison with the start.
+    away = self.end > 1.1 * self.middle or self.end > 2.0 * self.start
     return 'leaves' if away else 'circles'
 
   def _distance(self, first: float, last: float) -> float:
@@ -85,27 +86,27 @@ class Path(NamedTuple):
 
 
 class Zeros:
-  """The data of the Dirac-GAN, all at 0, without the generator of random numbers, which takes seconds to compile."""
+  """The data of the Dirac-GAN, all at 0, without a random number generator, which takes seconds to compile."""
 
   def __init__(self, batch_size: int):
     self._shape = (1, batch_size, 1)
 
   def batch(self, data: Any, rng: jax.Array, step: jax.Array, i: jax.Array) -> dict[str, jax.Array]:
-    """As of `gan.data.pipeline`: one batch for the one update of the discriminator."""
+    """Return a batch like a pipeline of `gan.data.pipeline`, for one update of the discriminator."""
     del data, rng, step, i
     return {'images': jnp.zeros(self._shape)}
 
 
 def follow(overrides: dict[str, Any], steps: int = STEPS) -> Path:
-  """Plays the game of configs/dirac.py with `overrides` and records every position."""
+  """Play the game of configs/dirac.py with `overrides` and record every position."""
   config = complete(dirac.get_config(), COMMON | overrides)
-  # Not validated: a Wasserstein critic without any bound is refused there, and wanted here.
+  # The config is not validated: `validate` refuses the Wasserstein critic without a bound, which is shown here.
   built = build.build(config, columns_of((1,)), jax.devices()[:1])
   state, batches = build.make_initial_state(built, config.seed), Zeros(config.train.batch_size)
   field = _field(built, batches, state)
   loop = build.make_loop(config, built, batches)
   points = [[float(jax.tree.leaves(player.params)[0].squeeze()) for player in (state.gen, state.disc)]]
-  for _ in range(steps):  # One step for each call: the loop reports its last position only.
+  for _ in range(steps):  # One step in each call, because the loop only reports its last position.
     state, scalars, _ = loop(state, (), built.hparams, np.int32(1))
     points.append([scalars['gen/parameter'], scalars['disc/parameter']])
   return Path(np.array(jax.device_get(points), np.float64), field)
@@ -122,30 +123,30 @@ def _field(built: build.Build, batches: Zeros, state: Any) -> np.ndarray:
     field = make_field(built.game, state, turn, built.numbers_at(built.hparams, state.step))
     return jax.vmap(field.evaluate, (0, None))(points, field.context)
 
-  # Flat parameters are in the order of the players' names: the discriminator's come first.
+  # Flat parameters are in the alphabetical order of the players: disc, gen.
   points = np.stack([disc.ravel(), gen.ravel()], axis=1).astype(np.float32)
   return np.asarray(evaluate(state, points)).reshape(ARROWS, ARROWS, 2)[..., ::-1]
 
 
 def games() -> dict[str, dict[str, dict[str, Any]]]:
-  """{group: {name: overrides}}: all that is drawn."""
+  """Return all games that are drawn: {group: {name: overrides}}."""
   return {'rules': {rule: {'update.rule': rule} for rule in RULES}, 'regularisers': REGULARISERS}
 
 
 def draw(steps: int = STEPS, follow: Callable[..., Path] = follow) -> Explained:
-  """One panel for each update rule, and one for each regulariser under alternating updates.
+  """Draw a panel for each update rule, and for each regulariser with alternating updates.
 
   Args:
-    steps: of each game.
-    follow: (overrides, steps) -> its path.
+    steps: number of steps of each game.
+    follow: (overrides, steps) -> path of a game.
   """
   groups = games()
   rows = {name: -(-len(group) // COLUMNS) for name, group in groups.items()}
   width, cell, head = 11.6, 2.9, 0.62
   height = sum(rows.values()) * cell + 2 * head + 0.3
   figure, top, facts = new_figure(width, height), height - 0.05, {}
-  headings = {'rules': 'Update rules, each on the plain minimax game',
-              'regularisers': 'Regularisers and losses, each under alternating updates'}
+  headings = {'rules': 'Update rules on the plain minimax game',
+              'regularisers': 'Regularisers and losses with alternating updates'}
   for group, entries in groups.items():
     figure.text(0.055, (top - 0.42) / height, headings[group], fontsize=13, weight='bold', color=INK)
     top -= head
@@ -155,7 +156,7 @@ def draw(steps: int = STEPS, follow: Callable[..., Path] = follow) -> Explained:
       axes = figure.add_axes((left / width, bottom / height, 2.4 / width, 2.4 / height))
       path = follow(overrides, steps)
       plots.draw_path(axes, path.points, path.field, HALF, ('', ''))
-      for arrows in axes.collections:  # In panels this small they would be too pale.
+      for arrows in axes.collections:  # The default colour is too pale in such small panels.
         arrows.set_color(DATA)
       axes.set(xticks=(-2, 0, 2), yticks=(-2, 0, 2))
       if column == 0:

@@ -1,7 +1,7 @@
-"""f-divergences in one dimension: what the optimal discriminator knows, and which Gaussian each divergence likes best.
+"""f-divergences in one dimension: the optimal discriminator, and the Gaussian that minimises each divergence.
 
-Integrals are sums over a fine grid. The divergences are written down here from their definitions, apart from the
-library's f-GAN objectives; `library_bound` confirms that the two agree.
+Integrals are sums over a fine grid. The divergences are implemented here from their definitions, independently of the
+f-GAN objectives of `gan`; `library_bound` confirms that both agree.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from gan.show.plots import render
 
 X = np.linspace(-14.0, 14.0, 5601)
 STEP = X[1] - X[0]
-WEIGHTS, MEANS, SPREADS = (0.6, 0.4), (-1.6, 1.9), (0.45, 0.6)   # Of the data: two unequal humps.
+WEIGHTS, MEANS, SPREADS = (0.6, 0.4), (-1.6, 1.9), (0.45, 0.6)   # The data: two unequal humps.
 Q = (0.6, 1.0)                                                   # Mean and spread of the generator in the first panel.
 
 
@@ -28,11 +28,11 @@ class Divergence(NamedTuple):
   """A divergence D_f(p || q) = E_q f(p / q), in terms of r = log(p / q), which stays finite where p / q does not.
 
   Attributes:
-    name: for people.
-    f: f(exp(r)) exp(-r), the integrand under p, from r.
-    optimal_logit: the v for which the library's g(v) is f'(exp(r)).
-    color: of its curve.
-    dashes: of its curve.
+    name: name in the picture.
+    f: r -> f(exp(r)) exp(-r), the integrand under p.
+    optimal_logit: r -> the logit v for which g(v) of `gan.losses` is f'(exp(r)).
+    color: colour of its curve.
+    dashes: line style of its curve.
   """
 
   name: str
@@ -42,7 +42,7 @@ class Divergence(NamedTuple):
   dashes: str | tuple
 
 
-# In the order from covering all of the data to seeking one hump. Keys are those of LOSSES.
+# The order is from mass-covering to mode-seeking. Keys are those of LOSSES.
 DIVERGENCES = {
     'fgan_pearson': Divergence('Pearson χ²', lambda r: np.exp(r) - 2 + np.exp(-r), lambda r: 2 * np.expm1(r),
                                '#0b5fa5', '-'),
@@ -59,54 +59,54 @@ DIVERGENCES = {
 
 
 def log_p(x: np.ndarray) -> np.ndarray:
-  """Log density of the data [N]."""
+  """Return the log density of the data [N]."""
   return np.logaddexp(*(np.log(w) + norm.logpdf(x, m, s)
                         for w, m, s in zip(WEIGHTS, MEANS, SPREADS, strict=True)))
 
 
 def divergence(key: str, mean: float, spread: float) -> float:
-  """D_f(p || q) for q a Gaussian; inf where it is larger than can be computed."""
+  """Return D_f(p || q) for a Gaussian q; inf if it overflows."""
   p, q = log_p(X), norm.logpdf(X, mean, spread)
   with np.errstate(over='ignore', invalid='ignore'):
     r = p - q
-    # Where r is large, p f(r) is safe; where it is very negative, exp(-r) p = q is: both forms are the same number.
+    # For large r the integrand p f(r) does not overflow; for very negative r, exp(-r) p = q does not: both are equal.
     value = np.sum(np.exp(p) * DIVERGENCES[key].f(np.clip(r, -300, 300))) * STEP
   return float(value) if np.isfinite(value) else np.inf
 
 
 def library_bound(key: str, mean: float, spread: float) -> float:
-  """What the library's discriminator gains with the optimal T = f'(p / q): minus its loss, integrated over x.
+  """Return minus the discriminator loss of `gan.losses` with the optimal T = f'(p / q), integrated over x.
 
-  A bound from below with any T, so logits may be kept within what float32 can hold.
+  Any T gives a lower bound of the divergence, so logits may be clipped to the range of float32.
   """
   p, q = log_p(X), norm.logpdf(X, mean, spread)
-  seen = np.maximum(p, q) > -40  # Elsewhere neither has mass, and p / q leaves float32.
-  logits = jnp.asarray(np.maximum(DIVERGENCES[key].optimal_logit((p - q)[seen]), -80.0), jnp.float32)
+  has_mass = np.maximum(p, q) > -40  # Elsewhere p and q are negligible, and p / q leaves the range of float32.
+  logits = jnp.asarray(np.maximum(DIVERGENCES[key].optimal_logit((p - q)[has_mass]), -80.0), jnp.float32)
   parts = jax.jit(jax.vmap(lambda logit: LOSSES[key].disc(logit[None], logit[None])[1]))(logits)
   on_real, on_fake = (np.asarray(parts[name], np.float64) for name in ('on_real', 'on_fake'))
-  return float(-np.sum(np.exp(p[seen]) * on_real + np.exp(q[seen]) * on_fake) * STEP)
+  return float(-np.sum(np.exp(p[has_mass]) * on_real + np.exp(q[has_mass]) * on_fake) * STEP)
 
 
 def best_gaussian(key: str) -> tuple[float, float, float]:
-  """Mean, spread and value of the Gaussian that a divergence likes best, searched from three starts."""
+  """Find the Gaussian that minimises a divergence, from three starts; return its mean, its spread and the minimum."""
   def objective(v: np.ndarray) -> float:
     return min(divergence(key, v[0], float(np.exp(v[1]))), 1e6)
-  found = [scipy.optimize.minimize(objective, start, method='Nelder-Mead', options={'xatol': 1e-3, 'fatol': 1e-6})
-           for start in ((MEANS[0], np.log(SPREADS[0])), (MEANS[1], np.log(SPREADS[1])), (0.0, np.log(2.0)))]
-  best = min(found, key=lambda result: result.fun)
+  results = [scipy.optimize.minimize(objective, start, method='Nelder-Mead', options={'xatol': 1e-3, 'fatol': 1e-6})
+             for start in ((MEANS[0], np.log(SPREADS[0])), (MEANS[1], np.log(SPREADS[1])), (0.0, np.log(2.0)))]
+  best = min(results, key=lambda result: result.fun)
   return float(best.x[0]), float(np.exp(best.x[1])), float(best.fun)
 
 
 def humps_covered(mean: float, spread: float) -> int:
-  """How many humps of the data have their centre within two spreads of q's mean."""
+  """Count the humps of the data whose centre is within two spreads of q's mean."""
   return sum(abs(mean - m) <= 2 * spread for m in MEANS)
 
 
 def draw(shifts: int = 121) -> Explained:
-  """The optimal discriminator, the divergences while q slides, and the best q of each.
+  """Draw the optimal discriminator, the divergences against the mean of q, and the best q of each divergence.
 
   Args:
-    shifts: points of the curves of the second panel.
+    shifts: number of points of the curves in the second panel.
   """
   figure = new_figure(11.6, 8.4)
   top = figure.add_gridspec(1, 2, left=0.06, right=0.985, top=0.95, bottom=0.575, wspace=0.2)
@@ -117,10 +117,10 @@ def draw(shifts: int = 121) -> Explained:
   axes.fill_between(X, p, color=DATA, alpha=0.45, linewidth=0, label='data p')
   axes.plot(X, q, color=GEN, linewidth=2.2, label='generator q')
   axes.plot(X, 1 / (1 + np.exp(norm.logpdf(X, *Q) - log_p(X))), color=DISC, linewidth=2.2, linestyle=(0, (6, 2)),
-            label='best D = p / (p + q)')
+            label='optimal D = p / (p + q)')
   axes.axhline(0.5, color=INK, linewidth=0.9, linestyle=(0, (2, 3)), alpha=0.7)
   axes.text(0.35, 0.515, '1/2: cannot tell', fontsize=9, color=INK, ha='center')
-  plain(axes, 'The best possible discriminator', 'x', 'density, and probability of being real')
+  plain(axes, 'The optimal discriminator', 'x', 'density, and probability of being real')
   axes.set(xlim=(-4, 4.4), ylim=(0, 1.27))
   axes.legend(loc='upper left', ncols=3, frameon=False, fontsize=9.5, labelcolor=INK, handlelength=2.0,
               columnspacing=1.2)
@@ -131,7 +131,7 @@ def draw(shifts: int = 121) -> Explained:
     values = np.array([divergence(key, mean, Q[1]) for mean in means])
     axes.plot(means, np.where(np.isfinite(values), values, np.nan), color=entry.color, linestyle=entry.dashes,
               linewidth=2.0, label=entry.name)
-  plain(axes, f'What each divergence says while q slides (spread {Q[1]:g})', 'mean of q', 'divergence, logarithmic')
+  plain(axes, f'Each divergence against the mean of q (spread {Q[1]:g})', 'mean of q', 'divergence, logarithmic')
   axes.set(xlim=(-8, 8), ylim=(0.3, 90), yscale='log')
   axes.set_yticks([0.5, 1, 2, 5, 10, 20], ['0.5', '1', '2', '5', '10', '20'])
   axes.yaxis.set_minor_locator(NullLocator())
@@ -153,7 +153,7 @@ def draw(shifts: int = 121) -> Explained:
               ha='right', va='top', fontsize=9, color=INK)
     best[key] = {'name': entry.name, 'mean': mean, 'spread': spread, 'value': value, 'humps': covered}
     checks[key] = {'divergence': divergence(key, *Q), 'library': library_bound(key, *Q)}
-  figure.text(0.06, 0.505, 'The one Gaussian that each divergence likes best (blue) for the same data (grey)',
+  figure.text(0.06, 0.505, 'The Gaussian that minimises each divergence (blue) for the same data (grey)',
               fontsize=11, weight='bold', color=INK)
   gap = max(abs(check['divergence'] - check['library']) for check in checks.values())
   return Explained(render(figure), {'best': best, 'checks': checks, 'gap': gap})

@@ -1,4 +1,4 @@
-"""What reaches the generator while a strong discriminator watches it: both forms of its loss, at the same states."""
+"""Gradients of the generator against a strong discriminator: both forms of its loss at the same states."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from gan.state import GanState
 from gan.step import make_deal
 
 STEPS, EVERY = 1500, 25
-# A discriminator that learns five times as often and twice as fast as its opponent.
+# The discriminator has five times the updates and twice the learning rate of the generator.
 STRONG = {'train.disc_steps': 5, 'optimizer.disc.lr': 2e-3, 'train.batch_size': 128, 'model.gen.width': 64,
           'model.disc.width': 64}
 FORMS = ('saturating', 'nonsaturating')
@@ -25,11 +25,11 @@ LOOKS = {'saturating': (SATURATING, (0, (6, 2)), 'saturating'), 'nonsaturating':
 
 
 def make_norms(run: Ring) -> Callable[[GanState], dict[str, jax.Array]]:
-  """Builds norms(state) -> what each form of the loss gives the generator there, on one batch of latents.
+  """Build norms(state), which measures the generator's gradients for both forms of the loss on one batch of latents.
 
   Returns:
-    'saturating', 'nonsaturating': norms of the gradient in the generator's parameters, no update being made;
-    'fake_prob': mean D(G(z)) of that batch.
+    norms(state) -> {'saturating', 'nonsaturating': norm of the gradient in the generator's parameters; 'fake_prob':
+    mean D(G(z)) of this batch}. There is no update.
   """
   games = {}
   for form in FORMS:
@@ -41,42 +41,42 @@ def make_norms(run: Ring) -> Callable[[GanState], dict[str, jax.Array]]:
   @jax.jit
   def norms(state: GanState) -> dict[str, jax.Array]:
     turn = deal(run.batches.batch((), state.rng, state.step, 0), state, 0)
-    found = {}
+    measured = {}
     for form, built in games.items():
       loss = functools.partial(built.game.loss, 'gen')
       grads, (_, scalars) = jax.grad(loss, has_aux=True)(state.gen.params, state, turn, built.hparams)
-      found[form] = optax.tree.norm(grads)
-      found['fake_prob'] = scalars['gen/fake_prob']
-    return found
+      measured[form] = optax.tree.norm(grads)
+      measured['fake_prob'] = scalars['gen/fake_prob']
+    return measured
 
   return norms
 
 
 def record(form: str, steps: int = STEPS, every: int = EVERY, overrides: dict[str, Any] | None = None
            ) -> dict[str, np.ndarray]:
-  """Trains the generator with one form and measures both all along.
+  """Train the generator with one form of the loss, and measure the gradients of both forms during training.
 
   Returns:
-    'step', 'saturating', 'nonsaturating', 'fake_prob' [T], and the 'modes' covered at the end.
+    'step', 'saturating', 'nonsaturating' and 'fake_prob' [T], and the number of 'modes' covered at the end.
   """
   run = ring(STRONG | {'loss.name': form} | (overrides or {}))
   norms, sample, rows = make_norms(run), run.sampler(), []
   for step, state, _ in run.train(list(range(0, steps + 1, every))):
     rows.append({'step': step} | {name: float(value) for name, value in norms(state).items()})
     points = sample(state, 1024)
-  found = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-  return found | {'modes': np.array(run.scores(points)['modes'])}
+  columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+  return columns | {'modes': np.array(run.scores(points)['modes'])}
 
 
 def draw(steps: int = STEPS, every: int = EVERY, overrides: dict[str, Any] | None = None,
          record: Callable[..., dict[str, np.ndarray]] = record) -> Explained:
-  """Both gradient norms and D(G(z)) over two trainings against a strong discriminator.
+  """Draw both gradient norms and D(G(z)) during two trainings against a strong discriminator.
 
   Args:
-    steps: of each training.
+    steps: number of steps of each training.
     every: steps between two measurements.
-    overrides: of the configuration, beyond STRONG.
-    record: (form, steps, every, overrides) -> what was measured.
+    overrides: overrides of the configuration, in addition to STRONG.
+    record: (form, steps, every, overrides) -> the measurements.
   """
   runs = {form: record(form, steps, every, overrides) for form in FORMS}
   figure = new_figure(11.6, 6.6)

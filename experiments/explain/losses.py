@@ -1,4 +1,4 @@
-"""What the generator hears of a sample: its loss and the slope of it, for both forms of the original GAN."""
+"""The generator's loss of one sample and its slope, for both forms of the original GAN."""
 
 import jax
 import jax.numpy as jnp
@@ -8,17 +8,17 @@ from experiments.explain.style import DISC, GEN, INK, SATURATING, SOFT, Explaine
 from gan.losses import LOSSES
 from gan.show.plots import render
 
-REJECTED = 0.1                 # D below which a sample is called rejected.
+REJECTED = 0.1                 # Samples with a smaller D(G(z)) are called rejected.
 FORMS = {'saturating': ('saturating:  log(1 − D)', SATURATING, (0, (6, 2))),
          'nonsaturating': ('non-saturating:  −log D', GEN, '-')}
 
 
 def curves(name: str, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """The generator's loss on single samples and its slope in their logits, by the library.
+  """Compute the generator's loss of single samples and its slope in their logits, by `gan.losses`.
 
   Args:
     name: key of LOSSES.
-    logits: [N] of generated samples.
+    logits: [N], logits of generated samples.
 
   Returns:
     Loss and slope, [N] each.
@@ -30,7 +30,7 @@ def curves(name: str, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw() -> Explained:
-  """Loss and size of the gradient against D(G(z))."""
+  """Draw the loss and the size of its slope against D(G(z))."""
   logits = np.linspace(-6.9, 6.9, 600)
   belief = 1 / (1 + np.exp(-logits))
   bad = np.log(0.01 / 0.99)

@@ -1,4 +1,4 @@
-"""index.html: the pictures that a directory has, in one self-contained page, with what was measured for each."""
+"""index.html: the pictures of a directory and the numbers measured for them, in one self-contained page."""
 
 import base64
 import json
@@ -10,16 +10,16 @@ import jinja2
 from experiments.explain.style import Explained
 from gan.show.images import save_png, write_atomic
 
-# Title of each section, in order, and a command to try what it shows.
+# Section -> its title, and a command that shows the effect in a training.
 SECTIONS = {
-    'losses': ('Two ways to tell a generator that it is wrong',
+    'losses': ('Two forms of the generator loss',
                'python -m gan.main --config=configs/toy.py:ring,loss=saturating'),
-    'gradients': ('A discriminator that is too good starves its opponent',
+    'gradients': ('A discriminator that is too strong',
                   'python -m gan.main --config=configs/toy.py:ring,loss=saturating --config.train.disc_steps=5 '
                   '--config.optimizer.disc.lr=2e-3'),
-    'divergences': ('What the best discriminator knows, and what a divergence makes of it',
+    'divergences': ('The optimal discriminator and f-divergences',
                     'python -m gan.main --config=configs/toy.py:ring,loss=fgan_reverse_kl'),
-    'dirac': ('The smallest GAN: who comes to rest, who goes in circles',
+    'dirac': ('The smallest GAN: which rules and regularisers converge',
               'python -m gan.main --config=configs/dirac.py:rule=extragradient'),
     'collapse': ('Mode collapse, and a cure',
                  'python -m gan.main --config=configs/toy.py:ring --config.update.gen_steps=2 '
@@ -28,13 +28,13 @@ SECTIONS = {
 
 
 def save(out: Path, name: str, explained: Explained) -> None:
-  """Writes <name>.png and, for the page, <name>.json with what was measured."""
+  """Write <name>.png and, for the page, <name>.json with the measured numbers."""
   save_png(out / f'{name}.png', explained.image)
   write_atomic(out / f'{name}.json', (json.dumps(explained.facts, indent=2) + '\n').encode())
 
 
 def write_page(out: Path) -> Path:
-  """Writes <out>/index.html about whichever pictures are there; needs no other file and no network."""
+  """Write <out>/index.html, a self-contained page of all pictures in this directory."""
   sections = [_section(out, name) for name in SECTIONS
               if (out / f'{name}.png').exists() and (out / f'{name}.json').exists()]
   template = jinja2.Environment(

@@ -1,4 +1,4 @@
-"""Training on the ring of eight modes, a few steps at a time, so that others can look in between."""
+"""Training on the ring of eight modes in stages, so that the state can be inspected between them."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from gan.state import GanState
 
 
 class Ring(NamedTuple):
-  """A run on the ring, not begun."""
+  """A run on the ring before its first step."""
 
   config: ml_collections.ConfigDict
   data: Mixture
@@ -27,10 +27,10 @@ class Ring(NamedTuple):
   state: GanState
 
   def train(self, stops: list[int]) -> Iterator[tuple[int, GanState, dict[str, Any]]]:
-    """Trains up to each of the rising `stops`; yields (step, state, scalars of the last step).
+    """Train up to each of the ascending `stops`, and yield (step, state, scalars of the last step) there.
 
-    A state is good until the next one is asked for: its buffers are given away then. Before step 0 there are no
-    scalars. A run that diverged ends early.
+    A state is only valid until the next one is requested, because its buffers are donated then. At step 0 there are no
+    scalars. A run that diverges ends early.
     """
     state, step = self.state, 0
     loop = build.make_loop(self.config, self.built, self.batches)
@@ -45,7 +45,7 @@ class Ring(NamedTuple):
       yield step, state, {name: float(value) for name, value in jax.device_get(scalars).items()}
 
   def sampler(self):
-    """Builds draw(state, num) -> [num, 2] of the generator as it is, not averaged: the player, not its memory."""
+    """Build draw(state, num) -> samples [num, 2] of the present generator, not of the average."""
     sample = make_sampler(make_stream(self.built.game))
 
     def draw(state: GanState, num: int) -> np.ndarray:
@@ -55,14 +55,14 @@ class Ring(NamedTuple):
     return draw
 
   def scores(self, points: np.ndarray) -> dict[str, float]:
-    """Modes covered and share of good samples; none if there are points that are no numbers."""
+    """Score points, for their modes and their share of high quality; both are 0 if any point is not finite."""
     if not np.isfinite(points).all():
       return {'modes': 0.0, 'high_quality': 0.0}
     return mixture_scores(points, self.data.modes, self.data.sigma)
 
 
 def ring(overrides: dict[str, Any]) -> Ring:
-  """The run of configs/toy.py with some fields changed, on one device."""
+  """Build the run of configs/toy.py with overrides, on one device."""
   config = complete(toy.get_config(), overrides)
   data = build.open_data(config)
   built = build.build(config, data.columns, jax.devices()[:1])

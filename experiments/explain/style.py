@@ -1,6 +1,6 @@
-"""How the pictures look: colours that mean the same thing in all of them, and plain axes.
+"""The style of the pictures: colours with one meaning in all pictures, and plain axes.
 
-Blue is the generator, orange the discriminator, grey the data. Lines that differ in colour differ in dashes too.
+Blue is the generator, orange the discriminator, grey the data. Lines of different colours have different dashes, too.
 """
 
 from typing import Any, NamedTuple
@@ -12,19 +12,19 @@ from gan.show.images import INK
 from gan.show.page import DISC, GEN
 from gan.show.plots import GRID, PANEL, SOFT
 
-SATURATING = '#a5368f'         # Beside GEN for the two forms of the generator's loss; told apart by dashes as well.
+SATURATING = '#a5368f'         # The saturating form of the generator's loss; the other form has the colour GEN.
 DATA = '#8892a0'
-DPI = 140                      # The page shows them at about 1,080 pixels: sharp on dense screens too.
+DPI = 140                      # The page shows pictures 1,080 pixels wide; this is sharp on dense screens, too.
 
 __all__ = ['DATA', 'DISC', 'GEN', 'GRID', 'INK', 'PANEL', 'SATURATING', 'SOFT', 'Explained', 'new_figure', 'plain']
 
 
 class Explained(NamedTuple):
-  """A picture and what was measured while it was made.
+  """A picture and the numbers measured for it.
 
   Attributes:
     image: uint8 [H, W, 3].
-    facts: plain data for the text beside it; every number there comes from here.
+    facts: plain data; every number in the text of the page comes from here.
   """
 
   image: np.ndarray
@@ -32,12 +32,12 @@ class Explained(NamedTuple):
 
 
 def new_figure(width: float, height: float) -> Figure:
-  """A white figure; inches."""
+  """Make a white figure of this size in inches."""
   return Figure(figsize=(width, height), dpi=DPI, facecolor='white')
 
 
 def plain(axes: Any, title: str = '', xlabel: str = '', ylabel: str = '') -> None:
-  """Styles axes: a pale panel, no ticks, a bold title at the left."""
+  """Style axes: a pale panel, no ticks, a bold title at the left."""
   axes.set_facecolor(PANEL)
   axes.grid(color=GRID, linewidth=0.7)
   axes.set_axisbelow(True)

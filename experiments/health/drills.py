@@ -1,6 +1,6 @@
-"""Runs constructed to fail, one way each, and runs that do not: what the thresholds of gan/health.py are measured with.
+"""Drills: runs constructed to fail, each in one way, and healthy runs. They test the thresholds of gan/health.py.
 
-Small enough for a CPU: seconds each. `train.py` is not involved, but for its scalars: they come from the same loop.
+Each run takes seconds on a CPU. The scalars come from the same loop as in gan/run/train.py, which itself is not used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,24 +22,24 @@ SMALL = {'model.gen.width': 64, 'model.disc.width': 64, 'train.batch_size': 64, 
          'train.log_every': 25, 'train.eval_every': 200, 'train.ema_decay': 0.99, 'eval.num_samples': 1_000}
 TINY_IMAGES = {'model.gen.width': 16, 'model.disc.width': 16, 'train.batch_size': 32, 'train.num_steps': 400,
                'train.log_every': 5, 'train.eval_every': 80, 'train.ema_decay': 0.95, 'eval.num_samples': 256}
-# Configuration, and what makes it small.
+# Name -> the config, and the overrides that make it small.
 FILES = {'toy': (toy, SMALL), 'dcgan': (dcgan, TINY_IMAGES), 'vanilla': (vanilla, TINY_IMAGES),
          'linear_quadratic': (linear_quadratic, {})}
 
 
 def both(**settings: Any) -> dict[str, Any]:
-  """The same settings for both optimizers."""
+  """Return overrides that give both optimizers the same settings."""
   return {f'optimizer.{player}.{name}': value for player in ('gen', 'disc') for name, value in settings.items()}
 
 
 class Drill(NamedTuple):
-  """A setting whose outcome is known.
+  """A setting with an expected outcome.
 
   Attributes:
-    kind: the verdict that it deserves.
+    kind: the expected verdict.
     file: key of FILES.
-    argument: of its get_config.
-    overrides: dotted fields.
+    argument: argument of its get_config.
+    overrides: dotted fields and their values.
   """
 
   kind: str
@@ -49,15 +49,15 @@ class Drill(NamedTuple):
 
   @property
   def config(self) -> ml_collections.ConfigDict:
-    """What is run."""
+    """The complete configuration."""
     file, small = FILES[self.file]
     return complete(file.get_config(self.argument), small | self.overrides)
 
 
-TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 5}  # Ten times the learning rate, five times as often.
-LONGER = {'train.num_steps': 4_000, 'train.log_every': 50, 'train.eval_every': 400}   # Some are slow to find the modes.
+TOO_FAST = {'optimizer.disc.lr': 2e-3, 'train.disc_steps': 5}  # Ten times the learning rate, five times the updates.
+LONGER = {'train.num_steps': 4_000, 'train.log_every': 50, 'train.eval_every': 400}   # For losses that learn slowly.
 LONGER_IMAGES = {'train.num_steps': 800, 'train.log_every': 10, 'train.eval_every': 160}
-MOMENTUM = {'update.rule': 'simultaneous'}  # And momentum: the textbook way to overshoot.
+MOMENTUM = {'update.rule': 'simultaneous'}  # Simultaneous updates with momentum (set in each drill) overshoot.
 DRILLS = {
     'ring': Drill('healthy', 'toy', 'ring', {}),
     'ring, hinge': Drill('healthy', 'toy', 'ring,loss=hinge', LONGER),
@@ -71,7 +71,7 @@ DRILLS = {
     'too fast D': Drill('discriminator saturated', 'vanilla', 'digits,loss=saturating', TOO_FAST),
     'tiny G on grid': Drill('mode collapse', 'toy', 'grid', {'model.gen.width': 1}),
     'too fast G': Drill('mode collapse', 'vanilla', 'digits', {'optimizer.gen.lr': 2e-3, 'update.gen_steps': 5}),
-    'WGAN, tight clip': Drill('low quality', 'toy', 'ring,loss=wasserstein', {'penalty.clip': 0.01}),  # Hardly a slope.
+    'WGAN, tight clip': Drill('low quality', 'toy', 'ring,loss=wasserstein', {'penalty.clip': 0.01}),  # Nearly flat D.
     'idle G': Drill('generator stalled', 'toy', 'ring', {'optimizer.gen.lr': 1e-7}),
     'WGAN, momentum': Drill('oscillating', 'toy', 'ring', MOMENTUM | both(b1=0.9, lr=2e-3) | {
         'loss.name': 'wasserstein', 'penalty.clip': 0.1}),
@@ -81,7 +81,10 @@ DRILLS = {
 
 
 def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[list[dict[str, float]]]:
-  """The rows that a run of each seed logs, up to its end or its first step that is not finite; compiled once."""
+  """Yield the rows that a run of each seed logs, up to its end or its first step that is not finite.
+
+  The program is compiled once for all seeds.
+  """
   data = build.open_data(config)
   built = build.build(config, data.columns, jax.devices()[:1])
   settings = config.train
@@ -110,6 +113,6 @@ def run(config: ml_collections.ConfigDict, seeds: Sequence[int]) -> Iterator[lis
 
 
 def verdicts(rows: list[dict[str, float]]) -> list[Verdict]:
-  """What is said at each evaluation, and at the end."""
+  """Judge a run at each evaluation, and at its end."""
   stops = [i for i, row in enumerate(rows, start=1) if i == len(rows) or any(name.startswith('eval/') for name in row)]
   return [judge(rows[:stop]) for stop in stops]

@@ -1,7 +1,7 @@
-"""Features: maps from images to vectors in which distributions of images are compared.
+"""Features: maps from images to vectors, by which distributions of images are compared.
 
-A score means something only beside the features that it was computed in, so each says what it is: name, digest of its
-weights, how it resizes. `table.get_network` is the table; scores themselves are in gan/metrics.
+A score means something only together with the features that it was computed in. So `Features` carry a name, a digest of
+their weights and a rule of resizing. `table.get_network` is the table; the scores themselves are in gan/metrics.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ class Features(NamedTuple):
 
   Attributes:
     name: 'inception', 'classifier', 'pixels', 'random', or 'module:function'.
-    extract: (weights, images uint8 [B, H, W, C]) -> {'features': float32 [B, D]} and, where it tells classes,
-      'logits': float32 [B, K]. Pure, to be compiled by the caller.
+    extract: (weights, images uint8 [B, H, W, C]) -> {'features': float32 [B, D]} and, if the network classifies,
+      'logits': float32 [B, K]. A pure function, compiled by the caller.
     weights: arrays that `extract` needs.
-    digest: hexadecimal digits that differ where the weights differ; '' where there are none.
-    resizing: what is done to images before they are looked at, 'none' or a rule.
-    batch: images that are looked at together; less for what needs much memory.
+    digest: hexadecimal digits that identify the weights; '' without weights.
+    resizing: how images are resized for the network, 'none' or a rule.
+    batch: number of images in one call; small for networks that need much memory.
   """
 
   name: str

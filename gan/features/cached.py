@@ -1,4 +1,4 @@
-"""Classifiers are trained once for each data set and kept: where, under which name, and with which record."""
+"""The cache of classifiers: each is trained once for each data set, then stored with a record of its training."""
 
 import contextlib
 import hashlib
@@ -26,52 +26,52 @@ from gan.features.classifier import ClassifierFeatures
 from gan.run import settings
 from gan.state import PyTree
 
-# Below, something is wrong with the data or the machine, and scores in these features are not to be trusted.
+# An accuracy below this floor means damaged data or a faulty machine; scores in these features cannot be trusted.
 ACCURACY_FLOORS = {'digits': 0.97, 'mnist': 0.99, 'fashion_mnist': 0.90, 'cifar10': 0.75}
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
 
 
 def get_classifier(open_source: Callable[[str], ImageSource], cache: Path, progress: bool = True) -> ClassifierFeatures:
-  """The classifier of a data set, trained now if it is not in the cache.
+  """Return the classifier of a data set; train it if it is not in the cache.
 
-  Entry `classifiers/<key>.classifier` of the cache has a line with the hash of the rest, a line of JSON that says what
-  the weights were trained on, how good they are and their hash, and an .npz with the weights, a flat dict of arrays. A
-  damaged one is trained again. Stacked MNIST uses the classifier of MNIST.
+  The cache entry `classifiers/<key>.classifier` has three parts: a line with the hash of the other parts; a line of
+  JSON with the training data, the accuracy and the hash of the weights; and an .npz with the weights, a flat dict of
+  arrays. If the entry is damaged, the classifier is trained again. Stacked MNIST uses the classifier of MNIST.
 
   Args:
-    open_source: opens split 'train' or 'test'; a DataError for 'test' means that there is none.
-    cache: directory; created if absent.
-    progress: whether to show a bar while training.
+    open_source: opens split 'train' or 'test'; a DataError for 'test' means that there is no test split.
+    cache: directory of the cache; created if absent.
+    progress: whether to show a progress bar during training.
 
   Raises:
-    DataError: if the data have no classes, or images of a size that the network is not built for; if the entry in the
-      cache cannot be written.
+    DataError: if the data have no classes, if the network does not support the image size, or if the cache entry cannot
+      be written.
   """
   source = open_source('train')
   if isinstance(source.records, StackedRecords):
     return classifier.stacked(get_classifier(lambda split: open_source(split).records.digits, cache, progress))
   path = cache / 'classifiers' / f'{cache_key(source)}.classifier'
-  found = read_checked(path, _parse)
-  if found is None:
-    found = _train_and_keep(path, source, open_source, progress)
+  trained = read_checked(path, _parse)
+  if trained is None:
+    trained = _train_and_keep(path, source, open_source, progress)
   floor = ACCURACY_FLOORS.get(source.name, 0.0)
-  if found.accuracy < floor:
-    logging.error('The classifier of %s is right on %.1f%% of the test images only, not %.0f%% as it should be: do not '
-                  'trust scores in its features. Is %s damaged?', source.name, 100 * found.accuracy, 100 * floor,
+  if trained.accuracy < floor:
+    logging.error('The classifier of %s is right on only %.1f%% of the test images; at least %.0f%% are expected: do '
+                  'not trust scores in its features. Is %s damaged?', source.name, 100 * trained.accuracy, 100 * floor,
                   source.name)
-  return found
+  return trained
 
 
 def cache_key(source: ImageSource) -> str:
-  """Name of an entry: differs if the data, their size, or the code that the weights come from differ."""
-  constants = training.VERSION, classifier.WIDTH, classifier.NUM_FEATURES  # What else there is, VERSION stands for.
+  """Return the key of a cache entry, which depends on the data, the image size and the code of the training."""
+  constants = training.VERSION, classifier.WIDTH, classifier.NUM_FEATURES  # VERSION stands for all other constants.
   parts = source.fingerprint(), tuple(source.shape), source.class_names, constants
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _train_and_keep(path: Path, source: ImageSource, open_source: Callable[[str], ImageSource],
                     progress: bool) -> ClassifierFeatures:
-  """Writes a whole entry or none of it; of two processes at once, the first one's stays and is used."""
+  """Train, and write the entry completely or not at all; of two processes at once, the first writes the entry."""
   training.check(source)
   try:
     test = open_source('test')
@@ -80,7 +80,7 @@ def _train_and_keep(path: Path, source: ImageSource, open_source: Callable[[str]
   with _writing(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent):
-      pass  # Before minutes of training: if nothing can be written, they are saved.
+      pass  # An unwritable directory fails here, before minutes of training.
   contents = _train(source, test, path, progress)
   with _writing(path):
     write_checked(path, lambda file: file.write(contents))
@@ -89,7 +89,7 @@ def _train_and_keep(path: Path, source: ImageSource, open_source: Callable[[str]
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-  """Explains what cannot be written, unless another process has written the entry."""
+  """Turn an OSError into a DataError that names the entry, unless another process has written the entry."""
   try:
     yield
   except OSError as error:
@@ -98,14 +98,14 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _train(source: ImageSource, test: ImageSource | None, path: Path, progress: bool) -> bytes:
-  print(f'Training the classifier of {source.name} for scores, once; it is kept as {path}.', flush=True)
+  print(f'Training the classifier of {source.name} for the scores, only once; it is stored as {path}.', flush=True)
   start = time.perf_counter()
   trained = training.train(source, test, f'classifier of {source.name}' if progress else '')
   seconds = time.perf_counter() - start
   kind = 'held-out' if trained.held_out else 'test'
-  found = (f'is right on {trained.accuracy:.1%} of {trained.num_test} {kind} images' if trained.num_test else
-           'is not tested: no class has two images')
-  print(f'The classifier of {source.name} {found} ({seconds:.0f} s).', flush=True)
+  result = (f'is right on {trained.accuracy:.1%} of {trained.num_test} {kind} images' if trained.num_test else
+            'is not tested: no class has two images')
+  print(f'The classifier of {source.name} {result} ({seconds:.0f} s).', flush=True)
   weights = _to_bytes(trained.weights)
   record = {
       'data': source.name, 'fingerprint': source.fingerprint(), 'image_shape': list(source.shape),

@@ -1,6 +1,6 @@
 """A small image classifier whose last hidden layer serves as features: the network, and `Features` made of its weights.
 
-How it is trained is in training.py, where its weights are kept in cached.py.
+training.py trains it, and cached.py stores its weights.
 """
 
 from typing import NamedTuple
@@ -21,15 +21,15 @@ WIDTH = 32
 
 
 class Classifier(nn.Module):
-  """images [B, S, S, C] in [-1, 1] -> (features [B, NUM_FEATURES], logits [B, num_classes]).
+  """Classifier: images [B, S, S, C] in [-1, 1] -> (features [B, NUM_FEATURES], logits [B, num_classes]).
 
-  S is up to 64: between IMAGE_SIZES images get a black frame up to the next one, so MNIST's own 28 pixels become 32.
-  Convolutions that halve the image down to 4x4 (8 pixels: to 2x2), then a hidden layer, whose outputs are the features:
-  batch norm gives each about unit spread on the training data, the rectifier makes them non-negative. Halving ones
-  only, because XLA has a fast path for no other convolution on the CPU, least of all within a loop.
+  S is at most 64. A black frame pads images to the next of IMAGE_SIZES: the 28 pixels of MNIST become 32. Strided
+  convolutions halve the image down to 4x4 (from 8 pixels: 2x2). Then a hidden layer with batch norm and ReLU returns
+  the features: each is non-negative, and before the ReLU has about unit variance on the training data. All
+  convolutions are strided because XLA has no fast path for others on the CPU, least of all within a loop.
 
   Attributes:
-    num_classes: logits.
+    num_classes: number of logits K.
     width: channels after the first layer; doubled at each halving of the image.
   """
 
@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> tuple[Array, Array]:
-    """Features and logits of a batch."""
+    """Return the features and logits of a batch."""
     def norm(x: Array) -> Array:
       return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
 
@@ -54,13 +54,13 @@ class Classifier(nn.Module):
 
 
 class ClassifierFeatures(NamedTuple):
-  """A trained classifier, and what is known of its mistakes.
+  """A trained classifier and its mistakes on test images.
 
   Attributes:
-    features: with logits, one for each class.
-    accuracy: share of the test images [] that it is right about; nan where there are none.
-    num_test: how many test images there were.
-    confusion: counts on the test images [K, K], rows true classes, columns predictions.
+    features: its features, and logits for K classes.
+    accuracy: share of test images that it classifies correctly; nan without test images.
+    num_test: number of test images.
+    confusion: counts on the test images [K, K]; rows are true classes, columns are predictions.
     shares: share of each class in the training data [K].
     class_names: names of the classes.
   """
@@ -74,22 +74,22 @@ class ClassifierFeatures(NamedTuple):
 
 
 def to_unit(images: Array) -> Array:
-  """uint8 -> float32 in [-1, 1]."""
+  """Convert uint8 to float32 in [-1, 1]."""
   return images.astype(jnp.float32) / 127.5 - 1.0
 
 
 def make_features(weights: PyTree, digest: str) -> Features:
-  """Features of a trained network.
+  """Make features of a trained network.
 
   Args:
-    weights: Flax variables of a `Classifier`, {'params', 'batch_stats'}; their shapes tell its attributes.
-    digest: hexadecimal digits that tell the weights.
+    weights: Flax variables of a `Classifier`, {'params', 'batch_stats'}; their shapes determine its attributes.
+    digest: hexadecimal digits that identify the weights.
   """
   params = weights['params']
   net = Classifier(params['Dense_1']['bias'].shape[0], params['StridedConv_0']['kernel'].shape[-1])
 
   def extract(weights: PyTree, images: Array) -> dict[str, Array]:
-    with jax.default_matmul_precision('float32'):  # A score must not depend on what a GPU takes for a product.
+    with jax.default_matmul_precision('float32'):  # A score must not depend on a GPU's default precision.
       features, logits = net.apply(weights, to_unit(images), train=False)
     return {'features': features, 'logits': logits}
 
@@ -97,26 +97,25 @@ def make_features(weights: PyTree, digest: str) -> Features:
 
 
 def stacked(grey: ClassifierFeatures) -> ClassifierFeatures:
-  """The classifier of stacked MNIST: that of MNIST, applied to each of the three channels on its own.
+  """Make the classifier of stacked MNIST: the classifier of MNIST is applied to each of the three channels.
 
   Class 100a + 10b + c has the digits a, b, c in its channels. Its logit is the log of the product of the three digits'
-  probabilities. Channels are drawn independently, so what the classifier of MNIST does wrong tells what this one does:
-  accuracy, rates of confusion and shares are products, too.
+  probabilities. The channels are drawn independently, so accuracy, confusion rates and shares are products, too.
 
   Args:
     grey: a classifier of K classes of images of one channel.
 
   Returns:
-    Features [B, 3 * NUM_FEATURES], channel by channel, and logits [B, K^3]. `confusion` holds products of counts;
-    `num_test` is that of `grey`.
+    Classifier with features [B, 3 * NUM_FEATURES], channel by channel, and logits [B, K^3]. `confusion` holds products
+    of counts; `num_test` is that of `grey`.
   """
   def extract(weights: PyTree, images: Array) -> dict[str, Array]:
     batch, height, width, _ = images.shape
     channels = jnp.moveaxis(images, 3, 0).reshape(3 * batch, height, width, 1)
-    found = grey.features.extract(weights, channels)
-    a, b, c = jax.nn.log_softmax(found['logits']).reshape(3, batch, -1)
+    outputs = grey.features.extract(weights, channels)
+    a, b, c = jax.nn.log_softmax(outputs['logits']).reshape(3, batch, -1)
     logits = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]
-    features = jnp.moveaxis(found['features'].reshape(3, batch, -1), 0, 1)
+    features = jnp.moveaxis(outputs['features'].reshape(3, batch, -1), 0, 1)
     return {'features': features.reshape(batch, -1), 'logits': logits.reshape(batch, -1)}
 
   def product(x: np.ndarray) -> np.ndarray:

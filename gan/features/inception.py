@@ -1,11 +1,11 @@
-"""Inception-v3 as FID and the Inception Score know it (Szegedy et al. 2015, arXiv:1512.00567).
+"""Inception-v3 as used for FID and the Inception Score (Szegedy et al. 2015, arXiv:1512.00567).
 
 This is the graph that TensorFlow published on 2015-12-05 (Heusel et al. 2017, arXiv:1706.08500; Salimans et al. 2016,
 arXiv:1606.03498), not the network of later releases. It differs from the paper in three ways: average pools leave the
-padding out of the average, the pool of the last block is a maximum, and there are 1008 logits. Batch norm, only ever
-applied with its running statistics here, is folded into the convolutions when weights are loaded.
+padding out of the average, the pool of the last block is a maximum, and there are 1008 logits. Batch norm is used with
+its running statistics only, so it is folded into the convolutions when weights are loaded.
 
-The network is split as the published weights are named, so that a name in a weight file is a path in `params`.
+The modules are named like the published weights: a name in a weight file is a path in `params`.
 """
 
 # ruff: noqa: D102 -- a module's __call__ is described by its class.
@@ -26,25 +26,25 @@ from gan.features.weights import WeightsError, find
 from gan.randomness import root_key
 from gan.state import PyTree
 
-IMAGE_SIZE = 299  # In pixels; the network is convolutional but was trained, and is compared, at this size.
-_EPSILON = 1e-3   # Of batch norm.
-_BATCH = 64       # Images at a time: half a gigabyte of activations.
+IMAGE_SIZE = 299  # Pixels; the convolutional network takes any size, but scores are defined at this one.
+_EPSILON = 1e-3   # Epsilon of batch norm.
+_BATCH = 64       # Images in one call: half a gigabyte of activations.
 
 
 def load(path: str | None, resizing: str, cache: Path, sha256: str | None = None) -> Features:
   """Load the network; `features` are for FID, KID, precision and recall, `logits` for the Inception Score.
 
   `extract` takes uint8 [B, H, W, C], C = 1 (repeated) or 3, and returns float32 features [B, 2048] and logits
-  [B, 1008], the latter without their bias: so has the Inception Score always been computed.
+  [B, 1008]. The logits have no bias: the Inception Score has always been computed without it.
 
   Args:
-    path: a weight file; None means the published one, which is downloaded to `cache` once.
+    path: a weight file; None means the published file, which is downloaded to `cache` once.
     resizing: key of RESIZINGS: 'tensorflow' as in published scores, 'clean' as in clean-fid.
     cache: directory of downloaded files.
-    sha256: hash of the file at `path` where it is not the published one.
+    sha256: expected SHA-256 of the file at `path`; None means that of the published file.
 
   Raises:
-    WeightsError: if the weights cannot be had, read or trusted, or do not fit.
+    WeightsError: if the weight file is missing, has another hash, cannot be read, or belongs to another network.
     ValueError: if the resizing is unknown.
   """
   if resizing not in RESIZINGS:
@@ -70,10 +70,10 @@ def load(path: str | None, resizing: str, cache: Path, sha256: str | None = None
 
 
 def to_flax(state_dict: Mapping[str, np.ndarray]) -> PyTree:
-  """Convert the published weights to `params` of `InceptionV3`, batch norm folded into kernels and biases.
+  """Convert the published weights to `params` of `InceptionV3`; batch norm is folded into kernels and biases.
 
   Args:
-    state_dict: 'Mixed_5b.branch1x1.conv.weight' and so on, as in `published_shapes`. The counters
+    state_dict: arrays 'Mixed_5b.branch1x1.conv.weight' and so on, as in `published_shapes`. The counters
       '...bn.num_batches_tracked' may be missing; they and 'fc.bias' are not used.
 
   Raises:
@@ -88,7 +88,7 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> PyTree:
               for title, names in (('missing', missing), ('unknown', unknown), ('wrong shape', wrong)) if names]
   if problems:
     raise WeightsError(f'these are not the weights of the Inception network of FID ({"; ".join(problems)}). '
-                       'Way out: the published file, by leaving --inception_weights away')
+                       'Way out: leave --inception_weights out to use the published file')
 
   def fold(layer: str) -> dict[str, np.ndarray]:
     kernel, scale, bias, mean, variance = (
@@ -109,7 +109,7 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> PyTree:
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:
-  """Names and shapes of the 566 entries of the published state dict, in the order of the layers' names."""
+  """Return the names and shapes of the 566 entries of the published state dict, in the order of the layers' names."""
   image = jax.ShapeDtypeStruct((1, IMAGE_SIZE, IMAGE_SIZE, 3), jnp.float32)
   params = jax.eval_shape(InceptionV3().init, root_key(0), image)['params']
   shapes = {}
@@ -126,7 +126,7 @@ def published_shapes() -> dict[str, tuple[int, ...]]:
 
 
 class InceptionV3(nn.Module):
-  """Images [B, 299, 299, 3] in [-1, 1] -> features [B, 2048], and logits [B, 1008] without bias."""
+  """Inception-v3: images [B, 299, 299, 3] in [-1, 1] -> features [B, 2048] and logits [B, 1008] without bias."""
 
   @nn.compact
   def __call__(self, x: Array) -> tuple[Array, Array]:
@@ -238,19 +238,19 @@ class Block8(nn.Module):
 
 def conv(x: Array, name: str, features: int, kernel: tuple[int, int] = (1, 1), stride: int = 1,
          padding: str | None = None) -> Array:
-  """Convolution, folded batch norm, ReLU. Strides come without padding, all else with, unless `padding` says so."""
+  """Apply convolution, folded batch norm and ReLU. `padding` is 'VALID' for strided convolutions, otherwise 'SAME'."""
   padding = padding or ('VALID' if stride > 1 else 'SAME')
-  # Full float32: features in TF32, an accelerator's default, would be other features than the published ones.
+  # Full float32: TF32, an accelerator's default, would change the features.
   return nn.relu(nn.Conv(features, kernel, stride, padding, precision='highest', name=name)(x))
 
 
 def mean_pool(x: Array) -> Array:
-  """Mean over 3x3 pixels; at the border, over those that exist."""
+  """Average over 3x3 pixels; at the border, over the pixels inside the image."""
   total, count = (nn.pooling.pool(each, 0.0, jax.lax.add, (3, 3), (1, 1), 'SAME')
                   for each in (x, jnp.ones_like(x[:1, ..., :1])))
-  return total / count  # As `nn.avg_pool` has it, which counts in JAX's widest dtype.
+  return total / count  # The same as `nn.avg_pool`, which however counts in JAX's widest dtype.
 
 
 def max_pool(x: Array) -> Array:
-  """Maximum over 3x3 pixels."""
+  """Take the maximum over 3x3 pixels."""
   return nn.max_pool(x, (3, 3), padding='SAME')

@@ -1,4 +1,4 @@
-"""Feature networks by name, ready to look at the images of one data set."""
+"""Feature networks by name, built for the images of one data set."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +11,12 @@ from gan.features import Features, simple
 
 
 class Network(NamedTuple):
-  """Features, and what is known of them for this data set.
+  """Features, and the statistics of their classifier on this data set.
 
   Attributes:
-    features: the network.
-    shares: share of each class in the training data [K]; None where no classifier was trained.
-    confusion: its counts on test images [K, K], rows true classes; None where there are none.
+    features: the feature network.
+    shares: share of each class in the training data [K]; None unless a classifier was trained.
+    confusion: the classifier's counts on test images [K, K]; rows are true classes; None without a classifier.
   """
 
   features: Features
@@ -26,24 +26,24 @@ class Network(NamedTuple):
 
 def get_network(name: str, open_split: Callable[[str], ImageSource], cache: Path, inception_weights: str | None = None,
                 inception_sha256: str | None = None, resizing: str = 'tensorflow') -> Network:
-  """Builds a feature network.
+  """Build a feature network.
 
   Args:
     name: 'classifier', 'inception', 'pixels', 'random', or 'module:function'.
-    open_split: 'train' or 'test' -> that split of the data.
+    open_split: 'train' or 'test' -> this split of the data.
     cache: directory of classifiers and downloads.
-    inception_weights: file of Inception's weights; None is the published one, downloaded once.
-    inception_sha256: what that file must hash to; None is the published hash.
-    resizing: of images for Inception, key of RESIZINGS.
+    inception_weights: file of Inception's weights; None means the published file, downloaded once.
+    inception_sha256: expected SHA-256 of this file; None means that of the published file.
+    resizing: rule that resizes images for Inception, key of RESIZINGS.
 
   Raises:
-    DataError: if the data do not fit the features.
-    WeightsError: if there are no weights, or not the right ones.
+    DataError: if the features cannot be computed for these data.
+    WeightsError: if the weights of Inception are missing, damaged or not the expected ones.
   """
   if name == 'classifier':
     from gan.features.cached import get_classifier
-    found = get_classifier(open_split, cache)
-    return Network(found.features, found.shares, found.confusion)
+    trained = get_classifier(open_split, cache)
+    return Network(trained.features, trained.shares, trained.confusion)
   if name == 'inception':
     from gan.features import inception
     return Network(inception.load(inception_weights, resizing, cache, inception_sha256))

@@ -1,8 +1,9 @@
-"""PyTorch's files of tensors, read without PyTorch and without trust.
+"""A safe reader for PyTorch's files of tensors, without PyTorch.
 
-Such a file is a pickle, and a pickle is a program: it may call anything that it can name. Here it can name three
-things (an ordered dict, the type of a storage, the tensor made of one), and none of them acts; a file that asks for
-more is refused. Both formats of torch.save are read: the zip archive of today, and the stream of versions before 1.6.
+Such a file is a pickle, and a pickle is a program: it may call any function that it names. This reader allows three
+names: the ordered dict, the types of storages, and the function that makes a tensor of a storage, which is replaced by
+a harmless one. A file with other names is refused. Both formats of torch.save are read: the present zip archive, and
+the stream of versions before 1.6.
 """
 
 import pickle
@@ -18,11 +19,11 @@ import numpy as np
 from gan.features.weights import WeightsError
 
 _DTYPES = {'FloatStorage': 'f4', 'DoubleStorage': 'f8', 'HalfStorage': 'f2', 'LongStorage': 'i8'}
-_MAGIC, _PROTOCOL = 0x1950a86a20f9469cfc6c, 1001   # Of the older format.
+_MAGIC, _PROTOCOL = 0x1950a86a20f9469cfc6c, 1001   # The first two values of a file of the older format.
 
 
 class _Storage(NamedTuple):
-  """Numbers in a row, read later."""
+  """A flat array in the file, which is read later."""
 
   dtype: str   # A value of _DTYPES.
   key: str
@@ -48,7 +49,7 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     Read-only arrays by name; some may share memory, as their tensors did.
 
   Raises:
-    WeightsError: if the file holds anything else, names anything else, or is damaged.
+    WeightsError: if the file holds or names anything else, or is damaged.
   """
   try:
     with open(path, 'rb') as file:
@@ -58,9 +59,9 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     return {name: _view(tensor, storages) for name, tensor in tensors.items()}
   except WeightsError as error:
     raise WeightsError(f'{path} is refused: {error}') from error
-  except Exception as error:   # A damaged pickle fails in every way there is.
+  except Exception as error:   # A damaged pickle may raise any exception.
     raise WeightsError(f'{path} is no state dict of PyTorch, or is damaged ({type(error).__name__}: {error}). Way out: '
-                       'write it anew with torch.save(module.state_dict(), path)') from error
+                       'write it again with torch.save(module.state_dict(), path)') from error
 
 
 def _read_zip(file: BinaryIO) -> tuple[dict[str, _Tensor], dict[str, np.ndarray]]:
@@ -73,16 +74,16 @@ def _read_zip(file: BinaryIO) -> tuple[dict[str, _Tensor], dict[str, np.ndarray]
     storages = {}
     for key, storage in _needed(tensors).items():
       info = archive.getinfo(f'{folder}data/{key}')
-      if info.file_size != _num_bytes(storage):   # Before it is read: a few bytes may unpack to very many.
+      if info.file_size != _num_bytes(storage):   # Checked before reading: a few bytes may unpack to gigabytes.
         raise WeightsError(f'storage {key} has {info.file_size} bytes, its tensors say {_num_bytes(storage)}')
       storages[key] = _array(archive.read(info), storage, '>' if big else '<')
   return tensors, storages
 
 
 def _read_stream(file: BinaryIO) -> tuple[dict[str, _Tensor], dict[str, np.ndarray]]:
-  """Pickles of magic number, protocol, the writer's machine, tensors and keys; then the storages, little-endian."""
+  """Read the older format: pickles of magic number, protocol, machine, tensors and keys; then raw storages."""
   if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
-    raise WeightsError('it begins as neither of the two formats of torch.save')
+    raise WeightsError('it does not begin like either format of torch.save')
   _Unpickler(file).load()
   tensors = _check(_Unpickler(file).load())
   needed, storages = _needed(tensors), {}
@@ -96,21 +97,22 @@ def _read_stream(file: BinaryIO) -> tuple[dict[str, _Tensor], dict[str, np.ndarr
 
 
 class _Unpickler(pickle.Unpickler):
-  """Builds plain values, ordered dicts, `_Storage`s and `_Tensor`s; refuses every other name."""
+  """Unpickler of plain values, ordered dicts, `_Storage`s and `_Tensor`s; it refuses every other name."""
 
   def find_class(self, module: str, name: str) -> Callable[..., Any] | str:
     if (module, name) == ('collections', 'OrderedDict'):
       return OrderedDict
     if (module, name) == ('torch._utils', '_rebuild_tensor_v2'):
-      # A new function each time: a pickle may set attributes of what it was given.
+      # A new function each time: a pickle may set attributes of the function.
       return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, tuple(shape), tuple(strides))
     if module == 'torch' and name in _DTYPES:
       return _DTYPES[name]
-    raise WeightsError(f'it asks for {module}.{name}, and a state dict of plain tensors needs no such thing. It may be '
-                       'a whole model, or hostile. Way out: torch.save(module.state_dict(), path), float32 on the CPU')
+    raise WeightsError(f'it asks for {module}.{name}, which a state dict of plain tensors never needs. The file may '
+                       'hold a whole model, or be hostile. Way out: torch.save(module.state_dict(), path), float32 on '
+                       'the CPU')
 
   def persistent_load(self, pid: Any) -> _Storage:
-    kind, dtype, key, _, length, *views = pid   # The fourth is the device.
+    kind, dtype, key, _, length, *views = pid   # The fourth entry is the device.
     if kind != 'storage' or dtype not in _DTYPES.values() or any(view is not None for view in views):
       raise WeightsError(f'it refers to {pid!r:.200}, which is no storage of {", ".join(_DTYPES)}')
     return _Storage(dtype, str(key), int(length))
@@ -146,7 +148,7 @@ def _view(tensor: _Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
   _, offset, shape, strides = tensor
   data = storages[tensor.storage.key]
   sound = len(shape) == len(strides) and all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides))
-  # NumPy believes any strides: beyond the storage lies other memory.
+  # NumPy does not check strides: wrong ones would read memory beyond the storage.
   if not sound or offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) >= data.size:
     raise WeightsError(f'a tensor of shape {shape}, strides {strides} and offset {offset} leaves its storage of '
                        f'{data.size} elements')

@@ -1,6 +1,6 @@
 """Training of the classifier: the same weights for the same data on the same machine.
 
-Nothing here can be configured. A setting that mattered to a score would have to be told beside each score.
+Nothing here can be configured, because each score would have to carry every setting that changes it.
 """
 
 import functools
@@ -19,19 +19,19 @@ from gan.features.classifier import IMAGE_SIZES, WIDTH, Classifier, make_feature
 from gan.randomness import purpose_key, root_key
 from gan.state import PyTree
 
-VERSION = 2                # Raise it when a change here or in classifier.py changes the weights.
+VERSION = 2                # Raise this number when a change here or in classifier.py changes the weights.
 SEED = 0
 BATCH = 128
-PEAK_LR = 3e-3             # Of Adam; rises for a fifth of the steps, then falls to zero (one cycle of a cosine).
-SMALL, WIDTH_SMALL = 10_000, 16   # Fewer images than that are learnt by a narrower network.
-EPOCHS = 15                # Of small sets. Large ones are looked at less often:
-MIN_SEEN, MAX_SEEN_GREY, MAX_SEEN_COLOUR = 20_000, 180_000, 500_000   # Images, but each at least once.
-MAX_IMAGES = 200_000       # In memory; of more, that many are drawn at random.
-HOLD_OUT = 10              # Where there is no test split, a tenth of each class is kept for the test.
-SHIFT = 16                 # Images are moved by up to a sixteenth of their side.
+PEAK_LR = 3e-3             # Adam's rate: rises for a fifth of the steps, then falls to zero (one cosine cycle).
+SMALL, WIDTH_SMALL = 10_000, 16   # A set with fewer than 10,000 images gets a network of width 16.
+EPOCHS = 15                # Epochs, if the total number of images seen stays within the limits of the next line.
+MIN_SEEN, MAX_SEEN_GREY, MAX_SEEN_COLOUR = 20_000, 180_000, 500_000   # Each image is seen at least once.
+MAX_IMAGES = 200_000       # From larger sets, a random subset of this size is read into memory.
+HOLD_OUT = 10              # Without a test split, one image in HOLD_OUT of each class is held out for the test.
+SHIFT = 16                 # Images are shifted by up to 1 / SHIFT of their side.
 READ_AT_ONCE = 2048
 REPORT_EVERY = 10
-# Mirrored digits and letters are others, or none. Of a folder nothing is known.
+# Mirrored digits and letters are not the same characters. The content of a folder is unknown.
 NOT_MIRRORED = ('digits', 'mnist', 'mnist_corrupted', 'binarized_mnist', 'kmnist', 'emnist', 'omniglot', 'cmaterdb',
                 'svhn_cropped', 'dmlab', 'folder')
 
@@ -41,10 +41,10 @@ class Trained(NamedTuple):
 
   Attributes:
     weights: Flax variables {'params', 'batch_stats'}, NumPy arrays.
-    accuracy: share of the test images [] that it is right about; nan where there are none.
-    num_test: how many there were.
-    held_out: whether they are training images that it did not learn from, for want of a test split.
-    confusion: counts on the test images [K, K], int64; rows true classes, columns predictions.
+    accuracy: share of test images that it classifies correctly; nan without test images.
+    num_test: number of test images.
+    held_out: whether the test images were held out from the training split, because there is no test split.
+    confusion: counts on the test images [K, K], int64; rows are true classes, columns are predictions.
     shares: share of each class in the training data [K], float64.
   """
 
@@ -57,28 +57,28 @@ class Trained(NamedTuple):
 
 
 def train(source: ImageSource, test: ImageSource | None, title: str = '') -> Trained:
-  """Trains a classifier of the classes of `source`, and counts its mistakes.
+  """Train a classifier of the classes of `source`, and count its mistakes.
 
   Args:
-    source: what it learns from.
-    test: what it is tested on; None: a tenth of each class of `source`, at least one image of a class that has two,
-      drawn once and for all. It does not learn from these.
-    title: of the progress bar; '' shows none.
+    source: training data.
+    test: test data; None holds out a tenth of each class of `source`, at least one image of a class that has two. The
+      held-out images are always the same, and are not trained on.
+    title: title of the progress bar; '' shows no bar.
 
   Raises:
-    DataError: if there are no classes, or the images have another size than those that the network is built for.
-    FloatingPointError: if it diverges.
+    DataError: if there are no classes, or if the network does not support the image size.
+    FloatingPointError: if training diverges.
   """
   check(source)
   images, labels = _read(source)
   shares = np.bincount(labels, minlength=source.num_classes) / len(labels)
   test_images, test_labels = _read(test) if test else (images[:0], labels[:0])
-  held_out = not len(test_labels)  # Some published test splits have no labels either.
+  held_out = not len(test_labels)  # Also if the test split has no labels, as some published ones.
   if held_out:
     is_test = _held_out(labels)
     test_images, test_labels, images, labels = images[is_test], labels[is_test], images[~is_test], labels[~is_test]
   mirror = source.name.partition('/')[0].partition(':')[0] not in NOT_MIRRORED
-  with jax.enable_x64(False):  # Adam as optax has it takes its powers in JAX's widest dtype.
+  with jax.enable_x64(False):  # Adam in optax computes powers in JAX's widest dtype.
     weights = _fit(source.num_classes, images, labels, mirror, title)
   predicted = _predict(weights, test_images)
   confusion = np.zeros((source.num_classes, source.num_classes), np.int64)
@@ -88,30 +88,34 @@ def train(source: ImageSource, test: ImageSource | None, title: str = '') -> Tra
 
 
 def check(source: ImageSource) -> None:
-  """Refuses data that no classifier can be trained on, with the errors of `train`; reads no image."""
+  """Check whether a classifier can be trained on these data, without reading an image.
+
+  Raises:
+    DataError: if there are no classes, or if the network does not support the image size.
+  """
   if not source.num_classes:
-    raise DataError(f'features=classifier needs classes, which {source.name} has not; use features=random or '
+    raise DataError(f'features=classifier needs classes, which {source.name} lacks; use features=random or '
                     'features=pixels')
   height, width, _ = source.shape
   if height != width or height > IMAGE_SIZES[-1]:
-    raise DataError(f'features=classifier looks at squares of up to {IMAGE_SIZES[-1]} pixels, and the images of '
+    raise DataError(f'features=classifier needs square images of at most {IMAGE_SIZES[-1]} pixels, but the images of '
                     f'{source.name} have {height}x{width}; set --config.data.image_size={IMAGE_SIZES[-1]}, or use '
                     'features=random')
 
 
 def num_steps(num_images: int, channels: int) -> int:
-  """How many batches a classifier learns from.
+  """Return the number of training steps.
 
   Args:
     num_images: size of the training set.
-    channels: 1 or 3; colour images are harder.
+    channels: 1 or 3; colour images are harder and get more steps.
   """
   most = MAX_SEEN_GREY if channels == 1 else MAX_SEEN_COLOUR
   return max(num_images, min(max(EPOCHS * num_images, MIN_SEEN), most)) // BATCH
 
 
 def _held_out(labels: np.ndarray) -> np.ndarray:
-  """Which images [N] are kept for the test; within each class, because a set may be sorted by class, or in turns."""
+  """Return a mask [N] of images for the test, drawn within each class: sets may be sorted by class, or alternate."""
   rng = np.random.default_rng(SEED)
   is_test = np.zeros(len(labels), bool)
   for label in np.unique(labels):
@@ -124,12 +128,12 @@ def _held_out(labels: np.ndarray) -> np.ndarray:
 def _read(source: ImageSource) -> tuple[np.ndarray, np.ndarray]:
   n = source.num_examples
   chosen = np.arange(n)
-  if n > MAX_IMAGES:  # At random, not evenly spaced: classes may come in turns.
+  if n > MAX_IMAGES:  # Random, not evenly spaced, indices: the classes may alternate.
     chosen = np.sort(np.random.default_rng(SEED).choice(n, MAX_IMAGES, replace=False))
   parts = [*read_batches(source, chosen, READ_AT_ONCE)]
   images, labels = (np.concatenate([part[name] for part in parts]) for name in ('images', 'labels'))
-  known = labels >= 0  # TFDS marks an unknown class by -1.
-  return images[known], labels[known]
+  labelled = labels >= 0  # TFDS marks an unknown class by -1.
+  return images[labelled], labels[labelled]
 
 
 def _fit(num_classes: int, images: np.ndarray, labels: np.ndarray, mirror: bool, title: str) -> PyTree:
@@ -143,7 +147,7 @@ def _fit(num_classes: int, images: np.ndarray, labels: np.ndarray, mirror: bool,
   rng = np.random.default_rng(SEED)
   order = np.concatenate([rng.permutation(n) for _ in range(-(-steps * BATCH // n))])
   with tqdm(total=steps, desc=title, unit='step', disable=None if title else True, leave=False) as bar:
-    for i in range(steps):  # One call for each step: a batch takes so long that calls do not count.
+    for i in range(steps):  # No lax.scan: a batch takes so long that the overhead of calls does not matter.
       chosen = order[i * BATCH:(i + 1) * BATCH]
       weights, opt_state, loss = step(weights, opt_state, _augmented(images[chosen], mirror, rng), labels[chosen])
       if i % REPORT_EVERY == 0 or i == steps - 1:
@@ -158,8 +162,8 @@ def _make_step(net: Classifier, tx: optax.GradientTransformation) -> Callable:
   def loss_fn(params: PyTree, stats: PyTree, images: Array, labels: Array) -> tuple[Array, PyTree]:
     weights = {'params': params, 'batch_stats': stats}
     (_, logits), new = net.apply(weights, to_unit(images), train=True, mutable=['batch_stats'])
-    # No smoothing of labels: it erases what tells images of one class apart (Müller et al. 2019, arXiv:1906.02629),
-    # and features are here to see just that.
+    # No label smoothing: it erases the differences between images of one class (Müller et al. 2019, arXiv:1906.02629),
+    # which the features must keep.
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), new['batch_stats']
 
   @functools.partial(jax.jit, donate_argnums=(0, 1))
@@ -174,7 +178,7 @@ def _make_step(net: Classifier, tx: optax.GradientTransformation) -> Callable:
 
 
 def _augmented(images: np.ndarray, mirror: bool, rng: np.random.Generator) -> np.ndarray:
-  """Images moved by whole pixels, the border repeated, and half of them mirrored where that is allowed."""
+  """Shift images randomly by whole pixels, with repeated borders; if `mirror`, mirror each with probability 1/2."""
   batch, size = images.shape[:2]
   far = size // SHIFT
   wide = np.pad(images, ((0, 0), (far, far), (far, far), (0, 0)), mode='edge')
@@ -187,7 +191,7 @@ def _augmented(images: np.ndarray, mirror: bool, rng: np.random.Generator) -> np
 
 
 def _predict(weights: PyTree, images: np.ndarray) -> np.ndarray:
-  """Classes [N]."""
+  """Predict the classes [N] of images."""
   if not len(images):
     return np.zeros(0, np.int64)
   features = make_features(weights, '')

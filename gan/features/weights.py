@@ -1,7 +1,7 @@
-"""Where the weights of Inception come from: a file that is named, or the published one, downloaded once.
+"""The weight file of Inception: a file named by the user, or the published file, downloaded once.
 
-Scores are compared between papers only because everyone uses the same weights, so a file is known by its hash and any
-other is refused. What is inside a file is the business of `torch_files`.
+Scores of different papers are comparable only because all use the same weights. So a file must have the expected hash.
+The content of a file is read by `torch_files`.
 """
 
 import re
@@ -17,51 +17,51 @@ SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'
 
 _TIMEOUT = 5.0     # Seconds for each answer of the network.
 _CHUNK = 1 << 20   # Bytes.
-_WAYS_OUT = ('give --inception_weights=<file>, the published file brought here by hand; or use --features=classifier, '
-             'which needs no download')
+_WAYS_OUT = ('give --inception_weights=<file>, a copy of the published file; or use --features=classifier, which needs '
+             'no download')
 
 
 class WeightsError(ValueError):
-  """A problem with weights that the person at the keyboard can solve: the message says how."""
+  """A problem with weights that the user can solve: the message says how."""
 
 
 def find(path: str | None, cache: Path, sha256: str | None = None) -> tuple[Path, str]:
-  """Find a weight file and make sure that it is the one that is meant.
+  """Find a weight file and check its hash.
 
   Args:
-    path: the file; None means the published one, which is downloaded to `cache` unless it is there, and sound.
-    cache: directory of downloaded files; made where it is missing.
-    sha256: hash of the file at `path` where it is not the published one: 64 hexadecimal digits.
+    path: the file; None means the published file, which is downloaded to `cache` unless an undamaged copy is there.
+    cache: directory of downloaded files; created if absent.
+    sha256: expected SHA-256 of the file at `path`, 64 hexadecimal digits; None means that of the published file.
 
   Returns:
-    The file and its hash in lower case.
+    The file, and its hash in lower case.
 
   Raises:
-    WeightsError: if there is no such file, its hash is another, or the download fails.
+    WeightsError: if there is no such file, if it has another hash, or if the download fails.
   """
   expected = (sha256 or SHA256).lower()
   if not re.fullmatch('[0-9a-f]{64}', expected):
     raise WeightsError(f'--inception_sha256={sha256!r} must be 64 hexadecimal digits, as `sha256sum <file>` prints')
   if path is None and expected != SHA256:
     raise WeightsError(f'--inception_sha256={sha256} is not the hash of the published weights, and no other file is '
-                       'named: give --inception_weights=<file> too, or leave --inception_sha256 away')
+                       'named: give --inception_weights=<file> too, or leave --inception_sha256 out')
   if path is None:
     _download(file := cache / URL.rpartition('/')[2])
     return file, SHA256
   file = Path(path).expanduser()
   if not file.is_file():
-    raise WeightsError(f'--inception_weights={path}: there is no such file. Leave the flag away to download the '
+    raise WeightsError(f'--inception_weights={path}: there is no such file. Leave the flag out to download the '
                        'published weights, or use --features=classifier, which needs no download')
   try:
-    found = pooch.file_hash(str(file))
+    digest = pooch.file_hash(str(file))
   except OSError as error:
     raise WeightsError(f'{file} cannot be read ({error}); {_WAYS_OUT}') from error
-  if found != expected:
+  if digest != expected:
     name = 'the published weights have' if expected == SHA256 else 'the file must have'
-    raise WeightsError(f'{file} has SHA-256 {found}; {name} {expected}. Ways out: leave --inception_weights away to '
-                       f'download {URL}; or, if this file is meant, give --inception_sha256={found}: its scores '
-                       'compare with no published ones')
-  return file, found
+    raise WeightsError(f'{file} has SHA-256 {digest}; {name} {expected}. Ways out: leave --inception_weights out to '
+                       f'download {URL}; or, if you mean this file, give --inception_sha256={digest}: its scores '
+                       'are not comparable with published scores')
+  return file, digest
 
 
 def _download(target: Path) -> None:

@@ -4,14 +4,14 @@ import numpy as np
 
 
 class NonFiniteSamplesError(ValueError):
-  """Samples that are no numbers cannot be scored; the message says how many."""
+  """Samples with NaN or infinity, which have no score; the message says how many there are."""
 
 
 def require_finite(samples: np.ndarray) -> None:
-  """Refuses samples [N, ...] of which some are no numbers.
+  """Raise an error unless all samples [N, ...] are finite.
 
   Raises:
-    NonFiniteSamplesError: says how many.
+    NonFiniteSamplesError: if a sample contains NaN or infinity; the message says how many do.
   """
   bad = int((~np.isfinite(samples.reshape(len(samples), -1))).any(axis=1).sum())
   if bad:

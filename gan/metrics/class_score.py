@@ -1,4 +1,4 @@
-"""Scores of what a classifier says of samples: the class score (Inception score), and which classes there are."""
+"""Scores of a classifier's predictions on samples: the class score (Inception score) and the coverage of classes."""
 
 import numpy as np
 from scipy.optimize import nnls
@@ -7,22 +7,26 @@ from scipy.special import entr, log_softmax, rel_entr
 from gan.metrics import require_finite
 
 NUM_SPLITS = 10
-MIN_PART, MIN_PER_UNIT = 10, 2   # Samples of a part, at all and for each unit of the score, for a standard error.
-MIN_SHARE = 0.1   # Of the share that a class has in the data, to count as covered.
-ENOUGH_TESTS = 20   # Test images of a class from which its rates of confusion are taken as counted.
+MIN_PART, MIN_PER_UNIT = 10, 2   # Samples that a part needs for a standard error: at least, and per unit of the score.
+MIN_SHARE = 0.1   # A class is covered if its share is at least this fraction of its share in the data.
+ENOUGH_TESTS = 20   # A class with this many test images has its confusion rates taken from these images alone.
 
 
 def class_score(logits: np.ndarray) -> tuple[float, float]:
-  """exp(E KL(p(y|x) || p(y))) over NUM_SPLITS parts of the samples (IS, Salimans et al. 2016, arXiv:1606.03498).
+  """Return exp(E KL(p(y|x) || p(y))), the mean over NUM_SPLITS parts (IS, Salimans et al. 2016, arXiv:1606.03498).
 
-  From 1 (nothing is told apart) to the number of classes (each sample surely of one class, all classes equally often).
-  A part of n samples scores n at most, and less than many samples would: by some (K - 1) / 2n of the score.
+  The score lies between 1 (all predictions are alike) and the number of classes K (every prediction is certain and all
+  classes are equally frequent). A part of n samples scores at most n; its bias is about -(K - 1) / (2 n) times the
+  score.
 
   Args:
     logits: [N, K], in random order.
 
   Returns:
-    Mean over the parts, and their spread (the standard deviation that is published with it).
+    Mean over the parts, and standard deviation over the parts (the usual published pair).
+
+  Raises:
+    NonFiniteSamplesError: if a logit is not finite.
   """
   require_finite(logits)
   scores = []
@@ -34,43 +38,48 @@ def class_score(logits: np.ndarray) -> tuple[float, float]:
 
 
 def standard_error(value: float, spread: float, count: int) -> float:
-  """Standard error of `class_score`, as a mean over disjoint parts; nan where the parts are too small for one.
+  """Return the standard error of `class_score` as a mean over disjoint parts; nan if the parts are too small.
 
-  Parts of one sample score 1 whatever is in them, and parts that score nearly as many as they have samples cannot
-  differ. So each part must have MIN_PART samples, and MIN_PER_UNIT for each unit of the score.
+  A part of n samples scores at most n, and the parts hardly differ where the score is near that limit: a part of one
+  sample always scores 1. So each part must have MIN_PART samples, and MIN_PER_UNIT samples for each unit of the score.
 
   Args:
     value: mean over the parts.
     spread: standard deviation over the parts.
-    count: samples altogether.
+    count: total number of samples.
   """
   enough = count // NUM_SPLITS >= max(MIN_PART, MIN_PER_UNIT * value)
   return float(spread / np.sqrt(NUM_SPLITS - 1)) if enough else float('nan')
 
 
 def confusion_rates(confusion: np.ndarray) -> np.ndarray:
-  """Rates [K, K] at which each true class (row) is taken for each class, from counts on test images [K, K].
+  """Estimate the rates [K, K] at which each true class (row) is predicted as each class (column).
 
-  A class of one test image seems to be found always or never. Rows of fewer than ENOUGH_TESTS images are therefore
-  filled up to that number with images of average rates: right as often as over all classes (by Laplace's rule, with one
-  right and one wrong image more), wrong equally often for each other class. With no image of a class only these are
-  left; from ENOUGH_TESTS on, what was counted alone.
+  A class with ENOUGH_TESTS test images or more keeps its counted rates. The rates of a class with few images would be
+  noise: with one image, the class is recognised always or never. The row of such a class is filled up to ENOUGH_TESTS
+  images with fictitious images at average rates: the accuracy over all classes (by Laplace's rule, which adds one right
+  and one wrong image), with errors spread evenly over the other classes. A class without any test image has these
+  average rates.
+
+  Args:
+    confusion: [K, K], counts on test images; rows are true classes.
   """
   classes = len(confusion)
   right = (np.trace(confusion) + 1) / (confusion.sum() + 2)
   average = np.full((classes, classes), (1 - right) / max(classes - 1, 1))
   np.fill_diagonal(average, right)
-  average /= average.sum(axis=1, keepdims=True)  # 1 already, unless there is but one class.
+  average /= average.sum(axis=1, keepdims=True)  # Rows sum to 1 already, unless there is only one class.
   tests = confusion.sum(axis=1, keepdims=True)
   missing = np.maximum(ENOUGH_TESTS - tests, 0)
   return (confusion + missing * average) / (tests + missing)
 
 
 def class_shares(predicted: np.ndarray, confusion: np.ndarray) -> np.ndarray:
-  """Shares of the true classes [K] behind predictions, corrected for what the classifier mistakes.
+  """Estimate the shares of the true classes [K] from the predicted shares, corrected for the classifier's mistakes.
 
-  A classifier that takes 1% of the fours for nines would find nines in any set of fours. Shares q that explain the
-  predictions best, confusion^T q = predicted with q >= 0, do not (Lipton et al. 2018, arXiv:1802.03916).
+  A classifier that takes 1% of the fours for nines predicts nines in any set of fours. We therefore solve
+  rates^T q = predicted for shares q >= 0 by least squares, where rates are the `confusion_rates` (Lipton et al. 2018,
+  arXiv:1802.03916).
 
   Args:
     predicted: shares of the predicted classes [K].
@@ -81,17 +90,22 @@ def class_shares(predicted: np.ndarray, confusion: np.ndarray) -> np.ndarray:
 
 
 def class_coverage(logits: np.ndarray, data_shares: np.ndarray, confusion: np.ndarray | None) -> dict[str, float]:
-  """How the classes of samples compare to those of the data.
+  """Compare the predicted classes of samples with the classes of the data.
 
   Args:
     logits: [N, K].
     data_shares: share of each class in the data [K].
-    confusion: see `class_shares`; None where there is none: then `classes` is left out.
+    confusion: see `class_shares`; None leaves `classes` out.
 
   Returns:
-    `modes`: classes that are predicted at least once (the count of Metz et al. 2017 and PacGAN for stacked MNIST);
-    `classes`: classes with at least a tenth of their share in the data, corrected for the classifier's mistakes;
-    `reverse_kl`: KL divergence, in nats, of the predicted shares from the data's; `total_variation` between the two.
+    `modes`: number of classes that are predicted at least once (as Metz et al. 2017 and PacGAN count on stacked MNIST).
+    `classes`: number of classes whose share is at least a tenth of their share in the data, corrected for the
+      classifier's mistakes.
+    `reverse_kl`: KL(predicted shares || data shares), in nats.
+    `total_variation`: total variation distance between predicted shares and data shares.
+
+  Raises:
+    NonFiniteSamplesError: if a logit is not finite.
   """
   require_finite(logits)
   counts = np.bincount(np.argmax(logits, axis=1), minlength=logits.shape[1])

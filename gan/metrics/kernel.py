@@ -6,29 +6,29 @@ import numpy as np
 
 NUM_SUBSETS = 100
 SUBSET_SIZE = 1000
-MIN_BLOCKS = 10      # For the standard error: with fewer it would itself be a guess.
+MIN_BLOCKS = 10      # A standard error from fewer blocks would itself be a guess.
 
 
 def kernel_distance(one: np.ndarray, other: np.ndarray) -> float:
-  """Unbiased estimate of MMD^2 under k(x, y) = (x y / D + 1)^3; may be negative where the sets are alike.
+  """Estimate MMD^2 under k(x, y) = (x y / D + 1)^3 without bias; the estimate may be negative if the sets are alike.
 
   Args:
     one: features [M, D], M >= 2.
-    other: features [M, D], as many.
+    other: features [M, D], with the same M.
   """
   one, other = (np.asarray(x, np.float64) for x in (one, other))
   m, dim = one.shape
 
   def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     k = x @ y.T / dim + 1.0
-    return k * k * k  # A power would take three times as long.
+    return k * k * k  # k**3 takes three times as long.
 
   within = sum(np.sum(k) - np.trace(k) for k in (kernel(one, one), kernel(other, other)))
   return float(within / (m * (m - 1)) - 2.0 * np.mean(kernel(one, other)))
 
 
 def draw_subsets(rng: np.random.Generator, num_one: int, num_other: int) -> list[tuple[np.ndarray, np.ndarray]]:
-  """NUM_SUBSETS pairs of indices without repetition, of SUBSET_SIZE or as many as there are."""
+  """Draw NUM_SUBSETS pairs of index arrays without replacement, of SUBSET_SIZE or of the smaller set's size."""
   size = min(SUBSET_SIZE, num_one, num_other)
   return [(rng.choice(num_one, size, replace=False), rng.choice(num_other, size, replace=False))
           for _ in range(NUM_SUBSETS)]
@@ -36,15 +36,15 @@ def draw_subsets(rng: np.random.Generator, num_one: int, num_other: int) -> list
 
 def over_subsets(one: np.ndarray, other: np.ndarray,
                  subsets: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
-  """Mean and spread of the distance over subsets: the two numbers that are published as KID.
+  """Return mean and standard deviation of the distance over subsets: the two numbers that are published as KID.
 
-  The subsets overlap, so their spread is no error of the mean: it is that of one subset, however many samples there
-  are. See `standard_error`. Where each subset holds all of one set, the spread says nothing of that set, and is nan.
+  The subsets overlap, so this standard deviation is the error of one subset, not of the mean; for the latter see
+  `standard_error`. It is nan if each subset holds all of one set: then it says nothing of that set.
 
   Args:
     one: features [N, D].
     other: features [M, D].
-    subsets: pairs of indices, such as `draw_subsets` makes.
+    subsets: pairs of index arrays, such as `draw_subsets` returns.
   """
   distances = [kernel_distance(one[i], other[j]) for i, j in subsets]
   whole = any(len(subset) >= len(features) for features, subset in zip((one, other), subsets[0], strict=True))
@@ -52,9 +52,9 @@ def over_subsets(one: np.ndarray, other: np.ndarray,
 
 
 def standard_error(one: np.ndarray, other: np.ndarray) -> float:
-  """Standard error of the distance from disjoint blocks, each an estimate independent of the others; nan below 20.
+  """Return the standard error of the distance from disjoint, hence independent, blocks; nan below 20 samples.
 
-  Blocks have SUBSET_SIZE samples, or fewer where there would not be MIN_BLOCKS of them.
+  Blocks have SUBSET_SIZE samples, or fewer if there would be less than MIN_BLOCKS blocks of this size.
 
   Args:
     one: features [N, D], in random order.

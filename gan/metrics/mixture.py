@@ -1,4 +1,4 @@
-"""Exact scores for mixtures of Gaussians whose modes are known."""
+"""Scores of points against the exact mixture of Gaussians that they should follow."""
 
 import functools
 
@@ -14,7 +14,7 @@ LINE_OUTPUTS = ('w1',)
 
 
 def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict[str, float]:
-  """How many modes are covered, and how well.
+  """Count the modes that are covered, and measure how well.
 
   Args:
     samples: [N, D] generated points.
@@ -22,18 +22,21 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
     sigma: standard deviation of each mode.
 
   Returns:
-    `modes`: modes that are the nearest one of a sample within 3 sigma; `high_quality`: share of samples within 3 sigma
-    of their nearest mode; `high_quality_reverse_kl`: KL divergence, in nats, of the modes' shares of these samples from
-    the uniform distribution; log K, the largest, where there are none. These three are as in the code of PacGAN (Lin et
-    al. 2018, arXiv:1712.04086, github.com/fjxmlzn/PacGAN), which divides by zero where there are none.
-    `reverse_kl`: the same of all samples, each counted for its nearest mode however far that is; `total_variation`
-    between the same shares of all samples; `covariance_ratio`: variance of the high-quality samples about their mean,
-    over what it should be, averaged over modes that have two of them (1 is right, 0 a mode shrunk to a point or no mode
-    at all); `sliced_wasserstein`: mean over directions of the Wasserstein-1 distance to the truth along them, in units
-    of the data; `scale`: root mean square distance from the centre of the modes, over that of the mixture.
+    High-quality samples are those within 3 sigma of their nearest mode. The first three scores are as in the code of
+    PacGAN (Lin et al. 2018, arXiv:1712.04086, github.com/fjxmlzn/PacGAN), which divides by zero if there is no
+    high-quality sample.
+    `modes`: number of modes with at least one high-quality sample.
+    `high_quality`: share of high-quality samples.
+    `high_quality_reverse_kl`: KL(shares of the modes among high-quality samples || uniform), in nats; its maximum log K
+      if there is no such sample.
+    `reverse_kl`: the same for all samples, each assigned to its nearest mode at any distance.
+    `total_variation`: total variation distance between these shares of all samples and the uniform distribution.
+    `covariance_ratio`: see `covariance_ratio`, over the high-quality samples.
+    `sliced_wasserstein`: mean over directions of the Wasserstein-1 distance to the mixture, in units of the data.
+    `scale`: root mean square distance from the centre of the modes, over that of the mixture.
 
   Raises:
-    NonFiniteSamplesError: if a sample is not finite; says how many.
+    NonFiniteSamplesError: if a sample is not finite; the message says how many are not.
   """
   require_finite(samples)
   samples, modes = np.asarray(samples, np.float64), np.asarray(modes, np.float64)
@@ -53,17 +56,20 @@ def mixture_scores(samples: np.ndarray, modes: np.ndarray, sigma: float) -> dict
 
 
 def _from_uniform(shares: np.ndarray) -> float:
-  """KL divergence, in nats, of shares [K] from equal ones; log K if all is in one."""
+  """Return KL(shares [K] || uniform) in nats; log K if one share is 1."""
   present = shares[shares > 0]
   return float(np.sum(present * np.log(present * len(shares))))
 
 
 def covariance_ratio(samples: np.ndarray, nearest: np.ndarray, sigma: float) -> float:
-  """Variance of samples within 3 sigma of their mode, over that of the mode cut off there; mean over modes.
+  """Return the variance of the samples of a mode, over the variance of the mode within 3 sigma; mean over modes.
+
+  Modes with fewer than two samples are left out. 1 is right; 0 means that the modes shrank to points, or that no mode
+  has two samples.
 
   Args:
-    samples: [N, D], all within 3 sigma of a mode.
-    nearest: [N], which one.
+    samples: [N, D], each within 3 sigma of its nearest mode.
+    nearest: [N], index of this mode.
     sigma: standard deviation of each mode.
   """
   dim = samples.shape[1]
@@ -74,10 +80,10 @@ def covariance_ratio(samples: np.ndarray, nearest: np.ndarray, sigma: float) -> 
 
 
 def sliced_wasserstein(samples: np.ndarray, modes: np.ndarray, sigma: float) -> float:
-  """Mean Wasserstein-1 distance between samples and the mixture itself, along directions of the plane.
+  """Return the Wasserstein-1 distance between samples and mixture along a direction, averaged over NUM_ANGLES.
 
-  Along each, the sorted samples are compared with the exact quantiles of the projected mixture. N samples of the
-  mixture itself have a distance that falls as 1 / sqrt(N).
+  Along each direction of the plane, the sorted samples are compared with the exact quantiles of the projected mixture.
+  For N samples drawn from the mixture itself, the distance falls as 1 / sqrt(N).
 
   Args:
     samples: [N, 2].
@@ -90,9 +96,9 @@ def sliced_wasserstein(samples: np.ndarray, modes: np.ndarray, sigma: float) -> 
   return float(np.mean(np.abs(np.sort(samples @ directions, axis=0) - quantiles.T)))
 
 
-@functools.lru_cache(maxsize=8)   # The same at each evaluation of a run, and for each member of a population.
+@functools.lru_cache(maxsize=8)   # Each evaluation of a run and each member of a population needs the same quantiles.
 def _quantiles(means: bytes, num_modes: int, sigma: float, num: int) -> np.ndarray:
-  """Exact quantiles [NUM_ANGLES, num] of the mixture along each direction; `means` are float64 [NUM_ANGLES, K]."""
+  """Return exact quantiles [NUM_ANGLES, num] of the mixture along each direction; `means`: float64 [NUM_ANGLES, K]."""
   levels = (np.arange(num) + 0.5) / num
   offsets = sigma * np.linspace(-6, 6, 241)
   quantiles = []
@@ -103,26 +109,27 @@ def _quantiles(means: bytes, num_modes: int, sigma: float, num: int) -> np.ndarr
 
 
 def line_scores(samples: np.ndarray, mean: float, sigma: float) -> dict[str, float]:
-  """How far a distribution on the line is from a normal one.
+  """Measure how far a distribution on the line is from a normal distribution.
 
   Args:
     samples: [N, 1] generated points.
-    mean: of the true distribution.
-    sigma: its standard deviation; 0 for a point.
+    mean: mean of the normal distribution.
+    sigma: standard deviation of the normal distribution; 0 for a point mass.
 
   Returns:
-    `w1`: the Wasserstein-1 distance of the samples' distribution to the true one, in units of the data.
+    `w1`: Wasserstein-1 distance between samples and normal distribution, in units of the data.
 
   Raises:
-    NonFiniteSamplesError: if a sample is not finite; says how many.
+    NonFiniteSamplesError: if a sample is not finite; the message says how many are not.
   """
   require_finite(samples)
   x = np.sort(samples[:, 0].astype(np.float64)) - mean
   if sigma == 0.0:
     return {'w1': float(np.mean(np.abs(x)))}
-  # Each sample goes to, or comes from, a stretch of the quantiles: those below it, and those above.
+  # Each sample is matched with an interval of quantile levels [low, high]. The level of the sample, clipped to this
+  # interval, separates the quantiles below the sample from those above.
   x, ends = x / sigma, np.arange(len(x) + 1) / len(x)
   low, high = ends[:-1], ends[1:]
-  own = np.clip(stats.norm.cdf(x), low, high)
-  to_low, to_own, to_high = (-stats.norm.pdf(stats.norm.ppf(u)) for u in (low, own, high))  # Integrals of quantiles.
-  return {'w1': float(sigma * np.sum(x * (2.0 * own - low - high) + to_low + to_high - 2.0 * to_own))}
+  level = np.clip(stats.norm.cdf(x), low, high)
+  to_low, to_level, to_high = (-stats.norm.pdf(stats.norm.ppf(u)) for u in (low, level, high))  # Quantile integrals.
+  return {'w1': float(sigma * np.sum(x * (2.0 * level - low - high) + to_low + to_high - 2.0 * to_level))}

@@ -1,6 +1,6 @@
-"""Scores from nearest neighbours in feature space: precision, recall, density, coverage, and copies of the data.
+"""Scores from nearest neighbours in feature space: precision, recall, density, coverage, and copying of the data.
 
-Distances are computed a tile at a time: memory on the device does not grow with the number of samples.
+The matrix of distances is computed tile by tile, so memory on the device does not grow with the number of samples.
 """
 
 import functools
@@ -15,17 +15,17 @@ from scipy.stats import mannwhitneyu
 
 from gan.metrics import require_finite
 
-MIN_PER_NEIGHBOUR = 10   # Samples of a set for each of the k neighbours, for a standard error.
-TILE = 2048   # Rows and columns of the matrix of distances, at a time.
+MIN_PER_NEIGHBOUR = 10   # A standard error needs this many samples of each set for each of the k neighbours.
+TILE = 2048   # Rows and columns of one tile of the matrix of distances.
 
 
 class Tile(NamedTuple):
-  """A block of vectors, filled up to TILE with some that are infinitely far from everything."""
+  """A block of vectors, padded to TILE with vectors at infinite distance from everything."""
 
   start: int
   stop: int
   vectors: np.ndarray   # [TILE, D].
-  squares: np.ndarray   # [TILE], |x|^2; inf for what fills up.
+  squares: np.ndarray   # [TILE], |x|^2; inf for the padding.
 
 
 def _tiles(features: np.ndarray) -> Iterator[Tile]:
@@ -45,7 +45,7 @@ def _distances(rows: Array, row_squares: Array, columns: Array, column_squares: 
 @functools.partial(jax.jit, static_argnames='k')
 def _nearer(best: tuple[Array, Array], rows: Array, row_squares: Array, columns: Array, column_squares: Array,
             first: Array, k: int) -> tuple[Array, Array]:
-  """The k nearest of those known, (distances, indices) [TILE, k], and of the columns."""
+  """Merge the columns into `best`, the k nearest vectors so far: (distances, indices) [TILE, k]."""
   distances = _distances(rows, row_squares, columns, column_squares)
   indices = jnp.broadcast_to(first + jnp.arange(TILE, dtype=jnp.int32)[None], distances.shape)
   distances, indices = (jnp.concatenate(pair, axis=1) for pair in zip(best, (distances, indices), strict=True))
@@ -56,7 +56,7 @@ def _nearer(best: tuple[Array, Array], rows: Array, row_squares: Array, columns:
 @jax.jit
 def _held(rows: Array, row_squares: Array, row_radii: Array, columns: Array, column_squares: Array,
           column_radii: Array) -> tuple[Array, Array, Array]:
-  """Column balls that hold each row; whether each column lies in a row's ball; whether its own ball holds a row."""
+  """Return the number of column balls around each row, and whether each column is in a row's ball, holds a row."""
   distances = _distances(rows, row_squares, columns, column_squares)
   in_column_ball = distances <= column_radii[None]
   return (jnp.sum(in_column_ball, axis=1, dtype=jnp.int32), jnp.any(distances <= row_radii[:, None], axis=0),
@@ -64,10 +64,10 @@ def _held(rows: Array, row_squares: Array, row_radii: Array, columns: Array, col
 
 
 def nearest(features: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-  """The k nearest of `others` [M, D] for each of `features` [N, D], M >= k.
+  """Find the k nearest of `others` [M, D] for each of `features` [N, D], M >= k.
 
   Returns:
-    Euclidean distances float32 [N, k], rising, and their indices int32 [N, k].
+    Euclidean distances float32 [N, k], ascending, and indices into `others`, int32 [N, k].
   """
   features, others = _centred(features, others)
   distances, indices = [], []
@@ -81,35 +81,43 @@ def nearest(features: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarra
 
 
 def radii(features: np.ndarray, k: int) -> np.ndarray:
-  """Distance [N] from each of `features` [N, D], N > k, to its k-th nearest other one."""
-  return nearest(features, features, k + 1)[0][:, k]  # The nearest is itself.
+  """Return the distance [N] from each of `features` [N, D], N > k, to its k-th nearest neighbour among the others."""
+  return nearest(features, features, k + 1)[0][:, k]  # The nearest vector is the vector itself.
 
 
 def prdc(reals: np.ndarray, fakes: np.ndarray, k: int = 5) -> dict[str, tuple[float, float]]:
-  """Precision and recall (Kynkaanniemi et al. 2019, 1904.06991), density and coverage (Naeem et al. 2020, 2002.09797).
+  """Compute precision, recall, density and coverage of generated samples.
 
-  A sample's ball reaches to its k-th nearest neighbour in its own set, border included. Precision: fakes in some real
-  ball; recall: reals in some fake ball; density: real balls that hold a fake, over k; coverage: reals whose ball holds
-  a fake. The first paper takes k = 3, the second 5; values for different k or numbers of samples do not compare.
+  Precision and recall are by Kynkaanniemi et al. 2019 (arXiv:1904.06991), density and coverage by Naeem et al. 2020
+  (arXiv:2002.09797). The ball of a sample reaches to its k-th nearest neighbour in the same set, border included.
+
+  * Precision: share of fakes that lie in the ball of a real.
+  * Recall: share of reals that lie in the ball of a fake.
+  * Density: number of real balls around a fake, over k, averaged over fakes.
+  * Coverage: share of reals whose ball holds a fake.
+
+  The first paper uses k = 3, the second k = 5. Values for different k or different numbers of samples are not
+  comparable.
 
   Args:
     reals: features [N, D], N > k.
     fakes: features [M, D], M > k.
-    k: neighbours.
+    k: number of neighbours.
 
   Returns:
-    Each with its standard error as a mean over samples, the balls being taken as given; nan where a set has fewer than
-    MIN_PER_NEIGHBOUR k samples: then balls hold more than a tenth of their own set, and of k + 1 samples all of it.
+    name -> (value, standard error). The error is that of a mean over samples with fixed balls. It is nan if a set has
+    fewer than MIN_PER_NEIGHBOUR * k samples: then a ball holds more than a tenth of its set, and with k + 1 samples the
+    whole set.
 
   Raises:
     ValueError: if there are too few samples.
-    NonFiniteSamplesError: if a feature is no number.
+    NonFiniteSamplesError: if a feature is not finite.
   """
   for name, features in (('real', reals), ('generated', fakes)):
     require_finite(features)
     if len(features) <= k:
-      raise ValueError(f'{len(features)} {name} samples have no {k} neighbours each; take at least {k + 1}, or fewer '
-                       'neighbours')
+      raise ValueError(f'{len(features)} {name} samples are too few for {k} neighbours each; take at least {k + 1} '
+                       'samples, or fewer neighbours')
   fakes, reals = _centred(fakes, reals)
   fake_radii, real_radii = radii(fakes, k), radii(reals, k)
   counts, in_fake_ball, holds_fake = np.zeros(len(fakes)), np.zeros(len(reals), bool), np.zeros(len(reals), bool)
@@ -117,12 +125,12 @@ def prdc(reals: np.ndarray, fakes: np.ndarray, k: int = 5) -> dict[str, tuple[fl
     for column in _tiles(reals):
       row_radii, column_radii = (np.pad(r[tile.start:tile.stop], (0, TILE - (tile.stop - tile.start)))
                                  for r, tile in ((fake_radii, row), (real_radii, column)))
-      found = _held(row.vectors, row.squares, row_radii, column.vectors, column.squares, column_radii)
-      of_rows, in_rows, holding = (np.asarray(x) for x in found)
+      balls = _held(row.vectors, row.squares, row_radii, column.vectors, column.squares, column_radii)
+      num_real_balls, column_in_ball, column_holds_row = (np.asarray(x) for x in balls)
       columns = slice(column.start, column.stop)
-      counts[row.start:row.stop] += of_rows[:row.stop - row.start]
-      in_fake_ball[columns] |= in_rows[:column.stop - column.start]
-      holds_fake[columns] |= holding[:column.stop - column.start]
+      counts[row.start:row.stop] += num_real_balls[:row.stop - row.start]
+      in_fake_ball[columns] |= column_in_ball[:column.stop - column.start]
+      holds_fake[columns] |= column_holds_row[:column.stop - column.start]
   enough = min(len(fakes), len(reals)) >= MIN_PER_NEIGHBOUR * k
   per_sample = {'precision': counts > 0, 'recall': in_fake_ball, 'density': counts / k, 'coverage': holds_fake}
   return {name: (float(np.mean(values)), float(np.std(values) / np.sqrt(len(values))) if enough else float('nan'))
@@ -130,19 +138,21 @@ def prdc(reals: np.ndarray, fakes: np.ndarray, k: int = 5) -> dict[str, tuple[fl
 
 
 def copying(generated: np.ndarray, held_out: np.ndarray) -> tuple[float, float, float]:
-  """Whether generated samples are nearer to the training data than data held out from training are.
+  """Test whether generated samples are nearer to the training data than held-out data are.
 
-  The test of Meehan et al. 2020 (arXiv:2004.05675) over the whole space, a Mann-Whitney test on distances to the
-  nearest training sample.
+  This is the data-copying test of Meehan et al. 2020 (arXiv:2004.05675) with the whole space as one cell: a
+  Mann-Whitney test on distances to the nearest training sample.
 
   Args:
-    generated: distances [N] of generated samples.
-    held_out: distances [M] of samples that are like the training data and not among them.
+    generated: distances [N] of generated samples to their nearest training sample.
+    held_out: distances [M] of real samples that were not trained on.
 
   Returns:
-    How often a generated sample is nearer than one held out (0.5: neither copies nor strays, 1: copies), the standard
-    error of this share were both alike, and the p-value of the test against more copies. Both are known for any number
-    of samples.
+    * Probability that a generated sample is nearer than a held-out sample: 0.5 is neutral, 1 means copies.
+    * Standard error of this probability if both distributions were equal.
+    * p-value of the one-sided test that generated samples are not nearer.
+
+    Error and p-value exist for any number of samples.
   """
   n, m = len(generated), len(held_out)
   test = mannwhitneyu(generated, held_out, alternative='less')
@@ -150,6 +160,6 @@ def copying(generated: np.ndarray, held_out: np.ndarray) -> tuple[float, float, 
 
 
 def _centred(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Both less one common mean: distances stay, and squares lose less to rounding."""
+  """Subtract the mean of `other` from both sets: distances stay, and the squares lose less to rounding."""
   mean = np.mean(other, axis=0, dtype=np.float64)
   return tuple(np.asarray(x - mean, np.float32) for x in (one, other))

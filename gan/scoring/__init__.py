@@ -1,6 +1,6 @@
-"""Scores of generators: which there are, how samples stream into them, what is remembered of each.
+"""Scores of generators: the table of scores, the stream of samples into them, and the records of their values.
 
-The mathematics is in gan/metrics, the feature networks in gan/features.
+The mathematics is in gan/metrics, the feature networks are in gan/features.
 """
 
 import math
@@ -13,12 +13,12 @@ class Score(NamedTuple):
   """One number about a set of samples.
 
   Attributes:
-    metric: what it is called.
+    metric: name of the score.
     value: the number.
-    standard_error: of the value, were the samples drawn again; nan where it is not known.
-    error_method: how it was found, in words; '' if it was not.
-    details: what else was computed on the way, by name.
-    warning: why the value is of little worth, a sentence; '' where nothing speaks against it.
+    standard_error: standard error of the value over draws of the samples; nan if unknown.
+    error_method: method of the standard error, in words; '' if there is none.
+    details: by-products of the computation, by name.
+    warning: a sentence that says why the value is unreliable; '' if there is no reason.
   """
 
   metric: str

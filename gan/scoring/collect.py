@@ -1,4 +1,4 @@
-"""What is kept of a stream of images for the scores: moments, features, logits, similarities of pairs, a few images."""
+"""Statistics that the scores need of a stream of images: moments, features, logits, similarities, a few images."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -16,21 +16,21 @@ from gan.metrics.moments import Moments, merged, moments_of
 from gan.metrics.ms_ssim import ms_ssim
 from gan.parallel import AXIS, Parallel
 
-NUM_IMAGES = 256   # Of the first ones, kept as they are.
+NUM_IMAGES = 256   # The first images of a stream are kept themselves.
 
 Batches = Iterable[tuple[Array | np.ndarray, int]]
 
 
 class Collected(NamedTuple):
-  """What is kept of a set of images; None or empty where no score needs it.
+  """Statistics of a set of images; None or empty if no score needs them.
 
   Attributes:
-    count: images seen.
-    blocks: moments of the features of equal parts of the set, one after another.
+    count: number of images N.
+    blocks: moments of the features of successive equal parts of the set.
     features: float32 [N, D].
     logits: float32 [N, K].
-    similarities: [N / 2], MS-SSIM of neighbours in the stream.
-    images: uint8 [min(N, NUM_IMAGES), H, W, C], the first ones.
+    similarities: [N / 2], MS-SSIM of successive pairs of the stream.
+    images: uint8 [min(N, NUM_IMAGES), H, W, C], the first images.
   """
 
   count: int
@@ -48,17 +48,17 @@ class Collected(NamedTuple):
 
 @jax.jit
 def to_bytes(samples: Array) -> tuple[Array, Array]:
-  """Samples [B, H, W, C] in [-1, 1] as uint8, rounded as a saved image is, and which of them [B] are numbers."""
+  """Convert samples [B, H, W, C] in [-1, 1] to uint8, rounded as in saved images; also return which [B] are finite."""
   finite = jnp.all(jnp.isfinite(samples), axis=tuple(range(1, samples.ndim)))
   return jnp.clip(jnp.rint((samples + 1.0) * 127.5), 0.0, 255.0).astype(jnp.uint8), finite
 
 
 def make_extract(features: Features, parallel: Parallel | None = None) -> Callable[[np.ndarray | Array], dict]:
-  """Builds extract(uint8 [N, H, W, C]) -> {'features': float32 [N, D], ...} on the host.
+  """Build extract(uint8 [N, H, W, C]) -> {'features': float32 [N, D], ...} on the host.
 
   Args:
-    features: the network.
-    parallel: devices that share each batch; one by default.
+    features: the feature network.
+    parallel: devices that share each batch; one device by default.
   """
   compiled, weights = jax.jit(features.extract), features.weights
   if parallel is not None and features.batch % parallel.mesh.size == 0:
@@ -72,19 +72,19 @@ def make_extract(features: Features, parallel: Parallel | None = None) -> Callab
     for start in range(0, len(images), features.batch):
       part = images[start:start + features.batch]
       missing = features.batch - len(part)
-      found = compiled(weights, jnp.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else part)
-      parts.append({name: np.asarray(values)[:len(part)] for name, values in found.items()})
+      outputs = compiled(weights, jnp.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else part)
+      parts.append({name: np.asarray(values)[:len(part)] for name, values in outputs.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
   return extract
 
 
 class Collector:
-  """Keeps what is needed of images that come in parts.
+  """Collects statistics of images that arrive in parts.
 
   Args:
-    num: images altogether, at least 2.
-    needs: of 'moments', 'features', 'logits', 'pairs'.
+    num: total number of images, at least 2.
+    needs: statistics to collect, any of 'moments', 'features', 'logits', 'pairs'.
   """
 
   def __init__(self, num: int, needs: frozenset[str]):
@@ -93,13 +93,13 @@ class Collector:
     self._kept: dict[str, list[np.ndarray]] = {'features': [], 'logits': [], 'pairs': [], 'images': []}
     self._seen = self._bad = 0
 
-  def add(self, images: Array | np.ndarray, found: dict[str, np.ndarray], bad: int = 0) -> None:
-    """Takes the next images.
+  def add(self, images: Array | np.ndarray, outputs: dict[str, np.ndarray], bad: int = 0) -> None:
+    """Add the next images.
 
     Args:
       images: uint8 [B, H, W, C].
-      found: what `make_extract` made of them; {} where no features are needed.
-      bad: how many of them were no numbers.
+      outputs: outputs of the feature network for them (see `make_extract`); {} if no features are needed.
+      bad: number of samples among them that contained NaN or infinity.
     """
     count = len(images)
     if self._seen < NUM_IMAGES:
@@ -108,20 +108,20 @@ class Collector:
       even = count // 2 * 2
       self._kept['pairs'].append(np.asarray(_similarity(images[:even:2], images[1:even:2])))
     for name in self._needs & {'features', 'logits'}:
-      self._kept[name].append(found[name])
+      self._kept[name].append(outputs[name])
     if 'moments' in self._needs:
-      of_row = (self._seen + np.arange(count)) * self._num_blocks // self._num
-      for block in np.unique(of_row):
-        part, before = moments_of(found['features'][of_row == block]), self._blocks[block]
+      block_of_image = (self._seen + np.arange(count)) * self._num_blocks // self._num
+      for block in np.unique(block_of_image):
+        part, before = moments_of(outputs['features'][block_of_image == block]), self._blocks[block]
         self._blocks[block] = part if before is None else merged(before, part)
     self._seen += count
     self._bad += bad
 
   def collected(self) -> Collected:
-    """What was kept.
+    """Return the statistics of all images.
 
     Raises:
-      NonFiniteSamplesError: if images were no numbers; says how many.
+      NonFiniteSamplesError: if samples contained NaN or infinity; the message says how many did.
     """
     if self._bad:
       raise NonFiniteSamplesError(f'{self._bad} of {self._seen} samples are not finite: there is nothing to score')
@@ -131,27 +131,29 @@ class Collector:
 
 
 def collect(batches: Batches, num: int, needs: frozenset[str], extract: Callable | None, title: str = '') -> Collected:
-  """Runs through images and keeps what is needed.
+  """Collect statistics of a stream of images.
 
   Args:
-    batches: (images [B, H, W, C], how many of them count); float in [-1, 1], or uint8.
-    num: images altogether, at least 2.
+    batches: pairs (images [B, H, W, C], count): only the first `count` images are used, the others are padding. Images
+      are float in [-1, 1], or uint8.
+    num: total number of images, at least 2.
     needs: see `Collector`.
-    extract: made by `make_extract`; None where no features are needed.
-    title: of the progress bar; '' shows none.
+    extract: made by `make_extract`; None if no features are needed.
+    title: title of the progress bar; '' shows no bar.
 
   Raises:
-    NonFiniteSamplesError: if images are no numbers; says how many.
+    NonFiniteSamplesError: if samples contain NaN or infinity; the message says how many do.
   """
   collector = Collector(num, needs)
-  bar = tqdm(total=num, desc=title, unit='image', leave=False, disable=None if title else True)  # None: no terminal.
+  disable = None if title else True  # None shows the bar on terminals only.
+  bar = tqdm(total=num, desc=title, unit='image', leave=False, disable=disable)
   for images, count in batches:
     bad = 0
     if images.dtype != np.uint8:
       images, finite = to_bytes(images)
       bad = count - int(np.asarray(finite)[:count].sum())
-    found = extract(images) if extract else {}  # Of all, though some do not count: one shape, one program.
-    collector.add(images[:count], {name: values[:count] for name, values in found.items()}, bad)
+    outputs = extract(images) if extract else {}  # Padding included: all batches have one shape, hence one program.
+    collector.add(images[:count], {name: values[:count] for name, values in outputs.items()}, bad)
     bar.update(count)
   bar.close()
   return collector.collected()

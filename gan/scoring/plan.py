@@ -1,4 +1,4 @@
-"""From the names that a person asks for to what is computed, in which features."""
+"""The plan of an evaluation: requested names of scores -> scores to compute, and their features."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from gan.metrics.mixture import LINE_OUTPUTS, MIXTURE_OUTPUTS
 from gan.scoring.table import INCEPTION_NAMES, METRICS
 
 FEATURES = ('classifier', 'inception', 'pixels', 'random')
-# Where nobody asks for particular ones. While training: those that keep nothing of the samples.
+# Default scores. While a run trains, these are the scores that keep no features in memory.
 TRAINING = {'classifier': ('diversity', 'fd', 'cs', 'classes'), 'random': ('diversity', 'fd')}
 AFTERWARDS = {'classifier': ('diversity', 'fd', 'kd', 'cs', 'prdc', 'classes'),
               'random': ('diversity', 'fd', 'kd', 'prdc')}
@@ -21,8 +21,8 @@ class Plan(NamedTuple):
 
   Attributes:
     metrics: keys of METRICS.
-    outputs: which of their outputs are wanted.
-    features: of FEATURES, or 'module:function'.
+    outputs: names of the outputs to report.
+    features: one of FEATURES, or 'module:function'.
   """
 
   metrics: tuple[str, ...]
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
   @property
   def needs(self) -> frozenset[str]:
-    """What a stream of samples has to leave behind, see `collect`."""
+    """Statistics that the stream of samples must provide, see `gan.scoring.collect`."""
     return frozenset().union(*(METRICS[name].needs for name in self.metrics))
 
   @property
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
     return bool(self.needs & {'moments', 'features', 'logits'})
 
   def called(self, output: str) -> str:
-    """The full name of a score: 'fid', 'fd_classifier', 'modes'."""
+    """Return the full name of a score, such as 'fid', 'fd_classifier' or 'modes'."""
     if not METRICS[_PRODUCERS[output]].featured:
       return output
     if self.features == 'inception' and output in INCEPTION_NAMES:
@@ -49,19 +49,19 @@ class Plan(NamedTuple):
 
 
 def make_plan(names: str, features: str, has_classes: bool, training: bool) -> Plan:
-  """Plans the scores of images.
+  """Plan the scores of images.
 
   Args:
-    names: comma-separated; '' is the usual ones.
-    features: of FEATURES, or 'module:function'; '' is the usual ones.
+    names: comma-separated names of scores; '' means the default scores.
+    features: one of FEATURES, or 'module:function'; '' means the default features.
     has_classes: whether the data have labels, for a classifier.
-    training: whether the run still goes on.
+    training: whether the run is still training.
 
   Raises:
-    ConfigError: if a name is unknown, or does not go with the features.
+    ConfigError: if a name is unknown, or if a score does not exist in these features.
   """
-  asked = split_names(names)
-  published = [name for name in asked if name in _PUBLISHED]
+  requested = split_names(names)
+  published = [name for name in requested if name in _PUBLISHED]
   if published and features not in ('', 'inception'):
     other = ', '.join(_PUBLISHED[name] for name in published)
     raise ConfigError(f'{", ".join(published)} mean Inception features; in features={features} they are called {other}')
@@ -69,12 +69,12 @@ def make_plan(names: str, features: str, has_classes: bool, training: bool) -> P
   if features not in FEATURES and ':' not in features:
     raise ConfigError(f'features={features!r} is unknown{nearest(features, FEATURES)}, or any module:function')
   if features == 'classifier' and not has_classes:
-    raise ConfigError('features=classifier needs labels, which this data set has not; use features=random or inception')
-  telling = features in ('classifier', 'inception')  # Classes, be they the data's own or others.
-  usual = (TRAINING if training else AFTERWARDS)['classifier' if telling else 'random']
-  asked = asked or [name for name in usual if name != 'classes' or features == 'classifier']
+    raise ConfigError('features=classifier needs labels, which this data set lacks; use features=random or inception')
+  have_logits = features in ('classifier', 'inception')
+  usual = (TRAINING if training else AFTERWARDS)['classifier' if have_logits else 'random']
+  requested = requested or [name for name in usual if name != 'classes' or features == 'classifier']
   metrics, outputs = [], set()
-  for name in asked:
+  for name in requested:
     name = _PUBLISHED.get(name, name)
     if name not in METRICS and name not in _PRODUCERS:
       raise ConfigError(f'metric {name!r} is unknown{nearest(name, {*METRICS, *_PRODUCERS, *_PUBLISHED})}')
@@ -82,29 +82,30 @@ def make_plan(names: str, features: str, has_classes: bool, training: bool) -> P
     metrics.append(producer)
     outputs |= set(METRICS[producer].outputs) if name in METRICS else {name}
   if 'classes' in metrics and features != 'classifier':
-    raise ConfigError(f'modes and classes are counted by a classifier of the data; features={features} is none; '
+    raise ConfigError(f'modes and classes are counted by a classifier of the data, but features={features}; '
                       'use features=classifier, or leave them out')
   if 'cs' in metrics and features in ('pixels', 'random'):
-    raise ConfigError(f'cs needs features that tell classes, which features={features} do not; use classifier')
+    raise ConfigError(f'cs needs class logits, and features={features} return none; use features=classifier')
   return Plan(tuple(dict.fromkeys(metrics)), frozenset(outputs), features)
 
 
 def check_points(names: str, features: str, mixture: Mixture) -> frozenset[str]:
-  """The scores of points that are asked for; all of them by default.
+  """Return the requested scores of points; all scores by default.
 
   Raises:
-    ConfigError: if a name is unknown, or features are asked for, which points have not.
+    ConfigError: if a name is unknown, or if features are set: points are scored without features.
   """
   if features:
-    raise ConfigError(f'features={features} are for images; the points of {mixture.name} are scored exactly')
-  known = LINE_OUTPUTS if mixture.modes.shape[1] == 1 else MIXTURE_OUTPUTS
-  asked = split_names(names)
-  for name in asked:
-    if name not in known:
-      raise ConfigError(f'metric {name!r} is unknown for the points of {mixture.name}{nearest(name, known)}')
-  return frozenset(asked or known)
+    raise ConfigError(f'features={features} are for images; the points of {mixture.name} are scored exactly, without '
+                      'features; leave them out')
+  available = LINE_OUTPUTS if mixture.modes.shape[1] == 1 else MIXTURE_OUTPUTS
+  requested = split_names(names)
+  for name in requested:
+    if name not in available:
+      raise ConfigError(f'metric {name!r} is unknown for the points of {mixture.name}{nearest(name, available)}')
+  return frozenset(requested or available)
 
 
 def split_names(names: str) -> list[str]:
-  """The names in a comma-separated list."""
+  """Split a comma-separated list of names."""
   return [name.strip() for name in names.split(',') if name.strip()]

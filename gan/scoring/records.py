@@ -1,6 +1,6 @@
-"""evaluation.jsonl: every score of a run, one line each, with all that it takes to believe or to repeat it.
+"""evaluation.jsonl: every score of a run, one line each, with everything that is needed to repeat it.
 
-A score of another time, step or setting is another line; the same one computed again replaces its line.
+Scores of another step or setting have lines of their own; a score that is computed again replaces its line.
 """
 
 import contextlib
@@ -17,17 +17,17 @@ from gan.scoring import Score
 from gan.show.images import write_atomic
 
 FILE = 'evaluation.jsonl'
-LOCK = f'.{FILE}.lock'   # Held while a process reads, merges and writes.
-PATIENCE = 60.0          # Seconds to wait for it; others hold it for milliseconds.
-TAIL = 0.25   # Share of a run, the last one, that its tail mean is over.
-# What tells two lines apart.
+LOCK = f'.{FILE}.lock'   # A process holds this lock while it reads, merges and writes.
+PATIENCE = 60.0          # Seconds to wait for the lock; other processes hold it for milliseconds.
+TAIL = 0.25   # The tail mean of a run is over this last fraction of its steps.
+# Two lines with the same values of these fields are the same score.
 IDENTITY = ('metric', 'step', 'samples', 'num_samples', 'seed', 'data', 'fingerprint', 'split', 'features',
             'feature_weights', 'resizing', 'during_training', 'nearest_k')
-# Lines that differ only in these are one curve.
+# Lines with the same values of these fields are one curve over steps.
 _CURVE = tuple(key for key in IDENTITY if key != 'step')
-# What no line lacks; a value or error that JSON has no word for is decoded to a number.
+# Required fields of a line, after decoding.
 _NEEDED = {'metric': str, 'value': (int, float), 'standard_error': (int, float), 'step': int, 'during_training': bool}
-# The value that a score would have at best; the best step is the one that comes nearest.
+# The ideal value of each score; the best step is the step whose score is nearest to it.
 TARGETS = {
     'fid': -math.inf, 'kid': -math.inf, 'is': math.inf, 'fd': -math.inf, 'kd': -math.inf, 'cs': math.inf,
     'fid_infinity': -math.inf, 'fd_infinity': -math.inf, 'precision': math.inf, 'recall': math.inf, 'density': 1.0,
@@ -38,12 +38,12 @@ TARGETS = {
 
 
 def family(metric: str) -> str:
-  """The score without the features that its name carries: 'fd_classifier' is 'fd'."""
+  """Return the name of a score without its features: 'fd_classifier' -> 'fd'."""
   return max((name for name in TARGETS if metric == name or metric.startswith(f'{name}_')), key=len, default=metric)
 
 
 def target(metric: str) -> float:
-  """The best value of a score, whatever features it is of.
+  """Return the ideal value of a score, with or without features in its name.
 
   Raises:
     KeyError: if there is no such score.
@@ -52,7 +52,13 @@ def target(metric: str) -> float:
 
 
 def distance_to_target(metric: str, value: float) -> float:
-  """How far a score is from its best value; smaller is better. Infinite for a value that is no number."""
+  """Return how far a score is from its ideal value: smaller is better, and infinite for nan.
+
+  If the ideal value is infinite, this is the value itself, or its negative if larger values are better.
+
+  Raises:
+    KeyError: if there is no such score.
+  """
   best = target(metric)
   if math.isnan(value):
     return math.inf
@@ -60,16 +66,16 @@ def distance_to_target(metric: str, value: float) -> float:
 
 
 def lines_of(scores: Iterable[Score], provenance: dict[str, Any]) -> list[dict[str, Any]]:
-  """Scores as lines, each with its uncertainty, details and `provenance`."""
+  """Turn scores into lines, each with its standard error, its details and `provenance`."""
   return [{'metric': score.metric, 'value': score.value, 'standard_error': score.standard_error,
            'error_method': score.error_method, **provenance, **score.details} for score in scores]
 
 
 def read(workdir: Path) -> list[dict[str, Any]]:
-  """Lines of a run in file order; [] if there are none. A half-written last line is ignored.
+  """Read the lines of a run in file order; [] if there are none. A half-written last line is ignored.
 
   Raises:
-    RecordsError: if another line is damaged, or one is no score.
+    RecordsError: if any other line is not valid JSON, or if a line is not a score.
   """
   path = Path(workdir) / FILE
   lines = path.read_bytes().splitlines() if path.exists() else []
@@ -83,14 +89,14 @@ def read(workdir: Path) -> list[dict[str, Any]]:
       break
     fields = {key: _decoded(value) for key, value in content.items()} if isinstance(content, dict) else {}
     if wrong := [key for key, kind in _NEEDED.items() if not isinstance(fields.get(key), kind)]:
-      raise RecordsError(f'{path}, line {number} is no score: it has no proper {", ".join(wrong)}; delete that line to '
-                         'go on')
+      raise RecordsError(f'{path}, line {number} is no score: {", ".join(wrong)} missing or of a wrong type; delete '
+                         'that line to go on')
     parsed.append(fields)
   return parsed
 
 
 def add(workdir: Path, lines: Sequence[dict[str, Any]]) -> None:
-  """Adds lines, each in the place of an earlier one with the same identity; several processes may do so at once."""
+  """Add lines and remove earlier lines of the same scores (IDENTITY); several processes may add lines at once."""
   new = {_identity(line): line for line in lines}
   Path(workdir).mkdir(parents=True, exist_ok=True)
   with _alone(workdir):
@@ -98,7 +104,7 @@ def add(workdir: Path, lines: Sequence[dict[str, Any]]) -> None:
 
 
 def cut(workdir: Path, step: int) -> None:
-  """Drops what training wrote after `step`: a resumed run writes it again."""
+  """Remove the lines that training wrote after `step`: a resumed run writes them again."""
   if not (Path(workdir) / FILE).exists():
     return
   with _alone(workdir):
@@ -109,25 +115,25 @@ def cut(workdir: Path, step: int) -> None:
 
 
 def scored_steps(workdir: Path) -> set[int]:
-  """Steps at which training has written a score."""
+  """Return the steps at which training has written a score."""
   return {line['step'] for line in read(workdir) if line['during_training']}
 
 
 class RecordsError(ValueError):
-  """An evaluation.jsonl that cannot be read; the message says where and what to do."""
+  """An evaluation.jsonl that cannot be read; the message names the line and says what to do."""
 
 
 class Summary(NamedTuple):
-  """A score over a run: never the best alone.
+  """A score over a run: its best value never stands without its last value and tail mean.
 
   Attributes:
-    metric: its name.
-    setting: what else its lines have in common.
+    metric: name of the score.
+    setting: the fields that all its lines share (_CURVE).
     last: (step, value, standard error) of the last line.
-    best: the same of the best one.
+    best: (step, value, standard error) of the best line.
     tail_mean: mean value over the last quarter of the steps.
-    num_tail: lines in it.
-    num: lines altogether.
+    num_tail: number of lines in this quarter.
+    num: number of lines of the run.
   """
 
   metric: str
@@ -140,7 +146,7 @@ class Summary(NamedTuple):
 
 
 def summarise(lines: Iterable[dict[str, Any]]) -> list[Summary]:
-  """One summary for each curve, in the order of their first lines."""
+  """Summarise each curve, in the order of their first lines."""
   curves: dict[tuple, list[dict[str, Any]]] = {}
   for line in lines:
     curves.setdefault(tuple(line.get(key) for key in _CURVE), []).append(line)
@@ -158,7 +164,7 @@ def summarise(lines: Iterable[dict[str, Any]]) -> list[Summary]:
 
 
 def table(lines: Iterable[dict[str, Any]]) -> str:
-  """Lines as a table for the console."""
+  """Format lines as a table for the console."""
   rows = [('score', 'value', 'std. error', 'samples', 'step', 'against')]
   for line in lines:
     size = f' ({line["reference_size"]:,})' if line['reference_size'] else ''
@@ -169,7 +175,7 @@ def table(lines: Iterable[dict[str, Any]]) -> str:
 
 
 def summary_table(summaries: Iterable[Summary]) -> str:
-  """Summaries as a table for the console: last, best and mean over the last quarter."""
+  """Format summaries as a table for the console: last, best and mean over the last quarter."""
   rows = [('score', 'last', 'at step', 'best', 'at step', f'mean of the last {TAIL:.0%} of steps')]
   rows += [(s.metric, f'{s.last[1]:.5g}', f'{s.last[0]:,}', f'{s.best[1]:.5g}', f'{s.best[0]:,}',
             f'{s.tail_mean:.5g} (of {s.num_tail})') for s in summaries]
@@ -192,15 +198,15 @@ def _identity(line: dict[str, Any]) -> tuple:
 
 @contextlib.contextmanager
 def _alone(workdir: Path) -> Iterator[None]:
-  """Keeps other writers out. The operating system frees the lock of a process that is killed."""
+  """Keep other writers out. The operating system frees the lock of a process that is killed."""
   lock = filelock.FileLock(Path(workdir) / LOCK, timeout=PATIENCE)
   try:
     lock.acquire()
   except filelock.Timeout:
-    logging.warning('%s has been held for %g seconds: scores are written without it, and a line that another process '
-                    'writes at this moment may be lost', Path(workdir) / LOCK, PATIENCE)
+    logging.warning('another process has held %s for %g seconds; scores are now written without the lock, and a line '
+                    'that another process writes at this moment may be lost', Path(workdir) / LOCK, PATIENCE)
   except (OSError, NotImplementedError):
-    pass  # A disk without locks, or a directory that cannot be written: then writing itself says so.
+    pass  # The disk has no locks, or the directory is not writable: in the second case the write below fails.
   try:
     yield
   finally:
@@ -213,7 +219,7 @@ def _write(workdir: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 
 def _encoded(value: Any) -> Any:
-  """JSON has no nan and inf: null stands for nan, which is not known, words for what overflowed."""
+  """Encode what JSON lacks: nan as null, infinities as the strings 'inf' and '-inf'."""
   if isinstance(value, float) and not math.isfinite(value):
     return None if math.isnan(value) else str(value)
   return value

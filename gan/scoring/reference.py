@@ -1,7 +1,7 @@
-"""What samples are compared with: statistics of a split of the data in some features, computed once and cached.
+"""The reference that samples are compared with: statistics of a split of the data in some features, cached.
 
-The key of an entry names the pixels that went in and the network that looked at them, so no two settings share one.
-A damaged entry is computed anew.
+The key of a cache entry names the pixels and the feature network, so two settings never share an entry. A damaged entry
+is computed again.
 """
 
 import functools
@@ -20,7 +20,7 @@ from gan.metrics.moments import Moments, merged
 from gan.run import settings
 from gan.scoring.collect import collect
 
-VERSION = 2   # Raise it when what is stored under a key changes.
+VERSION = 2   # Raise this number when the content of an entry changes.
 ORDER_SEED = 0
 
 
@@ -29,10 +29,10 @@ class Reference(NamedTuple):
 
   Attributes:
     split: 'train' or 'test'.
-    count: images.
-    moments: of all features; `root` is that of their covariance.
-    root: float64 [D, D].
-    features: float32 [N, D] in a fixed random order, or None where no score needs them.
+    count: number of images N.
+    moments: moments of all features.
+    root: float64 [D, D], the root of their covariance (`gan.metrics.frechet.root`).
+    features: float32 [N, D] in the order of `reference_order`, or None if no score needs them.
   """
 
   split: str
@@ -44,15 +44,15 @@ class Reference(NamedTuple):
 
 def get_reference(source: ImageSource, features: Features, extract: Callable, with_features: bool, cache: Path,
                   title: str = '') -> Reference:
-  """Statistics of all images of `source`, from the cache if they are there and sound.
+  """Return the statistics of all images of `source`, from the cache if it has an undamaged entry.
 
   Args:
     source: a split of the data.
-    features: what `extract` computes.
+    features: the feature network of `extract`.
     extract: made by `gan.scoring.collect.make_extract`.
-    with_features: whether the features themselves are wanted too.
-    cache: directory.
-    title: of the progress bar, if they have to be computed; '' shows none.
+    with_features: whether to return the features themselves, too.
+    cache: directory of the cache.
+    title: title of the progress bar while the statistics are computed; '' shows no bar.
   """
   path = cache / 'references' / f'{reference_key(source, features)}.npz'
   features_path = path.with_suffix('.npy')
@@ -73,14 +73,14 @@ def get_reference(source: ImageSource, features: Features, extract: Callable, wi
 
 
 def reference_order(source: ImageSource) -> np.ndarray:
-  """Index [N] in `source` of each row of a reference's features: random, because a folder is sorted by class."""
+  """Return the index [N] in `source` of each row of a reference's features: random, as folders are sorted by class."""
   return np.random.default_rng(ORDER_SEED).permutation(source.num_examples)
 
 
 def reference_key(source: ImageSource, features: Features) -> str:
-  """Name of a cache entry: a digest of the data, of the network's weights, of how it resizes, and of settings."""
+  """Return the name of a cache entry: a digest of the data, the network's weights, its resizing, and JAX settings."""
   parts = VERSION, source.fingerprint(), source.shape, features.name, features.digest, features.resizing
-  if changed := settings.describe():  # Not a part of usual keys, so that they are those of all versions.
+  if changed := settings.describe():  # Default settings are not a part, so that keys of earlier versions stay valid.
     parts += changed,
   return f'{features.name.replace(":", "-")}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}'
 

@@ -1,4 +1,4 @@
-"""What can be scored: a generator at a checkpoint, the data themselves, or a file of samples from anywhere."""
+"""The samples to be scored: from a generator at a checkpoint, from the data themselves, or from a file."""
 
 import zipfile
 import zlib
@@ -30,11 +30,11 @@ class Drawn(NamedTuple):
 
   Attributes:
     name: 'ema', 'raw', 'train', 'test', or the name of a file.
-    batches: (samples, how many of them count).
-    num: samples altogether.
-    step: of the generator; -1 where there is none.
-    seed: of the latents; -1 where there are none.
-    range: in which images are stored, one of those of `gan.scoring.ranges`; '' for points.
+    batches: pairs (samples, count); only the first `count` samples are scored, the others are padding.
+    num: total number of samples.
+    step: step of the generator; -1 if there is no generator.
+    seed: seed of the latents, or of the order of the data; -1 for a file.
+    range: range in which images are stored, one of those of `gan.scoring.ranges`; '' for points.
   """
 
   name: str
@@ -47,18 +47,18 @@ class Drawn(NamedTuple):
 
 def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture,
                  restored: Restored | None = None, seed: int | None = None) -> Drawn:
-  """Opens samples.
+  """Open samples.
 
   Args:
-    which: of GENERATORS or SPLITS, or a path of an .npz with an array `samples`: images as uint8 or in [-1, 1], or
-      points.
-    config: of the run; `eval.num_samples` is how many, where there are so many.
-    data: what it was trained on.
+    which: one of GENERATORS or SPLITS, or the path of an .npz file with an array `samples`: images as uint8 or floats
+      in [-1, 1], or points.
+    config: configuration of the run; `eval.num_samples` limits the number of samples.
+    data: data set of the run.
     restored: the run at a checkpoint, for GENERATORS.
-    seed: of the latents; None: those that are scored while the run trains.
+    seed: seed of the latents; None means the latents that are scored while the run trains.
 
   Raises:
-    DataError: if a file holds no such samples.
+    DataError: if a file does not exist, cannot be read, or holds samples of another shape, type or range.
   """
   num = config.eval.num_samples
   if which in GENERATORS:
@@ -87,14 +87,14 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
 
 
 def provenance(drawn: Drawn) -> dict[str, Any]:
-  """What a line says of the samples and of the program that scored them."""
+  """Return the fields of a line that describe the samples and the program that scored them."""
   env = environment.describe([])
   return {'samples': drawn.name, 'num_samples': drawn.num, 'step': drawn.step, 'seed': drawn.seed,
           'samples_range': drawn.range, 'during_training': False} | {key: env[key] for key in VERSIONS}
 
 
 def _chunks(samples: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-  """Chunks of equal size, so that one program serves all; the last one is filled up with zeros that do not count."""
+  """Yield chunks of equal size, so that one program serves all; the last chunk is padded with zeros."""
   for start in range(0, len(samples), CHUNK):
     part = samples[start:start + CHUNK]
     yield np.pad(part, ((0, CHUNK - len(part)), *[(0, 0)] * (part.ndim - 1))), len(part)
@@ -103,18 +103,18 @@ def _chunks(samples: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 def _read_file(path: Path, data: ImageSource | toy.Mixture) -> tuple[np.ndarray, str]:
   images = not isinstance(data, toy.Mixture)
   shape = data.shape if images else data.modes.shape[1:]
-  ways = f'--samples must be {", ".join((*GENERATORS, *SPLITS))}, or a file .npz with an array `samples`'
+  choices = f'--samples must be {", ".join((*GENERATORS, *SPLITS))}, or an .npz file with an array `samples`'
   if path.suffix != '.npz' or not path.exists():
-    raise DataError(f'--samples={path}: {"no such file" if path.suffix == ".npz" else "unknown"}; {ways}')
-  try:  # Not by np.load, which takes whatever is no archive for an array or a pickle.
+    raise DataError(f'--samples={path}: {"no such file" if path.suffix == ".npz" else "unknown"}; {choices}')
+  try:  # np.load is not used: it reads a file that is no archive as an array or a pickle.
     with zipfile.ZipFile(path) as archive, archive.open('samples.npy') as member:
       samples = np.lib.format.read_array(member, allow_pickle=False)
   except (KeyError, ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
     raise DataError(f'--samples={path} is no readable .npz with an array `samples` ({error}); write it with '
                     'np.savez(path, samples=samples)') from None
   if samples.shape[1:] != tuple(shape) or len(samples) < 2:
-    raise DataError(f'--samples={path} holds an array {samples.shape}; this run is about samples of shape '
-                    f'{tuple(shape)}, so it must be [N, {", ".join(map(str, shape))}] with N of 2 or more')
+    raise DataError(f'--samples={path} holds an array of shape {samples.shape}; samples of this run have shape '
+                    f'{tuple(shape)}, so the array must be [N, {", ".join(map(str, shape))}] with N of 2 or more')
   if samples.dtype.kind not in ('f' if images else 'fiu') and not (images and samples.dtype == np.uint8):
     raise DataError(f'--samples={path} holds {samples.dtype}; ' + (
         f'{ranges.WAY_OUT}: convert them' if images else 'points must be floats or integers'))
@@ -125,9 +125,9 @@ def _read_file(path: Path, data: ImageSource | toy.Mixture) -> tuple[np.ndarray,
 def _checked_range(path: Path, samples: np.ndarray, data: ImageSource) -> str:
   some = np.linspace(0, data.num_examples - 1, min(NUM_IMAGES, data.num_examples)).astype(int)
   try:
-    found = ranges.range_of(samples, data.read(some)['images'])
+    stored = ranges.range_of(samples, data.read(some)['images'])
   except DataError as error:
     raise DataError(f'--samples={path}: {error}') from None
-  if found.warning:
-    print(f'Warning: --samples={path}: {found.warning}', flush=True)
-  return found.name
+  if stored.warning:
+    print(f'Warning: --samples={path}: {stored.warning}', flush=True)
+  return stored.name

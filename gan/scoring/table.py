@@ -1,7 +1,8 @@
-"""Which scores of images there are: what each needs, what it is made of, and what it is called.
+"""The table of the scores of images: the names of each, the statistics that it needs, and its computation.
 
-`fid`, `kid`, `is` and `fid_infinity` are the scores in Inception's features and nothing else. In other features they
-are called `fd`, `kd`, `cs` and `fd_infinity` and carry the features' name, as all scores do that depend on them.
+The names `fid`, `kid`, `is` and `fid_infinity` are used for Inception features only. With other features these scores
+are called `fd`, `kd`, `cs` and `fd_infinity`, followed by the name of the features, as in `fd_classifier`. All scores
+that depend on features have the features in their names.
 """
 
 import math
@@ -19,20 +20,20 @@ from gan.scoring.reference import Reference
 
 INCEPTION_NAMES = {'fd': 'fid', 'kd': 'kid', 'cs': 'is', 'fd_infinity': 'fid_infinity'}
 NEAREST_K = 5
-MIN_PER_CLASS = 10   # Samples: a class of average share is missed by one set in 20,000.
-SEED = 0   # Of subsets and of the order within a set.
+MIN_PER_CLASS = 10   # With this many samples per class, one set in 20,000 misses a class of average share by chance.
+SEED = 0   # Seed of random subsets and of the order within a set.
 
 
 class Setting(NamedTuple):
-  """What samples are scored against.
+  """The data that samples are scored against, and settings of the scores.
 
   Attributes:
     references: split -> its `Reference`; with features if any score needs them.
-    split: the one that samples are compared with.
-    real_images: uint8 [N, H, W, C], some images of that split.
+    split: the split that samples are compared with.
+    real_images: uint8 [N, H, W, C], some images of this split.
     shares: share of each class in the data [K]; None without classes.
-    confusion: [K, K], the classifier's counts on test images, rows true classes; None where there is none.
-    nearest_k: neighbours of precision, recall, density and coverage.
+    confusion: [K, K], the classifier's counts on test images; rows are true classes; None if not available.
+    nearest_k: number of neighbours for precision, recall, density and coverage.
   """
 
   references: Callable[[str], Reference]
@@ -44,13 +45,13 @@ class Setting(NamedTuple):
 
 
 class Metric(NamedTuple):
-  """Some scores that are computed together.
+  """Scores that are computed together.
 
   Attributes:
-    outputs: their names, without that of the features.
-    needs: of a stream of samples, see `collect`.
+    outputs: names of the scores, without the name of the features.
+    needs: statistics of the samples that they need, see `gan.scoring.collect.Collector`.
     compute: (collected, setting) -> scores.
-    featured: whether they depend on the features, and so carry their name.
+    featured: whether the scores depend on features, and so have the features in their names.
   """
 
   outputs: tuple[str, ...]
@@ -61,16 +62,16 @@ class Metric(NamedTuple):
 
 def _score(name: str, value: float, error: float, method: str, few: str,
            details: Mapping[str, Any] = MappingProxyType({})) -> Score:
-  """A score with its error, or with a warning if there are too few samples for one."""
-  known = not math.isnan(error)
-  return Score(name, value, error, method if known else '', details, '' if known else few)
+  """Return a score with its standard error, or with the warning `few` if the error is nan: too few samples."""
+  has_error = not math.isnan(error)
+  return Score(name, value, error, method if has_error else '', details, '' if has_error else few)
 
 
 def _fd(collected: Collected, setting: Setting) -> Iterable[Score]:
   reference = setting.references(setting.split)
   value, error = frechet.distance_with_error(collected.blocks, reference.moments, reference.root)
   yield _score('fd', value, error, f'jackknife over {len(collected.blocks)} blocks of samples',
-               f'the Frechet distance of {collected.count} samples has no standard error, for which it takes '
+               f'{collected.count} samples are too few for a standard error of the Frechet distance; take at least '
                f'{2 * frechet.NUM_BLOCKS}')
 
 
@@ -85,8 +86,8 @@ def _kd(collected: Collected, setting: Setting) -> Iterable[Score]:
   subsets = kernel.draw_subsets(np.random.default_rng(SEED), len(fakes), len(reals))
   value, spread = kernel.over_subsets(fakes, reals, subsets)
   yield _score('kd', value, kernel.standard_error(fakes, reals), 'disjoint blocks',
-               f'the kernel distance of {len(fakes)} samples from {len(reals)} images has no standard error, for which '
-               f'it takes {2 * kernel.MIN_BLOCKS} of both',
+               f'{len(fakes)} samples and {len(reals)} images of the data are too few for a standard error of the '
+               f'kernel distance; take at least {2 * kernel.MIN_BLOCKS} of both',
                {'spread_over_subsets': spread, 'subsets': len(subsets), 'subset_size': len(subsets[0][0])})
 
 
@@ -96,8 +97,8 @@ def _cs(collected: Collected, setting: Setting) -> Iterable[Score]:
   value, spread = class_score.class_score(logits)
   splits = class_score.NUM_SPLITS
   yield _score('cs', value, class_score.standard_error(value, spread, len(logits)), f'{splits} disjoint splits',
-               f'the class score of {len(logits)} samples is far off, and has no standard error: it is the mean over '
-               f'{splits} parts, each of which scores at most as many as it has samples',
+               f'the class score of {len(logits)} samples is far off and has no standard error: it is the mean over '
+               f'{splits} parts, and a part of n samples scores at most n; take more samples',
                {'spread_over_splits': spread})
 
 
@@ -106,8 +107,8 @@ def _prdc(collected: Collected, setting: Setting) -> Iterable[Score]:
   details = {'nearest_k': setting.nearest_k, 'num_real': len(reals)}
   for name, (value, error) in neighbours.prdc(reals, collected.features, setting.nearest_k).items():
     yield _score(name, value, error, 'mean over samples, balls given',
-                 f'precision, recall, density and coverage of {collected.count} samples and {len(reals)} images mean '
-                 f'little, and have no standard error: for nearest_k={setting.nearest_k} it takes '
+                 f'precision, recall, density and coverage of {collected.count} samples and {len(reals)} images of the '
+                 f'data mean little and have no standard errors: for nearest_k={setting.nearest_k} take at least '
                  f'{neighbours.MIN_PER_NEIGHBOUR * setting.nearest_k} of both', details)
 
 
@@ -120,14 +121,14 @@ def _copying(collected: Collected, setting: Setting) -> Iterable[Score]:
 
 
 def _classes(collected: Collected, setting: Setting) -> Iterable[Score]:
-  found = class_score.class_coverage(collected.logits, setting.shares, setting.confusion)
+  values = class_score.class_coverage(collected.logits, setting.shares, setting.confusion)
   tested = {} if setting.confusion is None else {'fewest_tests_of_a_class': int(setting.confusion.sum(axis=1).min())}
   count, classes = collected.logits.shape
   few = '' if count >= MIN_PER_CLASS * classes else (
-      f'{count} samples of {classes} classes: some are missing by chance; it takes {MIN_PER_CLASS * classes} to say '
-      'which are missing indeed')
+      f'{count} samples are few for {classes} classes: a class may be missing by chance; take at least '
+      f'{MIN_PER_CLASS * classes} samples')
   return [Score(name, value, details=tested if name == 'classes' else {}, warning=few)
-          for name, value in found.items()]
+          for name, value in values.items()]
 
 
 def _ms_ssim(collected: Collected, setting: Setting) -> Iterable[Score]:
@@ -135,8 +136,8 @@ def _ms_ssim(collected: Collected, setting: Setting) -> Iterable[Score]:
   half = len(setting.real_images) // 2
   real = np.asarray(ms_ssim.ms_ssim(setting.real_images[:half], setting.real_images[half:2 * half]))
   yield _score('ms_ssim', float(pairs.mean()), ms_ssim.standard_error(pairs), 'mean over pairs',
-               f'ms_ssim of {len(pairs)} pairs of samples has no standard error, for which it takes '
-               f'{ms_ssim.MIN_PAIRS}',
+               f'{len(pairs)} pairs of samples are too few for a standard error of ms_ssim; take at least '
+               f'{ms_ssim.MIN_PAIRS} pairs',
                {'real_data': float(real.mean()), 'scales': ms_ssim.num_scales(min(setting.real_images.shape[1:3]))})
 
 

@@ -1,6 +1,7 @@
-"""What lets a person believe a comparison of settings: intervals, success rates, ranks, power and a sentence.
+"""Statistics of comparisons of settings: intervals, success rates, ranks, power, and a verdict in a sentence.
 
-Pure functions of numbers, NumPy and SciPy only; the same runs give the same sentence. A setting is an `Arm`:
+All functions are pure, of numbers, with NumPy and SciPy only; the same runs give the same sentence. A setting is an
+`Arm`:
 
   arms = [make_arm('saturating', runs), make_arm('nonsaturating', other_runs)]       # runs: Run(seed, value, success)
   for comparison in adjust([compare(x, y, higher_is_better=False) for x, y in itertools.combinations(arms, 2)]):

@@ -1,4 +1,4 @@
-"""Two arms beside each other, and what many such comparisons do to their p-values."""
+"""Comparisons of two arms, and p-values adjusted for many comparisons."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,28 +11,27 @@ from gan.statistics.power import SIGNIFICANCE, detectable_difference
 from gan.statistics.ranks import improvement_test, probability_of_improvement
 from gan.statistics.rates import success_difference, success_rate
 
-MIN_PAIRS = 6  # With 5 pairs the clearest outcome there is, all for one arm, has p = 2 / 2^5 = 0.06.
+MIN_PAIRS = 6  # With 5 pairs even the clearest outcome, one arm better in every pair, has p = 2 / 2^5 = 0.06.
 
 
 class Comparison(NamedTuple):
-  """What is known of two arms. Differences are x - y.
+  """Statistics of two arms. Differences are x - y.
 
   Attributes:
     x: name of one arm.
-    y: name of the other.
-    higher_is_better: of the metric.
+    y: name of the other arm.
+    higher_is_better: whether higher values of the metric are better.
     paired: whether the arms share seeds (`arms.shared_runs`).
-    count: pairs of runs, or runs of the smaller arm; failed ones included.
+    count: pairs of runs, or runs of the smaller arm; failed runs included.
     success_x: success rate of all runs of x.
-    success_y: of y.
-    success_difference: in pairs if there are any.
-    difference: of the means given success, in units of the metric.
-    detectable: the true difference that would have been found with 80% probability, adjusted as p is; None where that
-      is not known.
-    improvement: probability that a run of x is better than one of y; failed runs included.
-    p: of the test of that.
-    adjusted_p: the same after `adjust`.
-    family: number of comparisons that were adjusted for.
+    success_y: success rate of all runs of y.
+    success_difference: difference of the success rates, in pairs if `paired`.
+    difference: difference of the means given success, in units of the metric.
+    detectable: true difference that would have been detected with 80% probability, adjusted like p; None if unknown.
+    improvement: probability that a run of x is better than a run of y; failed runs included.
+    p: p-value of the hypothesis that this probability is 1/2.
+    adjusted_p: p-value after `adjust`.
+    family: number of comparisons that p was adjusted for.
   """
 
   x: str
@@ -52,15 +51,15 @@ class Comparison(NamedTuple):
 
   @property
   def too_few(self) -> bool:
-    """Whether there are too few runs: in pairs no outcome whatsoever could show a difference, and apart hardly one."""
+    """Whether runs are so few that no outcome in pairs, and hardly any without pairs, could show a difference."""
     return self.count < MIN_PAIRS
 
 
 def compare(x: Arm, y: Arm, *, higher_is_better: bool) -> Comparison:
-  """Compares two arms by all runs of shared seeds, or by all runs if they share too few.
+  """Compare two arms by all runs of shared seeds, or by all runs if too few seeds are shared.
 
-  The p-value is that of the test of ranks, in which failed runs count. It alone decides whether a difference is
-  claimed; the intervals say how large it may be.
+  The p-value is that of a rank test, in which failed runs count. The p-value alone decides whether a difference is
+  claimed; the intervals say how large the difference may be.
   """
   pair, differences, difference = shared_runs(x, y), differences_given_success(x, y), difference_given_success(x, y)
   spread = pair and difference.method not in ('none', 'range') and float(np.std(differences, ddof=1))
@@ -74,9 +73,9 @@ def compare(x: Arm, y: Arm, *, higher_is_better: bool) -> Comparison:
 
 
 def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
-  """The same comparisons with p-values that hold for all of them together: everything that is reported at once.
+  """Adjust the p-values of comparisons that are reported together, by Holm's method.
 
-  What would have been detected is that by Bonferroni's correction, of which Holm's is never the worse.
+  The detectable differences use Bonferroni's correction, which is never more powerful than Holm's.
   """
   adjusted, family = holm([comparison.p for comparison in comparisons]), len(comparisons)
 
@@ -91,7 +90,7 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def observed_deviation(comparison: Comparison) -> float | None:
-  """Standard deviation of the paired differences; None where it is not known."""
+  """Return the standard deviation of the paired differences; None if unknown."""
   if comparison.detectable is None:
     return None
   unit = detectable_difference(1.0, comparison.difference.count, significance=SIGNIFICANCE / comparison.family)
@@ -99,10 +98,13 @@ def observed_deviation(comparison: Comparison) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-  """Adjusted p-values [N], in the order given (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
+  """Adjust p-values [N] by Holm's method (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
 
-  Rejecting those below 5% makes one or more false claims with a probability of 5% at most, however they depend on
-  each other. (SciPy corrects for the rate of false discoveries only.)
+  If hypotheses with adjusted p < 5% are rejected, the probability of any false rejection is at most 5%, for any
+  dependence between the tests. (SciPy only has corrections for the false discovery rate.)
+
+  Returns:
+    Adjusted p-values [N], in the order of the arguments.
   """
   p = np.asarray(p_values, np.float64)
   order = np.argsort(p)

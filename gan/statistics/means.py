@@ -1,7 +1,7 @@
 """Means given success, and their differences between two arms.
 
-Which interval it is was decided by how often each one covered the truth, in % of 4,000 samples of 16 / of 32 values
-(* at `expanded_level`; the one in use is marked +):
+The methods of the intervals were chosen by their coverage of the true value, in % of 4,000 samples of 16 / of 32 values
+(* at `expanded_level`; + marks the method in use):
 
                                                   Student's t   percentile *   BCa        BCa *      bootstrap-t
   one arm: normal                                   95 / 94       94 / 94      92 / 93    94 / 94 +    94 / 95
@@ -14,11 +14,13 @@ Which interval it is was decided by how often each one covered the truth, in % o
     lognormal, 1 and 0.5                            86 / 89 +     87 / 89      84 / 89    87 / 90      89 / 91
     7 or 8 modes (8 in 75% and 90%)                 95 / 95 +     95 / 94      90 / 93    94 / 94      93 / 95
 
-So these are 95% intervals to within 3% from 16 runs on, but not where one arm has extreme outliers: there they cover in
-86 to 88% with 16, 92% with 64 to 128. No method repairs that, and the bootstrap-t, which comes closest, is infinite for
-counts of modes. Such metrics are better compared by ranks, or by their logarithm. With two values, 7 or 8 modes, BCa
-covers in 92 to 99.8%: too wide rather than too narrow. (Wilson's interval for the share of the higher value would be
-right then. It is far too narrow where there is a third, rare value that has not been seen yet: a collapsed run.)
+So the coverage is within 3% of 95% from 16 runs on, unless one arm has extreme outliers: then it is 86 to 88% with 16
+runs, and 92% with 64 to 128. No method repairs this, and the bootstrap-t, which comes closest, gives infinite intervals
+for counts of modes. Such metrics are better compared by ranks, or by their logarithm.
+
+For a metric with two values, 7 or 8 modes, BCa covers in 92 to 99.8%: too wide rather than too narrow. Wilson's
+interval for the share of the higher value would be right here, but it is far too narrow if there is a third, rare value
+that has not occurred yet: a collapsed run.
 """
 
 import warnings
@@ -41,34 +43,36 @@ from gan.statistics.arms import (
 
 
 def mean_given_success(arm: Arm) -> Interval:
-  """Mean over the runs that succeeded; the note says how many of all.
+  """Return the mean over the runs that succeeded; the note says how many of all runs did.
 
-  It says nothing of an arm that fails often: only together with `success_rate`, or see `interquartile_mean`.
+  Report this mean together with `success_rate`: alone it hides failures. `interquartile_mean` includes them.
   """
   values = arm.values[arm.successes]
-  given = f'given success: {len(values)} of {len(arm.values)} runs'
-  found = mean_interval(values)
-  return found._replace(note=f'{given}; {found.note}' if found.note else given)
+  condition = f'given success: {len(values)} of {len(arm.values)} runs'
+  mean = mean_interval(values)
+  return mean._replace(note=f'{condition}; {mean.note}' if mean.note else condition)
 
 
 def difference_given_success(x: Arm, y: Arm) -> Interval:
-  """Mean of x - y, in units of the metric, over shared seeds where both succeeded; the note says how many of all.
+  """Return the mean of x - y, in units of the metric, over the shared seeds with which both arms succeeded.
 
-  Arms that share no seeds (`shared_runs`) are compared without pairs, by Welch's t.
+  The note says how many of all pairs these are. Arms that share too few seeds (`shared_runs`) are compared without
+  pairs, by Welch's t.
   """
   pair, differences = shared_runs(x, y), differences_given_success(x, y)
   if differences is None:
     left, right = x.values[x.successes], y.values[y.successes]
-    given = f'given success: {len(left)} of {len(x.values)} and {len(right)} of {len(y.values)} runs, no shared seeds'
-    found = unpaired_difference_interval(left, right)
+    condition = (f'given success: {len(left)} of {len(x.values)} and {len(right)} of {len(y.values)} runs, no shared '
+                 'seeds')
+    difference = unpaired_difference_interval(left, right)
   else:
-    given = f'given success of both: {len(differences)} of {len(pair[0].seeds)} pairs'
-    found = difference_interval(differences)
-  return found._replace(note=f'{given}; {found.note}' if found.note else given)
+    condition = f'given success of both: {len(differences)} of {len(pair[0].seeds)} pairs'
+    difference = difference_interval(differences)
+  return difference._replace(note=f'{condition}; {difference.note}' if difference.note else condition)
 
 
 def differences_given_success(x: Arm, y: Arm) -> np.ndarray | None:
-  """Paired differences x - y [N], in the order of seeds; None if the arms share too few seeds (`shared_runs`)."""
+  """Return the paired differences x - y [N] given success of both, by seed; None if too few seeds are shared."""
   pair = shared_runs(x, y)
   if pair is None:
     return None
@@ -77,10 +81,10 @@ def differences_given_success(x: Arm, y: Arm) -> np.ndarray | None:
 
 
 def mean_interval(values: np.ndarray, resamples: int = RESAMPLES) -> Interval:
-  """Mean of one arm's values [N] with a BCa bootstrap interval (Efron 1987), at `expanded_level`.
+  """Return the mean of one arm's values [N] with a BCa bootstrap interval (Efron 1987), at `expanded_level`.
 
-  Values of one arm are often skewed, which BCa corrects for. Where it cannot work there is another way, or the range,
-  and a note: one value, few values, equal values.
+  The values of one arm are often skewed; BCa corrects for skewness. With one value, few values or equal values, BCa
+  does not work: then the interval is the range of the values, and a note says why.
   """
   special = _special_case(values, 'values')
   if special:
@@ -88,18 +92,18 @@ def mean_interval(values: np.ndarray, resamples: int = RESAMPLES) -> Interval:
   if len(values) < MIN_RUNS:
     return value_range(values, f'{len(values)} values are too few for an interval: their range')
   # Sorted, so that the resamples do not depend on which seed has which value.
-  found = stats.bootstrap((np.sort(values),), np.mean, confidence_level=expanded_level(len(values)), method='BCa',
-                          n_resamples=resamples, rng=np.random.default_rng(SEED), vectorized=True)
-  low, high = found.confidence_interval
+  result = stats.bootstrap((np.sort(values),), np.mean, confidence_level=expanded_level(len(values)), method='BCa',
+                           n_resamples=resamples, rng=np.random.default_rng(SEED), vectorized=True)
+  low, high = result.confidence_interval
   return Interval(float(np.mean(values)), float(low), float(high), len(values), 'BCa bootstrap')
 
 
 def difference_interval(differences: np.ndarray) -> Interval:
-  """Mean of paired differences [N] with Student's t interval.
+  """Return the mean of paired differences [N] with Student's t interval.
 
-  Differences of two arms are nearly symmetric, whatever the arms are. There BCa has nothing to correct, and its
-  estimate of the skewness is noise. `power.detectable_difference` belongs to this interval. Only where one arm is
-  always the same, so that there are two distinct differences, is it as with the values of one arm.
+  The differences of two arms are nearly symmetric, whatever the arms are. So BCa has nothing to correct, and its
+  estimate of the skewness is noise. `power.detectable_difference` belongs to this interval. There is one exception: if
+  the differences have only two distinct values, for example because one arm is constant, `mean_interval` is used.
   """
   special = _special_case(differences, 'differences')
   if special:
@@ -111,33 +115,33 @@ def difference_interval(differences: np.ndarray) -> Interval:
 
 
 def unpaired_difference_interval(x: np.ndarray, y: np.ndarray) -> Interval:
-  """Difference of the means of x [N] and y [M] with Welch's t interval."""
+  """Return the difference of the means of x [N] and y [M] with Welch's t interval."""
   count = min(len(x), len(y))
   if not count:
     return unknown(0, 'one of the arms has no values')
   value = float(np.mean(x) - np.mean(y))
   if count == 1 or (_levels(x) == 1 and _levels(y) == 1):
     extremes = float(np.min(x) - np.max(y)), float(np.max(x) - np.min(y))
-    return Interval(value, *extremes, count, 'range', 'no spread to be estimated: smallest and largest difference')
+    return Interval(value, *extremes, count, 'range', 'the spread cannot be estimated: smallest and largest difference')
   with warnings.catch_warnings():
-    warnings.simplefilter('ignore', RuntimeWarning)  # One arm without spread: SciPy warns, and is right all the same.
+    warnings.simplefilter('ignore', RuntimeWarning)  # SciPy warns if one arm has no spread, but its result is right.
     low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(LEVEL)
   return Interval(value, float(low), float(high), count, "Welch's t")
 
 
-def _special_case(values: np.ndarray, what: str) -> Interval | None:
-  """What to say of values that have too little variety for an interval of the usual kind."""
+def _special_case(values: np.ndarray, noun: str) -> Interval | None:
+  """Return the result for values that are too few, or all equal, so that no interval exists; otherwise None."""
   count, levels = len(values), _levels(values)
   if not count:
-    return unknown(0, f'no {what}')
+    return unknown(0, f'no {noun}')
   if count == 1:
-    return value_range(values, f'one of the {what} only: no interval')
+    return value_range(values, f'only one of the {noun}: no interval')
   if levels == 1:
-    return value_range(values, f'all {count} {what} are equal: their range, no interval')
+    return value_range(values, f'all {count} {noun} are equal: their range, no interval')
   return None
 
 
 def _levels(values: np.ndarray) -> int:
-  """Number of distinct values; what differs by rounding only is the same."""
+  """Count distinct values; values that differ only by rounding are the same."""
   scale = np.max(np.abs(values), initial=0.0) or 1.0
   return len(np.unique(np.round(values / scale, 10)))

@@ -52,9 +52,9 @@ def better_by(difference):
 def compared(workdir, by=None, metric=None, value='last'):
   plan = load_plan(workdir)
   results.write_table(plan, workdir)
-  rows, asked = results.read_table(workdir), question_of(plan)
-  grouping = group(rows, asked, by)
-  return Compared(rows, plan, workdir, asked, grouping, analyse(rows, grouping, asked, metric, value))
+  rows, question = results.read_table(workdir), question_of(plan)
+  grouping = group(rows, question, by)
+  return Compared(rows, plan, workdir, question, grouping, analyse(rows, grouping, question, metric, value))
 
 
 def text_of(workdir, **kwargs):
@@ -127,18 +127,18 @@ def test_every_run_is_in_one_arm_of_one_setting(kinds):
 
 
 @pytest.mark.parametrize(('by', 'extra', 'message'), [
-    ('loss.nam', '', "by=loss.nam: no field that this sweep sets; known: config, loss.name (did you mean loss.name?)"),
-    ('seed', '', 'by=seed: runs of an arm differ in the seed'),
+    ('loss.nam', '', 'by=loss.nam is no field that this sweep sets; known: config, loss.name (did you mean loss.name?'),
+    ('seed', '', 'by=seed: the runs of an arm differ in their seeds'),
     (None, "BASELINE = 'hinge'", "BASELINE = 'hinge' is no arm of this sweep"),
     (None, "METRIC = 'mode'", "METRIC = 'mode': no such score; known: high_quality, modes (did you mean modes?)"),
     (None, 'METRIC = 3', 'METRIC must be a name'),
     (None, "CURVE = 'loss.name'", "CURVE = 'loss.name': its values must be numbers"),
-    (None, "BY = ('loss.name', 'seed')", 'BY must be a field, or several in one text'),
+    (None, "BY = ('loss.name', 'seed')", 'BY must be a string with one or several fields'),
     (None, 'SUCCESS = 3', 'SUCCESS must be a function'),
-    (None, "SUCCESS = lambda row: row['modes.lst'] > 7", "SUCCESS asks for 'modes.lst'"),
-    (None, "SUCCESS = lambda row: row['modes.last'] > '7'", 'SUCCESS cannot tell about run'),
+    (None, "SUCCESS = lambda row: row['modes.lst'] > 7", "SUCCESS uses the column 'modes.lst'"),
+    (None, "SUCCESS = lambda row: row['modes.last'] > '7'", 'SUCCESS fails on run'),
     (None, "REPLICATES = 'optimizer.gen.lr'", 'REPLICATES must be a list of fields'),
-    (None, "PUBLISHED = [{'arm': 'saturating', 'value': 7}]", "each figure of PUBLISHED is a dict with 'arm'"),
+    (None, "PUBLISHED = [{'arm': 'saturating', 'value': 7}]", 'each entry of PUBLISHED must be a dict with at'),
     (None, "PUBLISHED = [{'arm': 'a', 'value': 7, 'source': 'x', 'sorce': 'y'}]", "PUBLISHED has 'sorce'"),
 ])
 def test_what_cannot_be_asked_is_refused_with_the_way_out(tmp_path, by, extra, message):
@@ -219,7 +219,7 @@ def test_failed_runs_stay_in_the_denominator(tmp_path):
   [result] = compared(workdir).results
   assert result.arms['saturating'].success.value == pytest.approx(0.4)
   assert result.arms['saturating'].success.count == 10
-  assert not result.arms['saturating'].middle.known  # Over a quarter failed.
+  assert not result.arms['saturating'].middle.has_value  # Over a quarter failed.
   assert result.comparisons['nonsaturating'].improvement.value > 0.75
   write_page(compared(workdir), 'command')
   page = _page(workdir)
@@ -232,7 +232,7 @@ def test_failed_runs_stay_in_the_denominator(tmp_path):
 def test_a_setting_in_which_everything_diverged_is_there_all_the_same(tmp_path):
   workdir = make(tmp_path, two_forms(), lambda run: Life({'modes': (math.nan,) * 4}, 'diverged', 0.5))
   assert '0 of 10' in (text := text_of(workdir))
-  assert 'none of 10 and 10 runs succeeds' in text
+  assert 'none of the 10 and 10 runs succeeds' in text
   write_page(compared(workdir), 'command')
   assert '20 runs did not succeed' in _page(workdir).text
 
@@ -259,7 +259,7 @@ def test_runs_too_short_for_a_verdict_are_no_successes_and_the_page_says_so(tmp_
   early = make(tmp_path / 'early', two_forms(), lambda run: better_by(2.0)(run)._replace(verdict='too early'))
   assert compared(early).results[0].arms['saturating'].success.value == 0.0
   write_page(compared(early), 'command')
-  assert 'too early for a verdict on 20 runs, so they are no success yet' in _page(early).text
+  assert 'too early for a verdict on 20 runs, which therefore count as failed' in _page(early).text
   missed = make(tmp_path / 'missed', two_forms(extra="SUCCESS = lambda row: row['modes.last'] >= 5"),
                 lambda run: better_by(2.0)(run)._replace(verdict='too early'))
   write_page(compared(missed), 'command')
@@ -340,9 +340,9 @@ def sweep():
   assert not done.waiting
   assert not waiting.arms
   assert waiting.waiting == 16
-  assert Finding(waiting, compared(workdir).grouping).headline.startswith('Still under way: 16 runs')
+  assert Finding(waiting, compared(workdir).grouping).headline.startswith('Still running: 16 runs')
   write_page(compared(workdir), 'command')
-  assert 'still under way' in _page(workdir).text
+  assert 'still running' in _page(workdir).text
 
 
 @pytest.mark.parametrize('begun', [False, True])
@@ -354,7 +354,7 @@ def test_a_sweep_without_any_score_yet_has_a_page_that_says_so(tmp_path, begun):
   assert [result.measure for result in found.results] == [None]
   write_page(found, 'command')
   page = _page(workdir)
-  assert f'Still under way: 6 runs, half of them at step {200 if begun else 0}' in page.text
+  assert f'Still running: 6 runs, half of them at step {200 if begun else 0}' in page.text
   assert ('disc/accuracy' in page.text) == begun
   assert write_pictures(found, str(tmp_path / 'pictures')) == []
   code, stdout, stderr = runs.run('experiments.compare', f'--workdir={workdir}', f'--pictures={tmp_path}/pictures')
@@ -393,7 +393,7 @@ def sweep():
   headline = Finding(found.results[0], found.grouping).headline
   assert headline.startswith('Recommended penalty.r1: 0.01 to 1. Best here: ')
   write_page(found, 'command')
-  assert 'Against the value' in _page(workdir).text
+  assert 'Score against the value' in _page(workdir).text
   few = make(tmp_path / 'few', text.replace('range(10)', 'range(3)'), live)  # Narrowed by intervals, claimed by none.
   found = compared(few)
   assert Finding(found.results[0], found.grouping).headline.startswith('Recommended penalty.r1: 0.01 to 1. Best here: ')
@@ -591,7 +591,7 @@ def test_a_sweep_file_that_is_gone_leaves_the_defaults_and_a_note(tmp_path):
   (tmp_path / 'sweep.py').unlink()
   load_module.cache_clear()
   found = compared(workdir)
-  assert 'The file of the sweep cannot be used now' in found.asked.note
+  assert 'The file of the sweep cannot be used now' in found.question.note
   assert found.results[0].comparisons
 
 

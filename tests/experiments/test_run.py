@@ -237,7 +237,7 @@ def test_a_run_that_is_not_there_yet_is_not_taken_out(sweep, tmp_path):
 
 @pytest.mark.parametrize('flag', ['--seeds=0', '--seeds=-1', '--first=-5', '--first=99999999999'])
 def test_health_refuses_seeds_that_are_none(flag):
-  assert f'{flag} must be at least 1' in (said := refused('experiments.health', flag)) or 'seeds lie in' in said
+  assert f'{flag} must be at least 1' in (error := refused('experiments.health', flag)) or 'seeds must lie in' in error
 
 
 def test_a_plan_splits_what_does_not_fit_and_says_what_never_will(sweep, monkeypatch):

@@ -78,7 +78,7 @@ def test_a_sweep_is_loaded_with_its_argument(tmp_path):
 
 
 @pytest.mark.parametrize(('body', 'message'), [
-    ('return []', 'is empty'),
+    ('return []', 'returned an empty list'),
     ('return param("loss.nam", ["hinge"])', r'loss.nam: no such field.*did you mean loss.name'),
     ('return param("loss.name", ["hing"])', 'did you mean hinge'),
     ('return param("seed", [1, 2, 1])', 'runs 0 and 2 are the same: seed=1'),
@@ -161,11 +161,11 @@ def test_numbers_of_numpy_are_numbers():
 def test_sweeps_of_the_house(spec, count):
   path = f'experiments/{spec}'
   sweep = load_sweep(path)
-  asked = question_of(Plan(path, {run.id: {} for run in sweep.runs}, []))
+  question = question_of(Plan(path, {run.id: {} for run in sweep.runs}, []))
   assert len({run.id for run in sweep.runs}) == len(sweep.runs) == count
-  assert asked.text.endswith('?')
-  assert asked.by
-  assert not asked.note
+  assert question.text.endswith('?')
+  assert question.by
+  assert not question.note
 
 
 def test_lucic_reruns_the_best_setting_of_each_objective_whatever_became_of_the_others(monkeypatch):

@@ -128,7 +128,7 @@ def test_same_data_same_bits(tmp_path, capsys):
   found = [get_classifier(open_digits, tmp_path / name, progress=False) for name in ('a', 'b')]
   assert found[0].features.digest == found[1].features.digest
   out = capsys.readouterr().out
-  assert out.count('Training the classifier of digits for scores, once') == 2
+  assert out.count('Training the classifier of digits for the scores, only once') == 2
   images, labels = open_digits('train').read(range(digits.NUM_TRAIN)).values()
   changed = in_memory('digits', 255 - images, labels, 10)
   other = get_classifier(lambda split: changed, tmp_path / 'c', progress=False)
@@ -222,8 +222,8 @@ def test_low_accuracy_is_an_error_on_the_console(cache, trained, monkeypatch):
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
-    ({'class_names': ()}, 'needs classes, which digits has not; use features=random or features=pixels'),
-    ({'shape': (65, 65, 1)}, 'squares of up to 64 pixels, .*digits have 65x65; set --config.data.image_size=64'),
+    ({'class_names': ()}, 'needs classes, which digits lacks; use features=random or features=pixels'),
+    ({'shape': (65, 65, 1)}, 'square images of at most 64 pixels, .*have 65x65; set --config.data.image_size=64'),
     ({'shape': (32, 16, 1)}, '32x16'),
 ])
 def test_data_that_do_not_fit_are_refused(tmp_path, changes, message):

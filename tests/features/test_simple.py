@@ -28,7 +28,7 @@ def test_a_function_of_a_persons_own(own):
 
 @pytest.mark.parametrize('name', [':', ':f', '..x:f', 'nowhere:f', 'json:', 'json:nothing'])
 def test_a_name_of_no_function(name):
-  with pytest.raises(DataError, match='give module:function, importable from where you are'):
+  with pytest.raises(DataError, match='give module:function, importable from the current directory'):
     callable_features(name)
 
 

@@ -19,7 +19,7 @@ def test_equal_images_are_wholly_alike_and_order_does_not_matter():
 
 def test_fewer_scales_for_small_images():
   assert [num_scales(size) for size in (11, 16, 22, 32, 64, 128, 176, 256)] == [1, 1, 2, 2, 3, 4, 5, 5]
-  with pytest.raises(ValueError, match='images of 8 pixels are smaller than the 11'):
+  with pytest.raises(ValueError, match='images of 8 pixels are smaller than the window of MS-SSIM, 11 pixels'):
     num_scales(8)
 
 

@@ -50,7 +50,7 @@ def test_coverage_of_some_of_the_classes():
 
 def test_too_few_samples_and_no_numbers():
   x = np.zeros((5, 2))
-  with pytest.raises(ValueError, match='5 generated samples have no 5 neighbours each; take at least 6'):
+  with pytest.raises(ValueError, match='5 generated samples are too few for 5 neighbours each; take at least 6'):
     prdc(np.zeros((9, 2)), x)
   with pytest.raises(NonFiniteSamplesError, match='1 of 9'):
     prdc(np.zeros((9, 2)), np.where(np.arange(9)[:, None] == 3, np.nan, 0.0))

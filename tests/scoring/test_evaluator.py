@@ -59,7 +59,7 @@ def test_a_folder_with_small_classes_has_all_of_them(small_classes, capsys, size
   assert line['fewest_tests_of_a_class'] == fewest
   out = capsys.readouterr().out
   assert out.count('was tested on') == 1
-  assert f'was tested on {fewest} images of one class' in out
+  assert f'was tested on only {fewest} images of one class' in out
 
 
 def scores_of_few(num, name):
@@ -100,8 +100,8 @@ def test_few_points_say_so_once_and_claim_no_error(capsys, num):
     found = {score.metric: score.standard_error for score in evaluator.score([(points, num)], num, '')}
   assert np.isfinite(found['high_quality']) == (num >= 20)
   out = capsys.readouterr().out
-  assert out.count('no standard errors, for which it takes 20') == (num < 20)
-  assert out.count(f'{num} samples of 8 modes: some are missing by chance') == (num < 80)
+  assert out.count('too few for standard errors; take at least 20') == (num < 20)
+  assert out.count(f'{num} samples are few for 8 modes: a mode may be missing by chance') == (num < 80)
 
 
 def test_few_images_say_so_once(small_classes, capsys):
@@ -113,5 +113,5 @@ def test_few_images_say_so_once(small_classes, capsys):
   for _ in range(2):
     evaluator.score([(images, 12)], 12, '')
   out = capsys.readouterr().out
-  assert out.count('Warning: the kernel distance of 12 samples from 90 images has no standard error') == 1
-  assert out.count('Warning: precision, recall, density and coverage of 12 samples and 12 images mean little') == 1
+  assert out.count('Warning: 12 samples and 90 images of the data are too few for a standard error of the kernel') == 1
+  assert out.count('Warning: precision, recall, density and coverage of 12 samples and 12 images of the data mean') == 1

@@ -34,7 +34,7 @@ def test_names_carry_the_features(names, features, called):
     ('', 'incption', True, 'did you mean inception'),
     ('', 'classifier', False, 'needs labels'),
     ('modes', 'random', True, 'counted by a classifier'),
-    ('cs', 'pixels', True, 'needs features that tell classes')])
+    ('cs', 'pixels', True, 'cs needs class logits')])
 def test_what_makes_no_sense_is_refused(names, features, has_classes, message):
   with pytest.raises(ConfigError, match=message):
     make_plan(names, features, has_classes, training=False)

@@ -130,7 +130,7 @@ def test_a_half_written_line_is_ignored_and_a_damaged_one_named(tmp_path):
 
 
 @pytest.mark.parametrize(('line', 'lacks'), [
-    (b'[1, 2]', 'metric, value, standard_error, step, during_training'), (b'7', 'metric, value'),
+    (b'[1, 2]', 'metric, value, standard_error, step, during_training'), (b'7', 'metric, value.*'),
     (b'{"metric": "modes"}', 'value, standard_error, step, during_training'),
     (b'{"metric": "modes", "value": "many", "standard_error": null, "step": 1, "during_training": true}', 'value')])
 @pytest.mark.parametrize('place', [0, 2])
@@ -139,7 +139,7 @@ def test_a_line_that_is_no_score_is_named(tmp_path, line, lacks, place):
   path = tmp_path / records.FILE
   text = path.read_bytes().splitlines()
   path.write_bytes(b'\n'.join([*text[:place], line, *text[place:]]) + b'\n')
-  with pytest.raises(records.RecordsError, match=f'line {place + 1} is no score: it has no proper {lacks}'):
+  with pytest.raises(records.RecordsError, match=f'line {place + 1} is no score: {lacks} missing or of a wrong type'):
     records.read(tmp_path)
 
 

@@ -38,7 +38,7 @@ def test_samples_come_back(tmp_path, save, samples, data):
 
 
 @pytest.mark.parametrize(('samples', 'message'), [
-    (UNIFORM, r'images are floats in \[.*\], a few values aside, and look like \[0, 1\].*store 2 x - 1, or uint8'),
+    (UNIFORM, r'images are floats in \[.*\] \(outliers ignored\), and look like \[0, 1\].*store 2 x - 1, or uint8'),
     (UNIFORM > 0.5, 'holds bool; images must be uint8'), ((UNIFORM > 0.5).astype(np.int32), 'holds int32'),
     (2 * UNIFORM - 1 + 1j * UNIFORM, 'holds complex128'), (UNIFORM.astype(str), 'holds <U'),
     (255 * UNIFORM, r'look like \[0, 255\]; images must be uint8 in \[0, 255\], or floats in \[-1, 1\]')])
@@ -67,7 +67,7 @@ RIGHT = {
     'black and white': lambda x: np.where(x > 127, 1.0, -1.0), 'low contrast': lambda x: 0.2 * (x / 127.5 - 1),
     'darker': lambda x: 0.3 * x / 127.5 - 1, 'exceeding by rounding': lambda x: 1.002 * (x / 127.5 - 1)}
 WRONG = {
-    '[0, 1]': lambda x: x / 255, '[0, 1] less its mean': lambda x: (x - x.mean()) / 255,
+    '[0, 1]': lambda x: x / 255, '[0, 1] minus its mean': lambda x: (x - x.mean()) / 255,
     '[0, 1] with undershoots': lambda x: x / 255 - 0.05 * (x == 0), '[0, 255] floats': lambda x: x.astype(np.float32),
     'standardised': lambda x: (x - x.mean()) / x.std(),
     'standardised channels': lambda x: (x - x.mean((0, 1, 2))) / x.std((0, 1, 2)),
@@ -124,7 +124,7 @@ def test_low_contrast_is_said(tmp_path, capsys):
     drawn = open_samples(str(tmp_path / 'x.npz'), complete(base_config()), data)
     out = capsys.readouterr().out
     assert out.count('Warning') == said
-  assert 'taken for floats in [-1, 1], where their contrast is 0.2 of that of the data' in out
+  assert 'read as floats in [-1, 1]; their contrast is 0.2 times that of the data' in out
   assert provenance(drawn)['samples_range'] == 'floats in [-1, 1]'
 
 

@@ -83,8 +83,8 @@ def test_only_ranks_and_their_direction_count(pairs):
     assert repr(function(x, y, higher_is_better=True)) == repr(function(*falling, higher_is_better=False))
   negated = make_arm('x', zip(x.seeds, -x.values, x.successes, strict=True))
   one, other = interquartile_mean(x, higher_is_better=True), interquartile_mean(negated, higher_is_better=False)
-  assert one.known == other.known
-  if one.known:
+  assert one.has_value == other.has_value
+  if one.has_value:
     assert_mirrored(other, one)
 
 
@@ -109,7 +109,7 @@ def test_nothing_is_random():
 
 
 @pytest.mark.parametrize(('values', 'low', 'high', 'note'), [
-    ([7.5], 7.5, 7.5, 'one of the values only'),
+    ([7.5], 7.5, 7.5, 'only one of the values'),
     ([8.0] * 16, 8.0, 8.0, 'all 16 values are equal'),
     ([0.1 + 0.2, 0.3, 0.3], 0.3, 0.3, 'all 3 values are equal'),
     ([1.0, 2.0, 5.0], 1.0, 5.0, '3 values are too few')])
@@ -134,7 +134,7 @@ def test_two_values_have_an_interval(count):
 def test_nothing_to_be_said():
   x, y = arm([None] * 8), arm([1.0] * 8, 'y')
   for found in (mean_given_success(x), difference_given_success(x, y), interquartile_mean(x, higher_is_better=True)):
-    assert not found.known
+    assert not found.has_value
     assert found.note
     assert not found.leaves_out(0.0)
   assert (success_rate(x).value, success_rate(x).low) == (0.0, 0.0)
@@ -181,7 +181,7 @@ def test_pairs_are_the_shared_seeds():
 def test_arms_that_contradict_themselves():
   with pytest.raises(ValueError, match="'x' has seed 3 twice"):
     make_arm('x', [(3, 1.0, True), (2, 1.0, True), (3, 2.0, True)])
-  with pytest.raises(ValueError, match="'x', seed 3: a success without a finite value"):
+  with pytest.raises(ValueError, match="'x', seed 3: a successful run needs a finite value"):
     make_arm('x', [(2, 1.0, True), (3, math.inf, True)])
   with pytest.raises(ValueError, match='has no runs'):
     make_arm('x', [])
@@ -214,7 +214,7 @@ def test_the_adjusted_value_decides():
   comparison = compare(arm(NOISE + WAVE + 2.0), arm(NOISE, 'y'), higher_is_better=True)
   doubted = comparison._replace(adjusted_p=0.06, family=9)
   assert verdict(doubted).startswith('no difference shown between x and y (difference 2, ')
-  assert ('p = 0.06 after Holm, 9 comparisons; the interval leaves out 0, but knows only this one of the comparisons; '
+  assert ('p = 0.06 after Holm, 9 comparisons; the interval excludes 0, but is not adjusted for the other comparisons; '
           in verdict(doubted))
 
 
@@ -225,7 +225,7 @@ def told(left, right, higher_is_better=True, first=0):
 def test_no_difference_shown():
   assert told(NOISE + WAVE + 0.02, NOISE) == (
       'no difference shown between A and B (difference 0.02, 95% interval -0.103 to 0.143, 16 pairs; p = 0.72; a '
-      'difference of 0.173 would have been seen with 80% probability)')
+      'difference of 0.173 would have been detected with 80% probability)')
 
 
 @pytest.mark.parametrize('higher_is_better', [True, False])
@@ -249,7 +249,7 @@ def test_failures_are_told():
   mostly = [None if i >= 4 else value for i, value in enumerate(NOISE)]
   assert 'too few seeds to compare means, given success of both: 4 of 16 pairs' in told(NOISE, mostly)
   assert told([None] * 16, [None] * 16).endswith(
-      'too few seeds to compare means, given success of both: 0 of 16 pairs); none of 16 and 16 runs succeeds')
+      'too few seeds to compare means, given success of both: 0 of 16 pairs); none of the 16 and 16 runs succeeds')
 
 
 def test_rates_of_all_runs_beside_a_difference_of_some():
@@ -264,13 +264,13 @@ def test_better_where_it_succeeds_and_yet_not_better():
   """B fails often, and is better by 1 in its other runs: neither half of that may be kept silent."""
   some = told(NOISE / 9 + WAVE, [None if i < 8 else value / 9 + 1 for i, value in enumerate(NOISE)])
   assert some.startswith('no difference shown between A and B (difference -1')
-  assert 'the interval leaves out 0, but ranks do not bear it out' in some
+  assert 'the interval excludes 0, but the ranks show no difference' in some
   assert some.endswith('A succeeds in 16 of 16 runs, B in 8 of 16 (difference 50 percentage points, 95% interval 21 to '
                        '72)')
   noise = np.concatenate([NOISE, NOISE[::-1]]) / 9
   often = told(noise + np.resize(WAVE, 32), [None if i < 24 else value + 1 for i, value in enumerate(noise)])
   assert often.startswith('A is better than B in rank (p = ')
-  assert ', but where both succeed it is worse by 1 (95% interval ' in often
+  assert ', but if both succeed, A is worse by 1 (95% interval ' in often
   assert '(95% interval 0.8 to 1.2, given success of both: 8 of 32 pairs); A succeeds in 32 of 32 runs' in often
 
 

@@ -25,7 +25,7 @@ def coverage(interval_of, draw, truth, num_samples):
   """Share of the intervals that hold the truth: draw(rng) is a sample, interval_of(sample) an Interval."""
   rng = np.random.default_rng(0)
   found = [interval_of(draw(rng)) for _ in range(num_samples)]
-  found = [interval for interval in found if interval.known and interval.method != 'range']
+  found = [interval for interval in found if interval.has_value and interval.method != 'range']
   assert len(found) > num_samples / 2
   return np.mean([interval.low <= truth <= interval.high for interval in found])
 

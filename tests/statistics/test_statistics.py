@@ -90,7 +90,7 @@ def test_failures_stay_in_the_denominator():
   assert difference.note.startswith('given success of both: 2 of 16 pairs')
   missed = make_arm('z', [(seed, 5.0, False) for seed in range(16)])  # A value, and no success.
   assert success_rate(missed).value == 0.0
-  assert not mean_given_success(missed).known
+  assert not mean_given_success(missed).has_value
   assert probability_of_improvement(missed, x, higher_is_better=True).value == 0.5 + 0.5 * 10 / 16
   comparison = compare(x, y, higher_is_better=True)
   assert (comparison.count, comparison.success_x.count, comparison.success_difference.count) == (16, 16, 16)
@@ -177,7 +177,7 @@ def test_interquartile_mean_by_hand():
                                                             (4, 16, True), (5, 16, False), (1, 3, False)])
 def test_interquartile_mean_up_to_a_quarter_of_failures(failed, count, estimable):
   found = interquartile_mean(arm([None] * failed + list(range(count - failed))), higher_is_better=True)
-  assert found.known == estimable
+  assert found.has_value == estimable
   assert found.count == count
   assert ('not estimable: ' in found.note) != estimable
 
