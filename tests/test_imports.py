@@ -27,7 +27,8 @@ OURS = {
     'gan.rules': ('gan.state', 'gan.optimizers', 'gan.games'),
     'gan.step': ('gan.state', 'gan.games', 'gan.rules'),
     'gan.dynamics.field': ('gan.state', 'gan.games', 'gan.rules'), 'gan.dynamics.spectrum': ('gan.dynamics.field',),
-    'gan.data': ('gan.data', 'gan.randomness'), 'gan.data.prepare': ('gan.data', 'gan.cli'),
+    'gan.data': ('gan.data', 'gan.randomness'), 'gan.data.prepare': ('gan.data', 'gan.cli', 'gan.cache'),
+    'gan.download': (), 'gan.data.original': ('gan.data', 'gan.download'),
     'gan.parallel': ('gan.state',),
     'gan.run.checkpoint': ('gan.state', 'gan.parallel', 'gan.run.paths'),
     'gan.run.paths': ('gan.show.images',), 'gan.run.dispatch': (),
@@ -46,7 +47,7 @@ OURS = {
     'gan.cache': (), 'gan.run.compilation': ('gan.cache', 'gan.run.environment'),
     # Networks to look at images with. They know data sets, because some are trained on them; never a generator.
     'gan.features': ('gan.features', 'gan.data', 'gan.models', 'gan.state', 'gan.randomness', 'gan.show.images',
-                     'gan.cache', 'gan.run.settings'),
+                     'gan.cache', 'gan.download', 'gan.run.settings'),
     'gan.scoring': (), 'gan.scoring.collect': ('gan.features', 'gan.metrics', 'gan.parallel'),
     'gan.scoring.records': ('gan.scoring', 'gan.show.images'),
     'gan.scoring.meanings': ('gan.scoring.records',),
