@@ -10,8 +10,9 @@ from gan.config import flatten, scheduling
 from gan.losses import LOSSES
 from gan.schedules import PREFIX
 
-# Chosen by a number or drawn from a key; and what only says how long one wants to wait for a single run.
-FREE = ('seed', 'loss.name', 'train.on_failure', 'train.patience')
+# Chosen by a number or drawn from a key; and what only says how long one wants to wait for a single run, or where a
+# single run reports to.
+FREE = ('seed', 'loss.name', 'train.on_failure', 'train.patience', 'train.tracker')
 
 
 def numbers(config: ml_collections.ConfigDict) -> frozenset[str]:
