@@ -162,6 +162,7 @@ def test_a_failure_is_one_warning(package, tmp_path, capsys, failing):
   assert said == ['Warning: trackio fails and gets no more of this run (ConnectionError: '
                   f'{failing}: no route to host); metrics.jsonl has all of it']
   assert len(read_metrics(tmp_path / 'metrics.jsonl')) == 3
+  assert (tmp_path / tracker.FILE).exists() == (failing != 'init'), 'there is no run yet that could go on'
 
 
 @pytest.mark.parametrize('name', ['wandb', 'trackio'])

@@ -47,10 +47,13 @@ class Tracker:
     workdir = Path(workdir).absolute()
 
     def start() -> None:
-      id, is_new = _id(workdir / FILE, package)
-      self._logged = -1 if is_new else logged
+      file = workdir / FILE
+      known = json.loads(file.read_text(encoding='utf-8')) if file.exists() else {}
+      id = known.get(package) or secrets.token_hex(4)   # Drawn: two directories of one name are two runs.
+      self._logged = logged if package in known else -1
       self._run = self._module.init(project=PROJECT, name=f'{workdir.name}-{id}', config=dict(config), resume='allow',
                                     **_options(self._module, package, workdir, id))
+      write_atomic(file, (json.dumps(known | {package: id}) + '\n').encode())
 
     self._try(start)
 
@@ -76,18 +79,8 @@ class Tracker:
       action()
     except Exception as error:   # Of every kind: networks, servers, full disks, and versions with another interface.
       self._run = None
-      self._warn(f'Warning: {self._package} fails and gets no more of this run ({type(error).__name__}: {error}); '
-                 'metrics.jsonl has all of it')
-
-
-def _id(path: Path, package: str) -> tuple[str, bool]:
-  """The id of a run there, and whether it is new. It is drawn: two directories of one name are two runs."""
-  known = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-  if package in known:
-    return known[package], False
-  id = secrets.token_hex(4)
-  write_atomic(path, (json.dumps(known | {package: id}) + '\n').encode())
-  return id, True
+      self._warn(f'Warning: {self._package} fails and gets no more of this run ({type(error).__name__}: '
+                 f'{" ".join(str(error).split())}); metrics.jsonl has all of it')
 
 
 def _options(module: Any, package: str, workdir: Path, id: str) -> dict[str, Any]:
