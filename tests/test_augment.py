@@ -168,7 +168,7 @@ def test_wrong_shapes_are_refused(name):
     with pytest.raises(ValueError, match='augmentations need'):
       function(some_images(*shape), some_uniforms(4, count))
   for rows, columns in ((4, count + 1), (1, count)):
-    with pytest.raises(ValueError, match=f'needed are .4, {count}.'):
+    with pytest.raises(ValueError, match=f'they must have shape .4, {count}.'):
       function(some_images(4, 8, 8, 3), some_uniforms(rows, columns))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gan.games import Devices, Game, Outcome, Played, Term, Turn
-from gan.games.cast import Cast, Network, joined, only, part
+from gan.games.cast import Cast, Network, joined, part, sample_spec
 from gan.games.generation import Generation, make_generation
 from gan.losses import LOSSES
 from gan.optimizers import make_optimizer
@@ -41,7 +41,7 @@ class Linear(nn.Module):
 
 def noisy_game(devices):
   plain = make_generation(Linear(), Linear(), LOSSES['nonsaturating'], 3, (2,), devices=devices)
-  noisy = Network(Noisy(), {'z': only((3,))}, random=True)
+  noisy = Network(Noisy(), {'z': sample_spec((3,))}, random=True)
   return dataclasses.replace(plain, networks={**plain.networks, 'gen': noisy})
 
 
@@ -122,7 +122,7 @@ def remembering(moment, memory):
 
 
 def chain(**lazy):
-  one = Network(Scale(), {'x': only(())})
+  one = Network(Scale(), {'x': sample_spec(())})
   terms = [Term(f'{player}/loss', player, lambda moment, memory: Outcome(moment.scene)) for player in ('gen', 'disc')]
   terms.append(Term('term/mine', 'gen', remembering, 'term.mine', scale=0.5, memory=lambda: {
       'calls': jnp.int32(0), 'sum': jnp.float32(0.0)}, **lazy))

@@ -3,12 +3,20 @@
 import importlib
 import re
 import types
-from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import expit
 
-DOCS = Path(__file__).parents[1] / 'docs'
+from gan.losses import LOSSES
+from gan.losses.pair import LossPair
+from tests import markdown
+from tests.markdown import ROOT
+
+DOCS = ROOT / 'docs'
+TO_BE_WRITTEN = ('gan/losses/mine.py',)   # By the reader of README.
 
 
 def code_of(page):
@@ -47,7 +55,64 @@ def test_examples_of_additions_are_the_files_that_are_tested():
       f'tests/extensions/{path.name}': path.read_text() for path in (DOCS.parent / 'tests/extensions').glob('[!_]*.py')}
 
 
+def test_a_step_of_training():
+  """The step of README, with G(z) = g z and D(x) = d x, is gradient descent with the closed-form gradients."""
+  step, *_ = markdown.code(ROOT / 'README.md', 'python')
+
+  def descend(loss, params, rate, *others):
+    return params - rate * jax.grad(loss)(params, *others), rate
+  shown = {'jax': jax, 'loss': LOSSES['nonsaturating'], 'gen': lambda g, z: g * z, 'disc': lambda d, x: d * x,
+           'descend': descend}
+  exec(step, shown)
+  x, z, g, d = np.float32([0.5, 2.0]), np.float32([1.5, -1.0]), 0.7, -0.3
+  new_g, new_d, *_ = shown['step'](jnp.float32(g), jnp.float32(d), 0.1, 0.2, x, z)
+  d -= 0.2 * np.mean(-x * expit(-d * x) + g * z * expit(d * g * z))
+  g -= 0.1 * np.mean(-d * z * expit(-d * g * z))
+  np.testing.assert_allclose((new_g, new_d), (g, d), rtol=1e-5)
+
+
+def test_a_loss_of_ones_own():
+  """The loss of README is the squared hinge, and fits the table."""
+  _, code, _ = markdown.code(ROOT / 'README.md', 'python')
+  shown = {}
+  exec(code, shown)
+  pair = LossPair(shown['disc'], shown['gen'])
+  real, fake = np.float32([2.0, 0.5]), np.float32([-3.0, 0.25])
+  assert pair.disc(real, fake)[0] == pytest.approx(0.5 * 0.5**2 + 0.5 * 1.25**2)
+  assert pair.gen(real, fake)[0] == pytest.approx(1.375)
+
+
 def test_tables_that_are_named_exist():
   page = (DOCS / 'extending.md').read_text()
   for module, table in re.findall(r'\| `(gan[\w.]*)\.([A-Z_]+)` \|', page):
     assert getattr(importlib.import_module(module), table)
+
+
+@pytest.mark.parametrize('name', markdown.NAMES)
+def test_links_and_pictures_resolve(name):
+  """Links within the repository; pages of others are not ours to check."""
+  page = ROOT / name
+  for link in markdown.links(page):
+    path, _, anchor = link.partition('#')
+    if path.startswith(('http://', 'https://', 'mailto:')):
+      continue
+    target = (page.parent / path).resolve() if path else page
+    assert target.exists(), f'{name} links to {link}, which does not exist'
+    assert not anchor or anchor in markdown.anchors(target), f'{name} links to {link}: there is no such heading'
+
+
+@pytest.mark.parametrize('name', markdown.NAMES)
+def test_files_that_are_named_exist(name):
+  missing = [file for file in markdown.files(ROOT / name) if not (ROOT / file).exists() and file not in TO_BE_WRITTEN]
+  assert not missing, f'{name} names {missing}'
+
+
+def test_readme_is_short():
+  assert len((ROOT / 'README.md').read_text().splitlines()) <= 170
+
+
+def test_every_page_is_on_the_map():
+  """README or a page that it links to leads to every page of docs."""
+  maps = [ROOT / 'README.md', ROOT / 'docs' / 'results' / 'README.md']
+  linked = {(page.parent / link.partition('#')[0]).resolve() for page in maps for link in markdown.links(page)}
+  assert {page for page in markdown.PAGES if page.parent != ROOT} <= linked | {maps[1]}

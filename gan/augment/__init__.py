@@ -1,8 +1,8 @@
-"""Augmentations of what the discriminator sees: pure functions of images and of explicit random numbers.
+"""Augmentations of the discriminator's images: pure functions of images and of explicit random numbers.
 
-All take images [B, H, W, C] in [-1, 1] and `uniforms` [B, K] in [0, 1), of which row i decides what happens to image i
-and to no other. No keys in here: the caller draws the *global* array once and gives each device its rows, so that one
-device and several see the same images, to rounding. All are affine in the images, hence differentiable as often as a
+All augmentations take images [B, H, W, C] in [-1, 1] and `uniforms` [B, K] in [0, 1); row i affects image i alone. They
+use no keys: the caller draws the *global* array once and gives each device its rows, so that one device and several see
+the same images, to rounding. All augmentations are affine in the images, so they can be differentiated as often as a
 penalty needs.
 """
 
@@ -15,10 +15,11 @@ __all__ = ['ADA_COLUMNS', 'ADA_SETTINGS', 'ADA_UNIFORMS', 'DIFF_AUGMENT', 'DIFF_
            'DIFF_AUGMENT_UNIFORMS', 'FLIP_AND_SHIFT_COLUMNS', 'FLIP_AND_SHIFT_UNIFORMS', 'NOISE', 'POLICIES', 'POLICY',
            'ada_augment', 'ada_step', 'diff_augment', 'flip_and_shift']
 
-# Sonderby et al. 2016, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862.
-NOISE = Setting(0.0, 'Instance noise on what D sees: standard deviation, in units of the data; 0: none.', NOT_NEGATIVE)
+# Instance noise: Sonderby et al. 2016, arXiv:1610.04490; Arjovsky & Bottou 2017, arXiv:1701.04862.
+NOISE = Setting(0.0, "Standard deviation of the noise on D's inputs (instance noise), in units of the data; 0: none.",
+                NOT_NEGATIVE)
 
-# Policies that stand alone, with their settings; others are names of DIFF_AUGMENT joined by +.
+# Policies that cannot be combined, with their settings; all others are names of DIFF_AUGMENT joined by +.
 POLICIES = {'none': {}, 'ada': ADA_SETTINGS}
 
 
@@ -34,5 +35,5 @@ def _policy_problem(policy: str) -> str:
   return ' names a transformation twice; name each once' if len(set(names)) < len(names) else ''
 
 
-POLICY = Setting('none', 'What D sees of real and generated samples: none, ada, or names of DiffAugment joined by +.',
+POLICY = Setting('none', "Augmentation of D's inputs, real and fake: none, ada, or names of DiffAugment joined by +.",
                  Range(f'{", ".join(POLICIES)}, or some of {"+".join(DIFF_AUGMENT)}', _policy_problem))

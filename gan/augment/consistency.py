@@ -1,4 +1,4 @@
-"""The mild augmentation under which a discriminator is asked to stay consistent."""
+"""The mild augmentation of consistency regularisation: a flip and a shift."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,10 +10,10 @@ FLIP_AND_SHIFT_UNIFORMS = len(FLIP_AND_SHIFT_COLUMNS)
 
 
 def flip_and_shift(images: Array, uniforms: Array) -> Array:
-  """Mirrors and shifts each image, for consistency regularisation (CR, Zhang et al. 2020, arXiv:1910.12027).
+  """Mirror and shift each image, for consistency regularisation (CR, Zhang et al. 2020, arXiv:1910.12027).
 
-  Mirrored left to right with probability 1/2, then moved by whole pixels, up to an eighth of the side each way. What
-  comes in at the border is the image's own reflection, so that no edge tells how far it was moved.
+  An image is mirrored left to right with probability 1/2, then moved by whole pixels, up to an eighth of the side in
+  each direction. The border is filled with the reflection of the image, so that no edge shows how far it was moved.
 
   Args:
     images: [B, H, W, C] in [-1, 1], C 1 or 3.
@@ -23,7 +23,7 @@ def flip_and_shift(images: Array, uniforms: Array) -> Array:
     [B, H, W, C].
 
   Raises:
-    ValueError: for a wrong shape.
+    ValueError: if a shape is wrong.
   """
   numbers = draws.named(images, uniforms, FLIP_AND_SHIFT_COLUMNS)
   flipped = draws.happens(numbers['flip'], 0.5)[:, None, None, None]

@@ -1,4 +1,4 @@
-"""DiffAugment (Zhao et al. 2020, arXiv:2006.10738): the same kinds of change for each real and each generated image."""
+"""DiffAugment (Zhao et al. 2020, arXiv:2006.10738): random colour, translation and cutout of all images that D sees."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ DIFF_AUGMENT_UNIFORMS = len(DIFF_AUGMENT_COLUMNS)
 
 
 def color(images: Array, numbers: dict[str, Array]) -> Array:
-  """Brightness, then saturation about each pixel's mean, then contrast about the image's mean."""
+  """Change the brightness, then the saturation about each pixel's mean, then the contrast about the image's mean."""
   per_image = {name: number[:, None, None, None] for name, number in numbers.items()}
   images = images + draws.between(per_image['brightness'], -0.5, 0.5)
   grey = jnp.mean(images, axis=-1, keepdims=True)
@@ -22,7 +22,7 @@ def color(images: Array, numbers: dict[str, Array]) -> Array:
 
 
 def translation(images: Array, numbers: dict[str, Array]) -> Array:
-  """A shift by whole pixels, up to an eighth of the side each way; 0 (mid grey) comes in at the border."""
+  """Shift each image by whole pixels, up to an eighth of the side in each direction; fill with 0 (mid grey)."""
   height, width = images.shape[1:3]
   down = draws.shift(numbers['down'], sampling.max_shift(height))
   right = draws.shift(numbers['right'], sampling.max_shift(width))
@@ -30,10 +30,10 @@ def translation(images: Array, numbers: dict[str, Array]) -> Array:
 
 
 def cutout(images: Array, numbers: dict[str, Array]) -> Array:
-  """A hole of half the height and half the width, filled with 0 (mid grey).
+  """Cut a hole of half the height and half the width into each image; fill it with 0 (mid grey).
 
-  Its centre is uniform over the whole image, so that it may lie partly outside: a hole of even size is centred on one
-  of the side + 1 lines between and around the pixels, one of odd size on a pixel.
+  The centre of the hole is uniform over the whole image, so the hole may lie partly outside. A hole of even size is
+  centred on one of the side + 1 lines between and around the pixels, a hole of odd size on a pixel.
   """
   height, width = images.shape[1:3]
   inside = (_covered(numbers['hole_y'], height)[:, :, None] & _covered(numbers['hole_x'], width)[:, None, :])
@@ -41,7 +41,7 @@ def cutout(images: Array, numbers: dict[str, Array]) -> Array:
 
 
 def _covered(uniform: Array, side: int) -> Array:
-  """Bool [B, side]: the pixels of a line that the hole covers."""
+  """Return bool [B, side]: the pixels of a line that the hole covers."""
   size = (side + 1) // 2
   centre = draws.integer(uniform, side + 1 - size % 2)
   first = (centre - size // 2)[:, None]
@@ -53,21 +53,21 @@ DIFF_AUGMENT = {'color': color, 'translation': translation, 'cutout': cutout}
 
 
 def diff_augment(images: Array, uniforms: Array, policy: Sequence[str]) -> Array:
-  """Augments each image by every kind of change in the policy (Zhao et al. 2020, arXiv:2006.10738).
+  """Augment each image by every transformation of the policy (Zhao et al. 2020, arXiv:2006.10738).
 
-  To be applied to whatever the discriminator sees, real or generated, in the updates of both players. Differentiable,
-  so that the generator learns through it.
+  Apply it to all samples that the discriminator sees, real or generated, in the updates of both players. It is
+  differentiable, so that the generator's gradient passes through it.
 
   Args:
     images: [B, H, W, C] in [-1, 1], C 1 or 3.
-    uniforms: [B, DIFF_AUGMENT_UNIFORMS] in [0, 1), one row for each image; all columns, whatever the policy.
-    policy: keys of DIFF_AUGMENT; applied in the order of that table.
+    uniforms: [B, DIFF_AUGMENT_UNIFORMS] in [0, 1), one row for each image, with all columns for every policy.
+    policy: keys of DIFF_AUGMENT; they are applied in the order of this table.
 
   Returns:
     [B, H, W, C]; colours may leave [-1, 1], as in the paper.
 
   Raises:
-    ValueError: for an unknown name in the policy, or a wrong shape.
+    ValueError: if a name in the policy is unknown, or a shape is wrong.
   """
   unknown = [name for name in policy if name not in DIFF_AUGMENT]
   if unknown:

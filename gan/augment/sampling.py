@@ -1,4 +1,4 @@
-"""Reading images at other places: windows at whole pixels, and bilinear interpolation under an affine map."""
+"""Resampling of images: shifts by whole pixels, and affine maps with bilinear interpolation."""
 
 import jax
 import jax.numpy as jnp
@@ -6,18 +6,18 @@ from jax import Array
 
 
 def max_shift(side: int) -> int:
-  """An eighth of the side, in pixels, rounded half up as in the code of Zhao et al. 2020."""
+  """Return an eighth of the side, in pixels, rounded half up as in the code of Zhao et al. 2020 (DiffAugment)."""
   return (side + 4) // 8
 
 
 def shift(images: Array, down: Array, right: Array, mode: str) -> Array:
-  """Moves each image by whole pixels.
+  """Move each image by whole pixels.
 
   Args:
     images: [B, H, W, C].
-    down: int32 [B], pixels, at most `max_shift(H)` either way.
-    right: int32 [B], pixels, at most `max_shift(W)` either way.
-    mode: what comes in at the border, as in `jnp.pad`: 'constant' (zeros) or 'reflect' (the edge is not repeated).
+    down: int32 [B], pixels, at most `max_shift(H)` in each direction.
+    right: int32 [B], pixels, at most `max_shift(W)` in each direction.
+    mode: filling of the border, as in `jnp.pad`: 'constant' (zeros) or 'reflect' (the edge is not repeated).
   """
   shape = images.shape[1:]
   rows, columns = max_shift(shape[0]), max_shift(shape[1])
@@ -30,18 +30,20 @@ def shift(images: Array, down: Array, right: Array, mode: str) -> Array:
 
 
 def affine(images: Array, matrices: Array) -> Array:
-  """Reads each image at affinely mapped places, bilinearly, mirrored at its borders without repeating the edge.
+  """Transform each image by an affine map, with bilinear interpolation.
+
+  Outside of its borders, an image is continued by its reflection, which does not repeat the edge.
 
   Args:
     images: [B, H, W, C], H and W >= 2.
-    matrices: [B, 3, 3] from (x, y, 1) of the result to (x, y, 1) of the image read, in pixels from the centre, x to
-      the right and y down.
+    matrices: [B, 3, 3] from (x, y, 1) in the result to (x, y, 1) in the image that is read, in pixels from the centre,
+      x to the right and y down.
 
   Returns:
-    [B, H, W, C]. The identity returns the very same numbers.
+    [B, H, W, C]. The identity returns exactly the same numbers.
   """
   height, width = images.shape[1:3]
-  # Halves and integers, exact in float32 like all that the identity makes of them.
+  # Coordinates are integers or halves, so under the identity all numbers below are exact in float32.
   x = (jnp.arange(width, dtype=jnp.float32) - 0.5 * (width - 1))[None, None, :]
   y = (jnp.arange(height, dtype=jnp.float32) - 0.5 * (height - 1))[None, :, None]
   a = matrices[:, :, :, None, None]
@@ -59,9 +61,9 @@ def affine(images: Array, matrices: Array) -> Array:
 
 
 def _corner(from_centre: Array, side: int) -> tuple[Array, Array]:
-  """Coordinate -> the first of the two pixels between which it lies, and the share of the second, in [0, 1]."""
+  """Return the first of the two pixels between which a coordinate lies, and the weight of the second, in [0, 1]."""
   last = side - 1
-  # Mirrored without end: a triangle wave of period 2 * last.
+  # A triangle wave of period 2 * last: the image is mirrored without end.
   position = last - jnp.abs(jnp.mod(from_centre + 0.5 * last, 2.0 * last) - last)
   first = jnp.clip(jnp.floor(position), 0, last - 1)
   return first.astype(jnp.int32), position - first

@@ -1,6 +1,6 @@
-"""Data sets by name: `get_source` for what is stored, `toy.MIXTURES` for what is drawn.
+"""Data sets by name: `get_source` opens stored data sets, `toy.MIXTURES` holds distributions to draw from.
 
-To add one: a file with a `load`, a line in `DATA_SETS`.
+To add a data set, write a file with a function `load`, and a line in `DATA_SETS`.
 """
 
 import functools
@@ -13,7 +13,7 @@ from gan.data.source import DataError, ImageSource, Source, Unpaired
 
 
 def _late(module: str, image_size: int, split: str, path: str | None) -> ImageSource:
-  """Imports the module of a data set when it is opened: a run pays for its own only."""
+  """Import the module of a data set only when it is opened, so that other runs do not pay for the import."""
   del path
   return importlib.import_module(f'gan.data.{module}').load(image_size, split)
 
@@ -26,13 +26,13 @@ def _folder(image_size: int, split: str, path: str | None) -> ImageSource:
 
 
 class DataSet(NamedTuple):
-  """How to open a data set: `open(side in pixels or 0, 'train' or 'test', path)`; and whether it has images."""
+  """A data set: `open(side in pixels or 0, 'train' or 'test', path)` opens it; `images` says whether it has images."""
 
   open: Callable[[int, str, str | None], Source | Unpaired]
   images: bool = True
 
 
-DATA_SETS = {   # Whatever has another name is looked for among those of TFDS.
+DATA_SETS = {   # Any other name is looked up in TFDS.
     'digits': DataSet(functools.partial(_late, 'digits')),
     'folder': DataSet(_folder),
     'stacked_mnist': DataSet(functools.partial(_late, 'stacked_mnist')),
@@ -41,21 +41,21 @@ EMBEDDED = ('digits', *toy.MIXTURES)
 
 
 def has_images(name: str) -> bool:
-  """Whether the examples of a data set are images [H, W, C]."""
+  """Return whether the examples of a data set are images [H, W, C]."""
   return DATA_SETS[name].images if name in DATA_SETS else name not in toy.MIXTURES
 
 
 def get_source(name: str, image_size: int, split: str = 'train', path: str | None = None) -> Source | Unpaired:
-  """Opens a data set.
+  """Open a data set.
 
   Args:
-    name: key of DATA_SETS, or any TFDS image data set.
-    image_size: side in pixels after resizing; 0 keeps a TFDS set's own size.
+    name: key of DATA_SETS, or the name of any TFDS image data set.
+    image_size: side in pixels after resizing; 0 keeps the size of the stored images (not for 'digits').
     split: 'train' or 'test'.
-    path: the folder, for 'folder'.
+    path: directory of the images, for 'folder'; other data sets ignore it.
 
   Raises:
-    DataError: if the set cannot be opened; the message names the ways out.
+    DataError: if the data set cannot be opened; the message says what to do.
   """
   if name in DATA_SETS:
     return DATA_SETS[name].open(image_size, split, path)

@@ -1,7 +1,7 @@
-"""From the bytes of an image file to an opened Pillow image whose pixels are brightness.
+"""Decoding of image files: from bytes to an open Pillow image whose pixels are brightness.
 
-Which formats are read is decided here. Formats that run other programs (EPS), hold other files or are hardly used are
-left out: Pillow would open them under any suffix.
+This file decides which formats are read. Formats that run other programs (EPS), contain other files or are hardly used
+are left out; otherwise Pillow would open them under any suffix.
 """
 
 from typing import IO
@@ -10,33 +10,34 @@ from PIL import Image, features
 
 from gan.data.source import DataError
 
-_AVIF = 'avif' in features.get_supported_modules()   # Pillow 11.3 and newer, if it was built with it.
+_AVIF = 'avif' in features.get_supported_modules()   # Pillow 11.3 and newer, if it was built with AVIF.
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', *(['AVIF'] if _AVIF else []))
 SUFFIXES = ('.png', '.apng', '.jpg', '.jpeg', '.jpe', '.jfif', '.webp', '.bmp', '.gif', '.tif', '.tiff',
             '.ppm', '.pgm', '.pbm', '.pnm', *(['.avif'] if _AVIF else []))
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # Tags of TIFF; the first and the last have one value per channel.
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags; the first and the last have one value per channel.
 _UNSIGNED, _WHITE_IS_ZERO = 1, 0
 
-# PNG's raw modes in which Pillow scales the pixels to 8 bits, but not the transparent value: what it must do.
+# PNG's raw modes in which Pillow scales the pixels to 8 bits but not the transparent value -> the missing scaling.
 _KEY_TO_8_BITS = {'L;2': lambda key: key * 85, 'L;4': lambda key: key * 17,
                   'RGB;16B': lambda key: tuple(value >> 8 for value in key)}
 
 
 def open_image(file: IO[bytes]) -> Image.Image:
-  """Open an image; its pixels are decoded when they are asked for.
+  """Open an image; its pixels are decoded on first use.
 
-  A PNG without alpha channel can name one value, or one colour, as transparent. Of 16-bit colours Pillow reads the high
-  bytes alone, so every colour with those high bytes is then transparent.
+  A PNG without alpha channel can name one value, or one colour, as transparent. Pillow reads only the high bytes of
+  16-bit colours, so every colour with the same high bytes is then transparent, too.
 
   Args:
     file: an open binary file.
 
   Returns:
-    An image for `resize.flatten`, to be closed by the caller. Of several (animations, pages), the first one is read.
+    An image for `resize.flatten`, to be closed by the caller. A file with several images (animation, pages) gives its
+    first image.
 
   Raises:
-    DataError: if the file says of its pixels what Pillow does not heed, so that they would come out wrong.
-    OSError: if it is of none of FORMATS.
+    DataError: if Pillow would decode the pixels to wrong brightness, because it ignores what the file says about them.
+    OSError: if the file has none of the FORMATS.
   """
   image = Image.open(file, formats=FORMATS)
   if image.format == 'TIFF':
@@ -52,8 +53,8 @@ def _check_tiff(image: Image.Image) -> None:
   tags = image.tag_v2
   bits = max(tags.get(_BITS, (1,)))
   if any(kind != _UNSIGNED for kind in tags.get(_SAMPLE_FORMAT, ())) or bits > 16:
-    raise DataError('a TIFF of signed, floating-point or 32-bit numbers does not say which of them is white; save it '
+    raise DataError('a TIFF of signed, floating-point or 32-bit numbers does not say which number is white; save it '
                     'with 8 bits')
   if image.mode.startswith('I;16') and (bits != 16 or tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO):
-    raise DataError(f'a TIFF of {bits} bits{", of which 0 is white," if bits == 16 else ""} would be shown wrong; save '
-                    'it with 8 bits')
+    raise DataError(f'a TIFF of {bits} bits{" in which 0 is white" if bits == 16 else ""} would be read with wrong '
+                    'brightness; save it with 8 bits')

@@ -1,13 +1,13 @@
-"""Which sample comes next: a fresh permutation of the data set for each epoch, computed one index at a time.
+"""The order of samples: a new permutation of the data set for each epoch, computed one index at a time.
 
-Sample number t of a run has index `permute(key, t // n, t % n)`, so a batch costs O(batch) wherever in the run it is,
-can run across the end of an epoch, and needs no state. The permutation is swap-or-not (Hoang, Morris & Rogaway, CRYPTO
-2012): each round pairs x with K - x modulo n and swaps the two or not by a hash of the pair. A round is its own
-inverse, so the whole is a bijection for every n. The hash is the finalizer of MurmurHash3: a shuffle needs mixing, not
-secrecy.
+Sample number t of a run has the index `permute(key, t // n, t % n)`. So a batch costs O(batch) anywhere in the run, can
+continue across the end of an epoch, and needs no state. The permutation is swap-or-not (Hoang, Morris & Rogaway, CRYPTO
+2012): each round pairs x with K - x modulo n and swaps the two or not, by a hash of the pair. A round is its own
+inverse, so the permutation is a bijection for every n. The hash is the finalizer of MurmurHash3: a shuffle needs
+mixing, not secrecy.
 
-The same lines run on the device with `jax.numpy` and in loader threads with `numpy`: unsigned 32-bit arithmetic that
-wraps, equal bit for bit.
+The same code runs on the device with `jax.numpy` and in loader threads with `numpy`. It uses unsigned 32-bit arithmetic
+that wraps, so both results are equal bit for bit.
 """
 
 import types
@@ -17,22 +17,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-ROUNDS = 40                # An excess of 2^-ROUNDS of neighbours stays together; measured, 20 rounds hide it.
-MAX_EXAMPLES = 2**30       # So that no sum below wraps.
+ROUNDS = 40                # A share of 2^-ROUNDS too many neighbours stay together; 20 rounds hid this when measured.
+MAX_EXAMPLES = 2**30       # Up to this number, no sum in this file wraps.
 
 
 def order_key(data_key: Array) -> Array:
-  """The two uint32 words [2] of a typed key that decide the order."""
+  """Return the two uint32 words [2] of a typed key that decide the order."""
   return jax.random.key_data(data_key)[:2]
 
 
 def batch_indices(key: Array, step: Array, batch: int, n: int) -> Array:
-  """Indices of the samples that a step draws, on the device.
+  """Compute the indices of the samples of a step, on the device.
 
   Args:
     key: uint32 [2].
-    step: int32 []; each step before it has drawn `batch` samples.
-    batch: samples drawn by a step.
+    step: int32 [], number of the step; each earlier step has used `batch` samples.
+    batch: number of samples of a step.
     n: size of the data set, at most MAX_EXAMPLES.
 
   Returns:
@@ -44,12 +44,12 @@ def batch_indices(key: Array, step: Array, batch: int, n: int) -> Array:
 
 
 def host_indices(key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
-  """Indices of samples number `first` to `first + count - 1` of a run, on the host.
+  """Compute the indices of the samples number `first` to `first + count - 1` of a run, on the host.
 
   Args:
     key: uint32 [2].
-    first: samples drawn before; any Python int.
-    count: indices wanted.
+    first: number of samples drawn before; any Python int.
+    count: number of indices.
     n: size of the data set, at most MAX_EXAMPLES.
 
   Returns:
@@ -62,7 +62,7 @@ def host_indices(key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
 
 
 def _epoch_and_position(step: Array, batch: int, n: int) -> tuple[Array, Array]:
-  """divmod(step * batch, n) without 64-bit numbers: Horner's rule over the bits of `step`."""
+  """Return divmod(step * batch, n) without 64-bit numbers, by Horner's rule over the bits of `step`."""
   quotient, remainder = (jnp.uint32(part) for part in divmod(batch, n))
   step = jnp.asarray(step, jnp.uint32)
 
@@ -77,7 +77,7 @@ def _epoch_and_position(step: Array, batch: int, n: int) -> tuple[Array, Array]:
 
 
 def _permute(key, epoch, x, n: int, xp: types.ModuleType):
-  """Position x of an epoch -> index of a sample; `key` [2], `epoch` and `x` [...] uint32."""
+  """Map the position x in an epoch to the index of a sample; `key` [2], `epoch` and `x` [...] are uint32."""
   pivots, swaps = _hash(epoch ^ key[0], xp), _hash(epoch ^ key[1], xp)
 
   def one_round(r, x):
@@ -95,7 +95,7 @@ def _permute(key, epoch, x, n: int, xp: types.ModuleType):
 
 
 def _hash(x, xp: types.ModuleType):
-  """MurmurHash3's 32-bit finalizer, after an odd offset so that 0 is not a fixed point."""
+  """Apply MurmurHash3's 32-bit finalizer, after adding an odd offset so that 0 is not a fixed point."""
   x = x + xp.uint32(0x9E3779B9)
   x = (x ^ (x >> xp.uint32(16))) * xp.uint32(0x85EBCA6B)
   x = (x ^ (x >> xp.uint32(13))) * xp.uint32(0xC2B2AE35)

@@ -1,8 +1,9 @@
-"""From a data set to the batches of a step: resident on the device, streamed from disk, or drawn from a mixture.
+"""Pipelines from a data set to the batches of a step: resident on the device, streamed, or drawn from a mixture.
 
-They are used alike. `feed(step, count)` runs on the host before a dispatch of `count` steps; what it returns goes
-into the compiled loop, where `batch` makes the images of one step from it. Which samples a step sees depends on the
-seed and the step alone (`order.py`), so streamed and resident runs are equal bit for bit, wherever they were resumed.
+All pipelines are used in the same way. `feed(step, count)` runs on the host before a dispatch of `count` steps; its
+result goes into the compiled loop, where `batch` makes the columns of one step from it. The samples of a step depend
+on the seed and the step alone (`order.py`), so streamed and resident runs are equal bit for bit, even if they were
+resumed.
 """
 
 import math
@@ -23,50 +24,53 @@ Batch = dict[str, Array]
 LOADER_THREADS = 8
 PREFETCHED_STEPS = 16
 LOADED_AT_ONCE = 2048
-OTHERS = 2**31   # No step has such a number: it and more count the parts of unpaired data after the first.
+OTHERS = 2**31   # Offset of the keys of unpaired data after the first part; no step has so large a number.
 
 
 class Pipeline(Protocol):
   """Batches of one run."""
 
   def feed(self, step: int, count: int) -> Any:
-    """Data of the dispatch that starts at `step`; on the devices, or on its way there."""
+    """Return the data of the dispatch that starts at `step`, on the devices or in transfer to them."""
 
   def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
-    """Columns of `step`, the i-th of its dispatch: arrays [disc_steps, B, ...], this device's part of B; compiled."""
+    """Return the columns of `step`, the i-th of its dispatch: arrays [disc_steps, B, ...], this device's part of B.
+
+    This runs inside the compiled loop.
+    """
 
 
 class Joined:
-  """Several pipelines whose columns do not belong together, as one."""
+  """A pipeline made of several, whose columns do not belong together example by example."""
 
   def __init__(self, parts: Sequence[Pipeline]):
     self._parts = tuple(parts)
 
   def feed(self, step: int, count: int) -> Any:
-    """That of each part."""
+    """Return the data of each part."""
     return tuple(part.feed(step, count) for part in self._parts)
 
   def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
-    """The columns of all parts."""
+    """Return the columns of all parts."""
     batch = {}
-    for part, own in zip(self._parts, data, strict=True):
-      batch |= part.batch(own, rng, step, i)
+    for part, part_data in zip(self._parts, data, strict=True):
+      batch |= part.batch(part_data, rng, step, i)
     return batch
 
 
 class Drawn:
-  """Fresh samples of a mixture, drawn on the device; there is no epoch."""
+  """A pipeline that draws new samples of a mixture on the device; there are no epochs."""
 
   def __init__(self, mixture: toy.Mixture, disc_steps: int, batch_size: int, shard: Callable[[Array], Array]):
     self._mixture, self._shape, self._shard = mixture, (disc_steps, batch_size), shard
 
   def feed(self, step: int, count: int) -> Any:
-    """Nothing has to be fed."""
+    """Return (): nothing has to be fed."""
     del step, count
     return ()
 
   def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
-    """Draws [disc_steps, B, 2]."""
+    """Draw points [disc_steps, B, D]."""
     del data, i
     disc_steps, batch_size = self._shape
     samples = self._mixture.draw(step_key(rng, 'data', step), disc_steps * batch_size)
@@ -74,7 +78,7 @@ class Drawn:
 
 
 class Points:
-  """As many samples of a mixture as its data set has, on each device; the order is the run's own."""
+  """A pipeline over a mixture's finite data set, which lies on each device; each run has its own order."""
 
   def __init__(self, mixture: toy.Mixture, disc_steps: int, batch_size: int, shard: Callable[[Array], Array],
                place: Callable[[Any], Any]):
@@ -82,27 +86,27 @@ class Points:
     self._shape, self._shard = (disc_steps, batch_size), shard
 
   def feed(self, step: int, count: int) -> Any:
-    """The same array for each dispatch."""
+    """Return the same array for each dispatch."""
     del step, count
     return self._points
 
   def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
-    """Gathers [disc_steps, B, D] by the indices of the step."""
+    """Gather points [disc_steps, B, D] by the indices of the step."""
     del i
     return {'images': data[_indices(rng, step, self._shape, self._size, self._shard, 0)]}
 
 
 class Resident:
-  """The whole data set as it is stored on each device, gathered inside the step.
+  """A pipeline that keeps the whole data set, as it is stored, on each device and gathers batches inside the step.
 
   Args:
     source: the data.
-    disc_steps: batches of a step.
-    batch_size: global.
-    shard: takes this device's rows of a global array.
-    place: puts arrays on the devices.
+    disc_steps: number of batches of a step.
+    batch_size: global size of a batch.
+    shard: function that takes this device's rows of a global array.
+    place: function that puts arrays on the devices.
     flip: whether images are mirrored with probability 1/2.
-    part: number among unpaired sources, of which each has an order of its own.
+    part: number of the source among unpaired sources, each of which has its own order.
   """
 
   def __init__(self, source: Source, disc_steps: int, batch_size: int, shard: Callable[[Array], Array],
@@ -111,12 +115,12 @@ class Resident:
     self._shape, self._shard, self._flip, self._size = (disc_steps, batch_size), shard, flip, source.num_examples
 
   def feed(self, step: int, count: int) -> Any:
-    """The same arrays for each dispatch."""
+    """Return the same arrays for each dispatch."""
     del step, count
     return self._data
 
   def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
-    """Gathers [disc_steps, B, ...] by the indices of the step."""
+    """Gather columns [disc_steps, B, ...] by the indices of the step."""
     del i
     indices = _indices(rng, step, self._shape, self._size, self._shard, self._part)
     batch = jax.tree.map(lambda column: column[indices], data)
@@ -125,19 +129,19 @@ class Resident:
 
 
 class Streamed:
-  """Records read from disk in threads, a few steps ahead; the same samples in the same order as `Resident`.
+  """A pipeline that reads records from disk in threads, a few steps ahead; samples and order are those of `Resident`.
 
   Args:
     source: the data.
-    disc_steps: batches of a step.
-    batch_size: global.
-    shard: takes this device's rows of a global array.
-    place_batch: (rows of this host, axis) -> global array.
+    disc_steps: number of batches of a step.
+    batch_size: global size of a batch.
+    shard: function that takes this device's rows of a global array.
+    place_batch: (rows of this host, axis of the batch) -> global array.
     flip: whether images are mirrored with probability 1/2.
     rng: root key of the run.
-    steps_per_call: most steps of a dispatch.
-    rows: of a batch that this host loads.
-    part: number among unpaired sources, of which each has an order of its own.
+    steps_per_call: largest number of steps of a dispatch.
+    rows: rows of a batch that this host loads.
+    part: number of the source among unpaired sources, each of which has its own order.
   """
 
   def __init__(self, source: Source, disc_steps: int, batch_size: int, shard: Callable[[Array], Array],
@@ -158,8 +162,8 @@ class Streamed:
             for name, column in self._source.read(indices.ravel()).items()}
 
   def feed(self, step: int, count: int) -> Any:
-    """Arrays [steps_per_call, disc_steps, B, ...]; what lies beyond `count` is zero and never looked at."""
-    if step != self._position:  # At the start, and after a resume.
+    """Return arrays [steps_per_call, disc_steps, B, ...]; steps after the first `count` are zero and not used."""
+    if step != self._position:  # This is the first dispatch, or the first one after a resume.
       steps = grain.MapDataset.range(step, 2**31 - 1).map(self._load)
       options = grain.ReadOptions(num_threads=LOADER_THREADS, prefetch_buffer_size=PREFETCHED_STEPS)
       self._steps = iter(steps.to_iter_dataset(options))
@@ -174,68 +178,68 @@ class Streamed:
     return jax.tree.map(stack, *loaded)
 
   def batch(self, data: Any, rng: Array, step: Array, i: Array) -> Batch:
-    """Takes step i of the dispatch: [disc_steps, B, ...]."""
+    """Take step i of the dispatch: [disc_steps, B, ...]."""
     batch = jax.tree.map(lambda column: jax.vmap(self._shard)(column[i]), data)
     mirrored = _mirrored(rng, step, self._shape, self._shard, self._part) if self._flip else None
     return decode(batch, self._source.columns, mirrored)
 
 
 def make_conditions(data: Source | Unpaired, names: Sequence[str], size: int) -> Callable[[int], Batch] | None:
-  """Builds conditions(i) -> columns [size, ...] that the i-th chunk of samples is made of; None if it needs none.
+  """Build conditions(i) -> columns [size, ...] that the i-th chunk of samples is made from; None without `names`.
 
   Args:
-    data: in whose order there is nothing random; after the last example comes the first again.
-    names: of the columns.
-    size: of a chunk.
+    data: the data set. Its examples come in one fixed permutation, which starts again after the last example.
+    names: names of the columns.
+    size: number of samples of a chunk.
   """
   if not names:
     return None
   parts = data.parts if isinstance(data, Unpaired) else (data,)
 
   def conditions(index: int) -> Batch:
-    found = {}
+    columns = {}
     for part in parts:
-      if wanted := [name for name in names if name in part.columns]:
+      if part_names := [name for name in names if name in part.columns]:
         indices = np.arange(index * size, (index + 1) * size) % part.num_examples
-        read = part.read(np.random.default_rng(0).permutation(part.num_examples)[indices])
-        found |= decode({name: jnp.asarray(read[name]) for name in wanted}, part.columns)
-    return found
+        stored = part.read(np.random.default_rng(0).permutation(part.num_examples)[indices])
+        columns |= decode({name: jnp.asarray(stored[name]) for name in part_names}, part.columns)
+    return columns
 
   return conditions
 
 
 def load_all(source: Source) -> dict[str, np.ndarray]:
-  """Every example of a source, in order: its columns [N, ...], as they are stored."""
+  """Read all examples of a source, in order: its columns [N, ...], as they are stored."""
   parts = [*read_batches(source, np.arange(source.num_examples), LOADED_AT_ONCE)]
   return {name: np.concatenate([part[name] for part in parts]) for name in source.columns}
 
 
 def _part_key(rng: Array, purpose: str, part: int) -> Array:
-  """Key [] of one purpose for one of several unpaired sources; the first has the key that a single one has."""
+  """Return the key [] of one purpose for one of several unpaired sources; the first has the key of a single source."""
   key = purpose_key(rng, purpose)
   return jax.random.fold_in(key, np.uint32(OTHERS + part)) if part else key
 
 
 def _indices(rng: Array, step: Array, shape: tuple[int, int], size: int, shard: Callable[[Array], Array],
              part: int) -> Array:
-  """Which of `size` samples a step sees: [disc_steps, B], this device's part of B."""
+  """Return the indices of a step's samples among `size` samples: [disc_steps, B], this device's part of B."""
   key = order.order_key(_part_key(rng, 'data', part))
   return jax.vmap(shard)(order.batch_indices(key, step, math.prod(shape), size).reshape(shape))
 
 
 def _mirrored(rng: Array, step: Array, shape: tuple[int, int], shard: Callable[[Array], Array], part: int) -> Array:
-  """Which examples of a step are mirrored: bool [disc_steps, B], this device's part of B."""
+  """Return which examples of a step are mirrored: bool [disc_steps, B], this device's part of B."""
   key = jax.random.fold_in(_part_key(rng, 'augmentation', part), step)
   return jax.vmap(shard)(coin(key, 0.5, (math.prod(shape),)).reshape(shape))
 
 
 def decode(batch: Batch, columns: Mapping[str, Column], mirrored: Array | None = None) -> Batch:
-  """What is stored -> what networks see: pixels as float32 in [-1, 1], all else as it is.
+  """Turn stored columns into columns as networks see them: pixels as float32 in [-1, 1], all else as it is.
 
   Args:
-    batch: columns [..., *shape].
-    columns: what is known of them.
-    mirrored: bool [...], the examples of which every image is mirrored left to right; they belong together.
+    batch: stored columns [..., *shape], by name.
+    columns: shapes and dtypes of the columns, by name.
+    mirrored: bool [...], the examples that are mirrored left to right, with all of their images; None: no example.
   """
   def pixels(images: Array) -> Array:
     images = (2.0 * images.astype(jnp.float32) - 255.0) * (1.0 / 255.0)  # Exactly -1 and 1 at the ends.

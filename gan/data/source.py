@@ -1,6 +1,6 @@
-"""What a set of real data is to the rest of the code: named columns, counted, read in any order.
+"""The interface of a data set: named columns, a number of examples, and reads in any order.
 
-The loaders (`digits`, `tfds`, `folder`) make an `ImageSource`; order, batches and augmentation are not decided here.
+The loaders (`digits`, `tfds`, `folder`) make an `ImageSource`. Order, batches and augmentation are not decided here.
 """
 
 import collections
@@ -13,21 +13,21 @@ from typing import NamedTuple, Protocol
 import jax
 import numpy as np
 
-_NUM_SAMPLED = 64   # Records that enter the fingerprint: they show another resize rule or order, and decode quickly.
+_NUM_SAMPLED = 64   # Records in the fingerprint: enough to reveal another resize rule or order, and quick to decode.
 READER_THREADS = 8
-_CHUNK = 1024       # Records fetched at a time: reading a whole set then needs no second copy of it.
+_CHUNK = 1024       # Records fetched at a time, so that reading a whole data set needs no second copy of it.
 
 
 class DataError(ValueError):
-  """A data problem that the person at the keyboard can solve: the message says how."""
+  """A problem with the data that the user can solve; the message says how."""
 
 
 class Column(NamedTuple):
-  """What a data set holds of each example under one name.
+  """Shape and dtype of one column of a data set.
 
   Attributes:
-    shape: of one example.
-    dtype: as it is stored; images of uint8 reach the networks as float32 in [-1, 1], all else as it is.
+    shape: shape of one example.
+    dtype: dtype as stored. Networks see uint8 as pixels in float32 in [-1, 1], and all else as it is.
   """
 
   shape: tuple[int, ...]
@@ -35,30 +35,30 @@ class Column(NamedTuple):
 
   @property
   def is_image(self) -> bool:
-    """Whether it is stored as bytes of pixels."""
+    """Return whether the column is stored as bytes of pixels."""
     return self.dtype == 'uint8'
 
   @property
   def seen(self) -> jax.ShapeDtypeStruct:
-    """One example as networks see it."""
+    """Return shape and dtype of one example as networks see it."""
     return jax.ShapeDtypeStruct(self.shape, 'float32' if self.is_image else self.dtype)
 
 
 def columns_of(shape: tuple[int, ...]) -> dict[str, Column]:
-  """Those of images [H, W, C] with labels, or of points [D]."""
+  """Return the columns of a data set of images [H, W, C] with labels, or of points [D]."""
   if len(shape) == 3:
     return {'images': Column(shape, 'uint8'), 'labels': Column((), 'int32')}
   return {'images': Column(shape, 'float32')}
 
 
 class Source(Protocol):
-  """A data set in random access, of one order: what its columns hold belongs together, example by example.
+  """A data set with random access, whose columns belong together example by example.
 
   Attributes:
-    name: what a configuration calls it.
-    class_names: one name per class, () where there are none.
-    num_examples: how many there are.
-    columns: what `read` returns, by name.
+    name: name of the data set in a configuration.
+    class_names: one name per class, () if there are no classes.
+    num_examples: number of examples.
+    columns: columns that `read` returns, by name.
   """
 
   name: str
@@ -67,20 +67,20 @@ class Source(Protocol):
   columns: Mapping[str, Column]
 
   def read(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-    """The columns [N, ...] of the examples asked for."""
+    """Return the columns [N, ...] of the examples with these indices [N]."""
     ...
 
   def fingerprint(self) -> str:
-    """What tells these data from others."""
+    """Return a text that differs for other data."""
     ...
 
 
 class Unpaired(NamedTuple):
-  """Sources that do not belong together: each has an order and a length of its own, and other columns.
+  """Sources whose examples do not belong together: each source has its own order, length and columns.
 
   Attributes:
-    name: what a configuration calls them.
-    parts: the sources; the first one counts the epochs.
+    name: name of the data set in a configuration.
+    parts: the sources; epochs are those of the first source.
   """
 
   name: str
@@ -88,50 +88,50 @@ class Unpaired(NamedTuple):
 
   @property
   def class_names(self) -> tuple[str, ...]:
-    """Those of the first part."""
+    """Return the names of the classes of the first part."""
     return self.parts[0].class_names
 
   @property
   def num_examples(self) -> int:
-    """Of the first part."""
+    """Return the number of examples of the first part."""
     return self.parts[0].num_examples
 
   @property
   def columns(self) -> dict[str, Column]:
-    """Those of all parts."""
+    """Return the columns of all parts."""
     return {name: column for part in self.parts for name, column in part.columns.items()}
 
   def fingerprint(self) -> str:
-    """Those of all parts."""
+    """Return the fingerprints of all parts, joined by '+'."""
     return '+'.join(part.fingerprint() for part in self.parts)
 
 
 class Records(Protocol):
-  """Images in random access, safe to read from several threads at once.
+  """Images with random access, which several threads may read at once.
 
-  `__getitems__(indices) -> list` is optional: where reading many records at once is cheaper, a set offers it, and
-  `ImageSource.read` uses it. So is `contents() -> str`: where records can change under the same name (files of a
-  person), hexadecimal digits that differ if any of them did, wherever they lie.
+  Two methods are optional. `__getitems__(indices) -> list` reads many records at once, if this is cheaper;
+  `ImageSource.read` uses it. `contents() -> str` is for records that can change under the same name, such as the user's
+  files: it returns hexadecimal digits that differ if any record differs, and do not depend on where the files lie.
   """
 
   def __len__(self) -> int:
-    """Number of records."""
+    """Return the number of records."""
     ...
 
   def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
-    """Image [H, W, C] in uint8 and its class, 0 where the set has no classes."""
+    """Return the image [H, W, C] in uint8 and its class, 0 if there are no classes."""
     ...
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-  """One split of a set of images.
+  """One split of a data set of images.
 
   Attributes:
-    name: 'digits', 'folder' or the name of a TFDS data set.
-    split: 'train' or 'test', as asked for.
+    name: name of the data set: a key of DATA_SETS or a name of TFDS.
+    split: 'train' or 'test', as in the configuration.
     shape: (H, W, C) in pixels and channels, after resizing; C is 1 or 3.
-    class_names: one name per class, () where the set has no labels.
+    class_names: one name per class, () if the data set has no classes.
     records: the images and labels.
   """
 
@@ -143,21 +143,21 @@ class ImageSource:
 
   @property
   def num_examples(self) -> int:
-    """Number of images."""
+    """Return the number of images."""
     return len(self.records)
 
   @property
   def num_classes(self) -> int:
-    """Number of classes, 0 where the set has no labels."""
+    """Return the number of classes, 0 if the data set has no classes."""
     return len(self.class_names)
 
   @property
   def columns(self) -> dict[str, Column]:
-    """What `read` returns of each record."""
+    """Return the columns that `read` returns, by name."""
     return columns_of(self.shape)
 
   def read(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-    """Read many records, in the order asked for.
+    """Read many records, in the order of `indices`.
 
     Args:
       indices: [N] integers in [0, num_examples).
@@ -177,19 +177,20 @@ class ImageSource:
     bulk = getattr(self.records, '__getitems__', None)
     for start in range(0, len(indices), _CHUNK):
       chunk = indices[start:start + _CHUNK]
-      found = bulk(chunk) if bulk else map(self.records.__getitem__, chunk)
-      for n, (image, label) in enumerate(found, start):
+      records = bulk(chunk) if bulk else map(self.records.__getitem__, chunk)
+      for n, (image, label) in enumerate(records, start):
         images[n], labels[n] = image, label
     return {'images': images, 'labels': labels}
 
   def fingerprint(self) -> str:
-    """Name the data: equal for equal data, different if split, size, number, or sampled pixels or labels differ.
+    """Return a text that is equal for equal data.
 
-    Files of a person are all looked at, so that it differs if any one does; their place and dates do not matter.
+    The text differs if name, split, shape, number of records, or the pixels or labels of sampled records differ. For
+    the user's files it differs if any file differs; their place and dates do not matter.
 
     Returns:
-      16 hexadecimal digits of a SHA-256 over name, split, shape, number, and up to 64 evenly spaced records; for files
-      of a person '/' and their `contents` after these.
+      16 hexadecimal digits of a SHA-256 over name, split, shape, number, and up to 64 evenly spaced records; if the
+      records have `contents`, then '/' and these.
     """
     digest = hashlib.sha256(repr((self.name, self.split, tuple(self.shape), self.num_examples)).encode())
     count = min(_NUM_SAMPLED, self.num_examples)
@@ -201,9 +202,9 @@ class ImageSource:
 
 
 def fingerprint_difference(before: str, now: str) -> str:
-  """How two fingerprints of equally many images differ, in words; '' if they do not.
+  """Return in words how two fingerprints of equally many images differ; '' if they do not.
 
-  One of a folder that was taken before folders had `contents` is compared without.
+  Old fingerprints of folders have no `contents`; if one of the two is old, `contents` are not compared.
   """
   (pixels, _, contents), (pixels_now, _, contents_now) = before.partition('/'), now.partition('/')
   if contents and contents_now and contents != contents_now:
@@ -211,12 +212,12 @@ def fingerprint_difference(before: str, now: str) -> str:
   if pixels == pixels_now:
     return ''
   if contents and contents == contents_now:
-    return 'the same files are decoded to other pixels, as by another version of Pillow'
+    return 'the same files are decoded to other pixels, for instance by another version of Pillow'
   return f'fingerprint: {before} there, {now} here'
 
 
 def read_batches(source: Source, indices: np.ndarray, size: int) -> Iterator[dict[str, np.ndarray]]:
-  """The columns of `indices`, `size` at a time, read in threads a few batches ahead."""
+  """Yield the columns of `indices`, `size` examples at a time; threads read a few batches ahead."""
   parts = [indices[start:start + size] for start in range(0, len(indices), size)]
   with concurrent.futures.ThreadPoolExecutor(READER_THREADS) as pool:
     waiting = collections.deque(pool.submit(source.read, part) for part in parts[:2 * READER_THREADS])

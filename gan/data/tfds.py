@@ -1,6 +1,6 @@
 """Image data sets of TensorFlow Datasets, read from disk without TensorFlow and without a network.
 
-Preparing one for the first time is the business of `gan.data.prepare`, in a process of its own.
+`gan.data.prepare` prepares a data set once, in another process.
 """
 
 import difflib
@@ -19,34 +19,37 @@ from gan.data.original import ORIGINALS
 from gan.data.source import DataError, ImageSource
 
 if TYPE_CHECKING:
-  import tensorflow_datasets as tfds  # Imported inside functions otherwise: it takes a second or two.
+  import tensorflow_datasets as tfds  # Functions import it themselves, because the import takes a second or two.
 
 # How to get TensorFlow, which only the preparation of most sets needs.
 INSTALL = "`pip install -e '.[prepare]'` in a checkout, else `pip install 'gan-jax-research[prepare]'`"
-EMBEDDED = ('digits', *toy.MIXTURES, 'folder')   # Data sets that are not TFDS's.
+EMBEDDED = ('digits', *toy.MIXTURES, 'folder')   # Data sets that need no download.
 
 
 class TfdsRecords:
-  """Decoded and resized when asked for. Threads may share it: the reader locks, decoding keeps no state."""
+  """Records that are decoded and resized when they are read.
+
+  Threads may share this object: the reader has a lock, and decoding keeps no state.
+  """
 
   def __init__(self, records: Sequence[bytes], image_key: str, label_key: str | None, image_size: int, channels: int):
-    """Keep `records`, serialized tf.train.Examples in random access; nothing is read yet."""
-    from tensorflow_datasets.proto import tf_example_pb2  # 2 us a record; TFDS's own parser takes 90.
+    """Keep `records`, serialized tf.train.Examples with random access; nothing is read yet."""
+    from tensorflow_datasets.proto import tf_example_pb2  # It takes 2 us a record; TFDS's parser takes 90 us.
     self._parse = tf_example_pb2.Example.FromString
     self._records = records
     self._image_key, self._label_key = image_key, label_key
     self._image_size, self._channels = image_size, channels
 
   def __len__(self) -> int:
-    """Number of records."""
+    """Return the number of records."""
     return len(self._records)
 
   def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
-    """Image [H, W, C] in uint8 and its class, 0 where the set has no classes."""
+    """Return the image [H, W, C] in uint8 and its class, 0 if the data set has no classes."""
     return self._decode(self._records[i])
 
   def __getitems__(self, indices: Sequence[int]) -> list[tuple[np.ndarray, int]]:
-    """Many records, several times faster than one by one."""
+    """Return many records, several times faster than one by one."""
     return [self._decode(record) for record in self._records.__getitems__(indices)]
 
   def _decode(self, record: bytes) -> tuple[np.ndarray, int]:
@@ -58,20 +61,21 @@ class TfdsRecords:
 
 
 def load(name: str, image_size: int, split: str, data_dir: str | None = None) -> ImageSource:
-  """Open a prepared TFDS image data set. Reads metadata only; the images are decoded as they are asked for.
+  """Open a prepared TFDS image data set; only metadata are read now, and images are decoded when they are read.
 
   Args:
-    name: TFDS's name: 'mnist', 'celeb_a_hq/256', 'lsun/church_outdoor:3.1.0'.
-    image_size: side of the square images in pixels (see `resize.fit`); 0 keeps a set's own size, if it has one.
-    split: 'train' or 'test'. A set without 'test' is read from its 'validation' split.
-    data_dir: where TFDS keeps prepared sets; None means TFDS_DATA_DIR, else ~/tensorflow_datasets.
+    name: name in TFDS, such as 'mnist', 'celeb_a_hq/256' or 'lsun/church_outdoor:3.1.0'.
+    image_size: side of the square images in pixels (see `resize.fit`); 0 keeps the size of the images, if all have the
+      same size.
+    split: 'train' or 'test'. For a data set without a test split, 'test' is its validation split.
+    data_dir: folder of prepared data sets; None: TFDS_DATA_DIR, or ~/tensorflow_datasets if this is not set.
 
   Returns:
-    Images in grey or colour as the set has them, and its classes where it has a ClassLabel feature.
+    Images in greyscale or colour, as stored; with classes if the data set has a ClassLabel feature.
 
   Raises:
-    DataError: if the set is unknown, not prepared, prepared as tfrecord only, incomplete, or no set of images, or has
-      no such split.
+    DataError: if the data set is unknown, not prepared, prepared only as tfrecord, incomplete, or has no images or no
+      such split.
   """
   builder = find_builder(name, data_dir)
   if not is_prepared(builder):
@@ -84,12 +88,13 @@ def load(name: str, image_size: int, split: str, data_dir: str | None = None) ->
     raise DataError(
         f'{name} is prepared in {builder.data_path} as {", ".join(sorted(formats(builder)))}, which has no random '
         f'access. Run `python -m gan.data.prepare {name}` once: it adds array_record files there, without network')
-  found = _find_split(builder, split)
+  stored_split = _find_split(builder, split)
   image_key, label_key = _find_keys(builder)
   feature = builder.info.features[image_key]
   import tensorflow_datasets as tfds
-  records = builder.as_data_source(split=found, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-  for path in builder.info.splits[found].filepaths:   # After as_data_source, which picks the file format.
+  raw_bytes = tfds.decode.DeserializeMethod.RAW_BYTES
+  records = builder.as_data_source(split=stored_split, deserialize_method=raw_bytes)
+  for path in builder.info.splits[stored_split].filepaths:   # Checked after as_data_source, which picks the format.
     if not path.exists():
       raise DataError(f'{path} is missing: delete {builder.data_path} and run `python -m gan.data.prepare {name}`')
   height, width, channels = feature.shape
@@ -103,14 +108,14 @@ def load(name: str, image_size: int, split: str, data_dir: str | None = None) ->
 
 
 def find_builder(name: str, data_dir: str | None = None) -> 'tfds.core.DatasetBuilder':
-  """Look a data set up by name, on disk and in TFDS's code; touches neither network nor TensorFlow.
+  """Look a data set up by name, on disk and in TFDS's code, without network and TensorFlow.
 
   Args:
-    name: as for `load`.
-    data_dir: as for `load`.
+    name: name in TFDS; see `load`.
+    data_dir: folder of prepared data sets; see `load`.
 
   Returns:
-    TFDS's builder, prepared or not. Where only another version than TFDS's newest is on disk, the builder of that one.
+    TFDS's builder, prepared or not. If another version than TFDS's newest is on disk, the builder of this version.
 
   Raises:
     DataError: if TFDS does not know the name, configuration or version.
@@ -118,7 +123,7 @@ def find_builder(name: str, data_dir: str | None = None) -> 'tfds.core.DatasetBu
   import tensorflow_datasets as tfds
   data_dir = os.path.expanduser(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
   if not re.fullmatch(r'[A-Za-z]\w*([/:][\w.+-]+)*', name):
-    raise DataError(f'data={name!r} is no name of a data set; try {", ".join(EMBEDDED)}, mnist or cifar10')
+    raise DataError(f'data={name!r} is not a name of a data set; try {", ".join(EMBEDDED)}, mnist or cifar10')
   try:
     builder, error = tfds.builder(name, data_dir=data_dir), None
   except tfds.core.DatasetNotFoundError as e:
@@ -126,13 +131,13 @@ def find_builder(name: str, data_dir: str | None = None) -> 'tfds.core.DatasetBu
     raise DataError(
         f'data={name!r} is unknown. The embedded data sets are {", ".join(EMBEDDED)}; the image data sets of TFDS work '
         f'too{", nearest: " + ", ".join(close) if close else ""}') from e
-  except Exception as e:   # ValueError for configurations, AssertionError for versions; some sets import TensorFlow.
+  except Exception as e:   # ValueError: configuration; AssertionError: version; any error: the set imports TensorFlow.
     builder, error = None, e
   if builder is not None and is_prepared(builder):
-    return tfds.builder_from_directory(builder.data_path)   # What is on disk counts, not TFDS's code.
+    return tfds.builder_from_directory(builder.data_path)   # The metadata on disk count, not those in TFDS's code.
   folder, _, version = name.partition(':')
-  found = [path.parent for path in pathlib.Path(data_dir, folder).glob('*.*.*/dataset_info.json')]
-  versions = [path for path in found if path.name.replace('.', '').isdigit() and version in ('', path.name)]
+  prepared = [path.parent for path in pathlib.Path(data_dir, folder).glob('*.*.*/dataset_info.json')]
+  versions = [path for path in prepared if path.name.replace('.', '').isdigit() and version in ('', path.name)]
   if versions:
     newest = max(versions, key=lambda path: tuple(map(int, path.name.split('.'))))
     logging.info('Reading %s.', newest)
@@ -144,14 +149,14 @@ def find_builder(name: str, data_dir: str | None = None) -> 'tfds.core.DatasetBu
 
 
 def is_prepared(builder: 'tfds.core.DatasetBuilder') -> bool:
-  """Tell whether the set is on disk, in whatever format."""
+  """Return whether the data set is on disk, in any format."""
   return builder.data_path.exists() and builder.is_prepared()
 
 
 def formats(builder: 'tfds.core.DatasetBuilder') -> set[str]:
-  """File formats in which a prepared set is on disk: 'array_record', 'tfrecord', ..."""
+  """Return the file formats in which a prepared data set is on disk: 'array_record', 'tfrecord', ..."""
   import tensorflow_datasets as tfds
-  on_disk = tfds.builder_from_directory(builder.data_path)   # A builder made from code forgets added formats.
+  on_disk = tfds.builder_from_directory(builder.data_path)   # A builder made from code does not list added formats.
   return {file_format.value for file_format in on_disk.info.available_file_formats()}
 
 
@@ -162,7 +167,7 @@ def _relative(builder: 'tfds.core.DatasetBuilder') -> str:
 
 def _find_split(builder: 'tfds.core.DatasetBuilder', split: str) -> str:
   if split not in ('train', 'test'):
-    raise DataError(f"split={split!r}: must be 'train' or 'test'")
+    raise DataError(f"split={split!r} must be 'train' or 'test'")
   names = [name for name, info in builder.info.splits.items() if info.num_examples]
   for name in ('train',) if split == 'train' else ('test', 'validation'):
     if name in names:
@@ -173,7 +178,7 @@ def _find_split(builder: 'tfds.core.DatasetBuilder', split: str) -> str:
 
 
 def _find_keys(builder: 'tfds.core.DatasetBuilder') -> tuple[str, str | None]:
-  """Find the image and its class by the types of the features: their names differ between sets."""
+  """Find the image and its class by the types of the features, because their names differ between data sets."""
   import tensorflow_datasets as tfds
   features = builder.info.features
   items = features.items() if isinstance(features, tfds.features.FeaturesDict) else ()

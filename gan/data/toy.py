@@ -1,7 +1,7 @@
-"""Mixtures of Gaussians, drawn on the device: where mode collapse can be counted and games can be solved on paper.
+"""Mixtures of Gaussians, drawn on the device, for which mode collapse can be counted and games can be solved.
 
-The parameters of `ring` and `grid` are PacGAN's (Lin et al. 2018, arXiv:1712.04086), so that results can stand beside
-published ones; `dirac` and `gaussian` are the data of one-dimensional games that are known in closed form.
+The parameters of `ring` and `grid` are PacGAN's (Lin et al. 2018, arXiv:1712.04086), so that results can be compared
+with published ones. `dirac` and `gaussian` are the data of one-dimensional games with a solution in closed form.
 """
 
 import math
@@ -21,9 +21,9 @@ class Mixture(NamedTuple):
 
   Attributes:
     name: key of MIXTURES.
-    modes: float32 [K, D], their means.
-    sigma: standard deviation of each mode, in units of the data.
-    num_points: size of the data set that stands for the mixture in training; None: it is drawn from without end.
+    modes: float32 [K, D], means of the Gaussians.
+    sigma: standard deviation of each Gaussian, in units of the data.
+    num_points: size of the data set that replaces the mixture in training; None: training draws new samples forever.
   """
 
   name: str
@@ -33,54 +33,54 @@ class Mixture(NamedTuple):
 
   @property
   def class_names(self) -> tuple[str, ...]:
-    """No mode is a class."""
+    """Return (): a mode is not a class."""
     return ()
 
   @property
   def num_examples(self) -> int | None:
-    """None: drawn afresh, without end."""
+    """Return the size of the data set; None if training draws new samples forever."""
     return self.num_points
 
   @property
   def columns(self) -> dict[str, Column]:
-    """What a batch holds."""
+    """Return the columns of a batch."""
     return columns_of(self.modes.shape[1:])
 
   def fingerprint(self) -> str:
-    """What the mixture is, in words."""
+    """Return the mixture's name and parameters, as a text."""
     points = f', {self.num_points} points' if self.num_points else ''
     return f'{self.name}: {len(self.modes)} modes, sigma {self.sigma}{points}'
 
   def points(self) -> Array:
-    """The data set [num_points, D], the same for every run."""
+    """Return the data set [num_points, D], which is the same for every run."""
     return self.draw(purpose_key(root_key(0), 'points'), self.num_points)
 
   def draw(self, key: Array, count: int) -> Array:
-    """`count` independent samples [count, D], float32."""
+    """Draw `count` independent samples [count, D], float32."""
     mode_key, noise_key = jax.random.split(key)
     chosen = jax.random.randint(mode_key, (count,), 0, len(self.modes), jnp.int32)
     return jnp.asarray(self.modes, jnp.float32)[chosen] + self.sigma * normal(noise_key, (count, self.modes.shape[1]))
 
 
 def ring() -> Mixture:
-  """Eight modes on the unit circle, sigma 0.01."""
+  """Return the ring: eight modes on the unit circle, sigma 0.01."""
   angles = 2 * math.pi * np.arange(8) / 8
   return Mixture('ring', np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32), 0.01)
 
 
 def grid() -> Mixture:
-  """Twenty-five modes on {-4, -2, 0, 2, 4}^2, sigma 0.05."""
+  """Return the grid: twenty-five modes on {-4, -2, 0, 2, 4}^2, sigma 0.05."""
   side = np.arange(-4.0, 5.0, 2.0)
   return Mixture('grid', np.stack(np.meshgrid(side, side), axis=-1).reshape(25, 2).astype(np.float32), 0.05)
 
 
 def dirac() -> Mixture:
-  """All mass at 0 (Mescheder et al. 2018, arXiv:1801.04406)."""
+  """Return the data of the Dirac-GAN: all mass at 0 (Mescheder et al. 2018, arXiv:1801.04406)."""
   return Mixture('dirac', np.zeros((1, 1), np.float32), 0.0)
 
 
 def gaussian() -> Mixture:
-  """The standard normal distribution on the line."""
+  """Return the standard normal distribution on the line."""
   return Mixture('gaussian', np.zeros((1, 1), np.float32), 1.0)
 
 

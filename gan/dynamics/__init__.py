@@ -1,1 +1,1 @@
-"""The game as a dynamical system: its vector field, the spectrum of its Jacobian, what rotates and what descends."""
+"""The game as a dynamical system: its vector field, the spectrum of its Jacobian, and how much of it is rotation."""

@@ -1,9 +1,9 @@
-r"""Analyses a trained run as a dynamical system: eigenvalues of the Jacobian of both players' field, rotation, norms.
+r"""Analyse a run as a dynamical system: its vector field, the eigenvalues of the field's Jacobian, its rotation.
 
   python -m gan.dynamics --workdir=runs/dcgan                       # the newest checkpoint
   python -m gan.dynamics --workdir=runs/dirac --step=100
 
-Writes <workdir>/dynamics/step_<step>.json and .png, and prints the numbers.
+The command writes <workdir>/dynamics/step_<step>.json and .png, and prints the numbers.
 """
 
 import json
@@ -26,14 +26,14 @@ from gan.step import make_deal
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint; the newest by default.')
-DATA_PATH = flags.DEFINE_string('config.data.path', None, 'Where the images are, if their folder has moved.')
-COUNT = flags.DEFINE_integer('count', 8, 'Eigenvalues of largest magnitude, and of largest real part, for networks.',
-                             lower_bound=1)
+DATA_PATH = flags.DEFINE_string('config.data.path', None, 'Folder of the images, if it has moved.')
+COUNT = flags.DEFINE_integer('count', 8, 'Number of eigenvalues of largest magnitude, and of largest real part; games '
+                             'with few parameters get all of them.', lower_bound=1)
 SCALARS = ('disc/accuracy', 'disc/logit_gap', 'disc/update_cosine', 'gen/update_cosine')
 
 
 def main(argv: list[str]) -> int:
-  """Writes and prints the analysis; returns the exit code."""
+  """Write and print the analysis; return the exit code."""
   del argv
   run_dir = Path(WORKDIR.value)
   config, _, built, step, state = restore(run_dir, STEP.value)
@@ -50,18 +50,18 @@ def main(argv: list[str]) -> int:
 
   field = make_field(built.game, state, turn, built.numbers_at(built.hparams, state.step))
   spectrum = leading_eigenvalues(field, COUNT.value)
-  found = {f'{name}/field_norm': norm for name, norm in player_norms(field).items()}
+  measured = {f'{name}/field_norm': norm for name, norm in player_norms(field).items()}
   if built.game.slopes:
     slopes = jax.jit(lambda context: built.game.slopes(context[0], context[1]._replace(update=0), context[2]))
-    found |= {name: float(value) for name, value in slopes(field.context).items()}
-  found['rotation'] = rotation(field)
-  # Last: the next step of training, taken to measure it and then forgotten, gives away the state's buffers.
+    measured |= {name: float(value) for name, value in slopes(field.context).items()}
+  measured['rotation'] = rotation(field)
+  # This step of training is only measured. It comes last, because it donates the buffers of the state.
   _, scalars, _ = make_loop(config, built, batches)(state, fed, built.hparams, np.int32(1))
-  found |= {name: float(scalars[name]) for name in SCALARS if name in scalars}
+  measured |= {name: float(scalars[name]) for name in SCALARS if name in scalars}
 
   out = run_dir / 'dynamics' / f'step_{step:08d}.json'
   record = {'step': step, 'parameters': int(field.x.size), 'growth': spectrum.growth,
-            'largest_step': spectrum.largest_step, **found, 'exact': spectrum.exact, 'converged': spectrum.converged,
+            'largest_step': spectrum.largest_step, **measured, 'exact': spectrum.exact, 'converged': spectrum.converged,
             'eigenvalues': [[float(value.real), float(value.imag)] for value in spectrum.values]}
   images.write_atomic(out, (json.dumps(record, indent=2) + '\n').encode())
   note = f'{"all" if spectrum.exact else "leading"} {len(spectrum.values)} eigenvalues, {field.x.size:,} parameters'
@@ -72,16 +72,16 @@ def main(argv: list[str]) -> int:
 
 
 def _table(record: dict[str, Any]) -> str:
-  """The record for the console."""
+  """Return the record as a table for the console."""
   explained = {
-      'growth': 'largest real part of an eigenvalue; above 0 the players are driven away',
+      'growth': 'largest real part of an eigenvalue; above 0 the players move away from here',
       'largest_step': 'step size below which simultaneous descent contracts; 0: none',
-      'rotation': 'share of the Jacobian that turns: 0 descent, 1 circles',
+      'rotation': 'share of the Jacobian that rotates: 0 is descent, 1 is pure rotation',
       'gen/field_norm': "generator's gradient", 'disc/field_norm': "discriminator's gradient",
       'disc/real_slope': 'mean |grad D| at real samples', 'disc/fake_slope': 'mean |grad D| at generated samples',
       'disc/accuracy': '', 'disc/logit_gap': 'mean real logit minus mean generated logit',
-      'gen/update_cosine': "cosine of the angle of the generator's next step to its last",
-      'disc/update_cosine': "the discriminator's"}
+      'gen/update_cosine': "cosine of the angle between the generator's last step and its next",
+      'disc/update_cosine': 'the same for the discriminator'}
   lines = [f'step {record["step"]}, {record["parameters"]:,} parameters']
   lines += [f'  {name:<20}{record[name]:>12.4g}   {text}'.rstrip()
             for name, text in explained.items() if name in record]

@@ -1,9 +1,9 @@
 """The vector field of both players at any state of any game, on flat vectors, and products with its Jacobian.
 
-The field points where the players go: minus the gradient of each player's loss in its own parameters, and minus its
-parameters times their weight decay, if there is any (where SGD goes; other optimizers scale the gradient). So, as in
-Mescheder et al. 2018 (arXiv:1801.04406), an equilibrium is stable for small steps where all eigenvalues of the Jacobian
-have negative real parts, and the game circles where they are imaginary.
+The field points where SGD moves the players: minus the gradient of each player's loss in its parameters, and minus its
+parameters times their weight decay, if there is any. (Other optimizers scale the gradient.) So, as in Mescheder et al.
+2018 (arXiv:1801.04406), an equilibrium is stable for small steps if all eigenvalues of the Jacobian have negative real
+parts, and the game circles if they are imaginary.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from gan.state import GanState, PyTree
 
 
 class Field(NamedTuple):
-  """A field on flat parameters x [n], in the order of the players' names: the discriminator's come first.
+  """The vector field v on flat parameters x [n], in the order of the players' names: the discriminator's come first.
 
   Attributes:
     evaluate: (x [n], context) -> v(x) [n].
-    x: [n], where the state is.
-    context: what else the field depends on: arrays, which compiled functions take as arguments.
+    x: [n] parameters of the state.
+    context: arrays on which the field depends besides x; compiled functions take them as an argument.
     unravel: x [n] -> {'gen', 'disc'} parameters.
   """
 
@@ -35,26 +35,26 @@ class Field(NamedTuple):
   unravel: Callable[[Array], PyTree]
 
   def value(self) -> Array:
-    """v(x) [n]."""
+    """Return v(x) [n]."""
     return jax.jit(self.evaluate)(self.x, self.context)
 
   def jvp(self) -> Callable[[Array], Array]:
-    """The product t -> J t [n], forward over reverse: as dear as a few evaluations, whatever n is."""
+    """Return the product t -> J t [n], forward over reverse; for every n it costs a few evaluations of the field."""
     product = jax.jit(lambda x, context, tangent: jax.jvp(lambda y: self.evaluate(y, context), (x,), (tangent,))[1])
     return lambda tangent: product(self.x, self.context, tangent)
 
   def vjp(self) -> Callable[[Array], Array]:
-    """The product c -> J^T c [n]."""
+    """Return the product c -> J^T c [n]."""
     product = jax.jit(lambda x, context, cotangent: jax.vjp(lambda y: self.evaluate(y, context), x)[1](cotangent)[0])
     return lambda cotangent: product(self.x, self.context, cotangent)
 
   def jacobian(self) -> Array:
-    """J [n, n]; for small games."""
+    """Return J [n, n]; for small games."""
     return jax.jit(jax.jacfwd(self.evaluate))(self.x, self.context)
 
 
 def make_field(game: Game, state: GanState, turn: Turn, hparams: dict[str, Array]) -> Field:
-  """The field of `game` around `state`, with the batch and draws of one turn."""
+  """Return the field of `game` around `state`, with the batch and draws of one turn."""
   x, unravel = ravel_pytree(params_of(state))
   update = turn.update
 
@@ -72,6 +72,6 @@ def make_field(game: Game, state: GanState, turn: Turn, hparams: dict[str, Array
 
 
 def player_norms(field: Field) -> dict[str, float]:
-  """Norm of each player's part of the field."""
+  """Return the norm of each player's part of the field."""
   parts = field.unravel(field.value())
   return {name: float(jnp.linalg.norm(ravel_pytree(part)[0])) for name, part in parts.items()}

@@ -1,4 +1,4 @@
-"""Eigenvalues of the field's Jacobian, and how much of it rotates: exact for small games, by products for networks."""
+"""Eigenvalues and rotation of the field's Jacobian: exact for small games, from Jacobian products for networks."""
 
 import math
 from typing import NamedTuple
@@ -8,10 +8,10 @@ import scipy.sparse.linalg
 
 from gan.dynamics.field import Field
 
-MAX_EXACT = 512      # Parameters up to which the whole Jacobian is formed.
-BASIS = 5            # Krylov vectors of Arnoldi's iteration for each eigenvalue that is asked for,
+MAX_EXACT = 512      # Up to this number of parameters, the whole Jacobian is formed.
+BASIS = 5            # Krylov vectors of Arnoldi's iteration for each requested eigenvalue; at least MIN_BASIS in all.
 MIN_BASIS = 20
-RESTARTS = 6         # and its restarts: they bound the products, which are all of the cost.
+RESTARTS = 6         # Restarts of Arnoldi's iteration. With BASIS they bound the Jacobian products, the main cost.
 
 
 class Spectrum(NamedTuple):
@@ -19,8 +19,8 @@ class Spectrum(NamedTuple):
 
   Attributes:
     values: complex [k], by falling magnitude.
-    exact: whether these are all of them.
-    converged: whether Arnoldi's iteration reached its tolerance for as many as were asked for.
+    exact: whether these are all eigenvalues.
+    converged: whether Arnoldi's iteration reached its tolerance for all requested eigenvalues.
   """
 
   values: np.ndarray
@@ -29,27 +29,27 @@ class Spectrum(NamedTuple):
 
   @property
   def growth(self) -> float:
-    """Largest real part found: positive where the players are driven away; nan if none was found."""
+    """Return the largest real part of `values`: above 0 the players move away from here; nan without values."""
     return float(self.values.real.max()) if len(self.values) else math.nan
 
   @property
   def largest_step(self) -> float:
-    """Step size below which simultaneous descent contracts along all of `values`; 0 if there is none.
+    """Return the step size below which simultaneous descent contracts along all of `values`; 0 if there is none.
 
-    |1 + h lambda| < 1 for h < -2 Re(lambda) / |lambda|^2.
+    The condition is |1 + h lambda| < 1, which holds for h < -2 Re(lambda) / |lambda|^2.
     """
     moving = self.values[np.abs(self.values) > 0]
     return max(0.0, float((-2 * moving.real / np.abs(moving) ** 2).min())) if len(moving) else float('inf')
 
 
 def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance: float = 1e-2) -> Spectrum:
-  """The eigenvalues of largest magnitude and of largest real part.
+  """Return the eigenvalues of largest magnitude and of largest real part; all of them if the game is small.
 
   Args:
-    field: at the state of interest.
-    count: how many of each, where there are too many parameters for all.
-    seed: of Arnoldi's first vector.
-    tolerance: relative, of Arnoldi's iteration.
+    field: field at the state of interest.
+    count: number of eigenvalues of each kind, if there are more than MAX_EXACT parameters.
+    seed: seed of the first vector of Arnoldi's iteration.
+    tolerance: relative tolerance of Arnoldi's iteration.
   """
   size = field.x.size
   if size <= MAX_EXACT:
@@ -61,27 +61,27 @@ def leading_eigenvalues(field: Field, count: int = 16, seed: int = 0, tolerance:
   operator = scipy.sparse.linalg.LinearOperator(
       (size, size), matvec=lambda v: np.asarray(product(v.ravel().astype(field.x.dtype)), np.float64), dtype=np.float64)
   start = np.random.default_rng(seed).normal(size=size)
-  found, converged = [], True
+  searches, converged = [], True
   for which in ('LM', 'LR'):
     try:
       values = scipy.sparse.linalg.eigs(operator, k=count, which=which, v0=start, tol=tolerance, ncv=basis,
                                         maxiter=RESTARTS, return_eigenvectors=False)
-    except scipy.sparse.linalg.ArpackError as error:  # Not all have converged, or J is zero.
+    except scipy.sparse.linalg.ArpackError as error:  # Some eigenvalues have not converged, or J is zero.
       values, converged = getattr(error, 'eigenvalues', np.zeros(0)), False
-    found.append(values)
-  return Spectrum(_sorted(_joined(*found, tolerance)), exact=False, converged=converged)
+    searches.append(values)
+  return Spectrum(_sorted(_joined(*searches, tolerance)), exact=False, converged=converged)
 
 
 def rotation(field: Field, probes: int = 8, seed: int = 0) -> float:
-  """Share of the Jacobian that rotates: |A|^2 / (|S|^2 + |A|^2) for J = S + A, S symmetric, A antisymmetric.
+  """Return the rotating share of the Jacobian: |A|^2 / (|S|^2 + |A|^2) for J = S + A, S symmetric, A antisymmetric.
 
-  S is the part of a potential that both players would descend together, A turns them around each other (Balduzzi et
-  al. 2018, arXiv:1802.05642). 0 is descent, 1 a pure rotation.
+  S belongs to a potential that both players descend together; A turns them around each other (Balduzzi et al. 2018,
+  arXiv:1802.05642). The share is 0 for descent and 1 for a pure rotation.
 
   Args:
-    field: at the state of interest.
-    probes: random vectors r of entries +-1, where the Jacobian is too large to form: E|A r|^2 = |A|^2.
-    seed: of the probes.
+    field: field at the state of interest.
+    probes: number of random vectors r with entries +-1, if the Jacobian is too large to form: E|A r|^2 = |A|^2.
+    seed: seed of the probes.
   """
   if field.x.size <= MAX_EXACT:
     jacobian = np.asarray(field.jacobian(), np.float64)
@@ -100,10 +100,11 @@ def _sorted(values: np.ndarray) -> np.ndarray:
 
 
 def _joined(largest: np.ndarray, rightmost: np.ndarray, tolerance: float) -> np.ndarray:
-  """What two searches found, without those of the first that the second found, too: within twice the tolerance.
+  """Join the eigenvalues of two searches; eigenvalues that agree within twice the tolerance count as one.
 
-  One is dropped for one at most, and never of the second: who has the largest real part decides what becomes of a game,
-  and in games there are many close to the imaginary axis and to each other.
+  For each eigenvalue of the second search, at most one of the first search is dropped. All of the second search are
+  kept: the largest real part decides the fate of a game, and many eigenvalues of games lie close to each other, near
+  the imaginary axis.
   """
   kept = list(largest)
   for value in rightmost:

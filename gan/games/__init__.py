@@ -1,7 +1,8 @@
-"""What a game is: networks, draws, one play of them, and the terms of which each player's loss is the sum.
+"""Games: networks, random draws, shared forward passes, and the terms that add up to each player's loss.
 
-`cast` calls networks, `turn` is what is dealt, `term` a summand of a loss, `game` the whole. The games themselves are
-`generation` and `plane`; `table` has them by name, and `show` says how they are shown.
+`cast` calls networks, `turn` holds one batch and its draws, `term` is a summand of a loss, and `game` derives both
+losses from them. The games themselves are `generation` and `plane`; `table` lists them by name, and `show` says how
+they are shown.
 """
 
 from gan.games.cast import Network

@@ -1,4 +1,4 @@
-"""The networks of a game, bound to parameters: called by name, with named inputs, by whoever plays."""
+"""The networks of a game together with their parameters; a game calls them by name, with named inputs."""
 
 import dataclasses
 import zlib
@@ -21,14 +21,14 @@ Draw = Callable[[str, Sampler, tuple[int, ...]], Array]   # (purpose, sampler, s
 
 
 class Network(NamedTuple):
-  """A Flax module, and what it is called with: `module(train=..., **inputs)`.
+  """A Flax module and the inputs that it is called with: `module(train=..., **inputs)`.
 
   Attributes:
-    module: returns an array, or anything that has arrays.
-    inputs: for each of its inputs the shape and dtype of one sample, without the batch axis.
+    module: Flax module; it returns an array or a tree of arrays.
+    inputs: shape and dtype of one sample of each input, without the batch axis.
     spectral_norm: whether its kernels are divided by their largest singular values.
-    random: whether it draws numbers while it runs; it is then handed `draw(name, sampler, shape)` too, never a key:
-      each device would draw the same from one.
+    random: whether the module draws random numbers while it runs. It then receives the function
+      `draw(name, sampler, shape)`, too. It never receives a key, with which all devices would draw the same numbers.
   """
 
   module: nn.Module
@@ -37,10 +37,10 @@ class Network(NamedTuple):
   random: bool = False
 
   def init(self, rng: Array, spectral_rng: Array) -> tuple[PyTree, PyTree]:
-    """Initial (params, stats)."""
-    inputs = {name: jnp.zeros((2, *one.shape), one.dtype) for name, one in self.inputs.items()}
+    """Return the initial (params, stats)."""
+    inputs = {name: jnp.zeros((2, *sample.shape), sample.dtype) for name, sample in self.inputs.items()}
     if self.random:
-      inputs['draw'] = lambda name, sampler, shape: sampler(rng, shape)   # Only shapes matter here.
+      inputs['draw'] = lambda name, sampler, shape: sampler(rng, shape)   # Only the shapes of draws matter here.
     stats = dict(self.module.init(rng, train=True, **inputs))
     params = stats.pop('params')
     if self.spectral_norm:
@@ -48,41 +48,41 @@ class Network(NamedTuple):
     return params, stats
 
 
-def only(shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
-  """What `Network.inputs` says of one sample of an input."""
+def sample_spec(shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+  """Return the entry of `Network.inputs` for an input whose samples have this shape and dtype."""
   return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def owner(name: str) -> str:
-  """The player of a network: 'gen' of 'gen' and of 'gen.ab'."""
+  """Return the player that owns a network: 'gen' for the networks 'gen' and 'gen.ab'."""
   return name.partition('.')[0]
 
 
 def part(of_players: Mapping[str, PyTree], name: str) -> PyTree:
-  """What belongs to one network: all of a player's 'gen', or its entry 'ab' for 'gen.ab'."""
-  player, _, own = name.partition('.')
-  return of_players[player][own] if own else of_players[player]
+  """Return one network's part of {player: tree}: the whole tree of 'gen' for 'gen', its entry 'ab' for 'gen.ab'."""
+  player, _, inner = name.partition('.')
+  return of_players[player][inner] if inner else of_players[player]
 
 
 def joined(of_networks: Mapping[str, PyTree]) -> dict[str, PyTree]:
-  """Undoes `part`: by network -> by player."""
-  found: dict[str, PyTree] = {}
-  for name, own in of_networks.items():
+  """Join {network: tree} to {player: tree}; `part` undoes this."""
+  of_players: dict[str, PyTree] = {}
+  for name, tree in of_networks.items():
     player, _, inner = name.partition('.')
-    found[player] = {**found.get(player, {}), inner: own} if inner else own
-  return found
+    of_players[player] = {**of_players.get(player, {}), inner: tree} if inner else tree
+  return of_players
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cast:
-  """Networks with the parameters and statistics that they play with.
+  """The networks of a game with their parameters and statistics.
 
   Attributes:
-    networks: by name, 'gen' or 'gen.ab', where the part before the dot is the player that owns them.
-    params: by player.
-    stats: by player.
-    draw: the draws of the networks that are random.
-    player: whose parameters are trained here, the other's being fixed; None if both are.
+    networks: networks by name, 'gen' or 'gen.ab'; the part before the dot is the player that owns the network.
+    params: parameters by player.
+    stats: statistics (mutable Flax collections) by player.
+    draw: draws for networks that are random.
+    player: the player that is trained while the other one is frozen; None if both are trained.
   """
 
   networks: Mapping[str, Network]
@@ -92,24 +92,27 @@ class Cast:
   player: str | None = None
 
   def training(self, player: str, params: PyTree) -> 'Cast':
-    """The same with other parameters for one player, and everybody else frozen: here and nowhere else."""
-    # Parameters only: gradients must still cross the activations.
-    frozen = {name: jax.lax.stop_gradient(own) for name, own in self.params.items() if name != player}
+    """Return a cast in which `player` has the parameters `params` and the other player is frozen.
+
+    A player is frozen here and nowhere else.
+    """
+    # Only parameters are frozen: gradients must still cross the activations.
+    frozen = {name: jax.lax.stop_gradient(tree) for name, tree in self.params.items() if name != player}
     return dataclasses.replace(self, params={**frozen, player: params}, player=player)
 
   def __call__(self, name: str, *, stats: PyTree | None = None, train: bool = True, method: str | None = None,
                **inputs: Array) -> tuple[Any, PyTree]:
-    """Runs a network.
+    """Run a network.
 
     Args:
-      name: of the network.
-      stats: its statistics; by default those of the state.
-      train: whether batch norm sees the batch, and statistics go on.
-      method: of the module, if not its call.
-      **inputs: its inputs.
+      name: name of the network.
+      stats: its statistics; by default those of this cast.
+      train: whether batch norm normalises with the batch's statistics, and statistics are updated.
+      method: method of the module to run instead of `__call__`.
+      **inputs: its inputs by name.
 
     Returns:
-      Its output, and its new statistics, which are the old ones unless `train`.
+      Its output and its new statistics; without `train` the statistics stay as they are.
     """
     network, params = self.networks[name], part(self.params, name)
     stats = part(self.stats, name) if stats is None else stats
@@ -126,7 +129,7 @@ class Cast:
     return network.module.apply(variables, train=train, method=method, **inputs), {**stats, **updated}
 
   def _draw_for(self, network: str) -> Draw:
-    """Draws by name, of which no two networks and no two names share one."""
+    """Return the draws of one network, by name; no two networks and no two names share a draw."""
     def draw(name: str, sampler: Sampler, shape: tuple[int, ...]) -> Array:
       number = zlib.crc32(f'{network}/{name}'.encode())
       return self.draw('network', lambda key, shape: sampler(jax.random.fold_in(key, number), shape), shape)

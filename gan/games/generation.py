@@ -1,4 +1,4 @@
-"""The game of generation: fakes from latents against a data set."""
+"""The game of generation: the generator makes fakes from latents, the discriminator tells them from a data set."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ from gan.games import (
     memories,
     regularisation,
 )
-from gan.games.cast import SPECTRAL, Cast, Draw, only
+from gan.games.cast import SPECTRAL, Cast, Draw, sample_spec
 from gan.games.memory import controlled, no_augmentation
 from gan.games.regularisation import FAKE_SLOPE, REAL_SLOPE
 from gan.games.scene import Judge, Scene
@@ -39,25 +39,25 @@ from gan.losses import LossPair
 from gan.randomness import normal, root_key, uniform
 from gan.state import GanState, PyTree
 
-ADA = 'ada'   # Among what the discriminator remembers.
+ADA = 'ada'   # Key of ADA's controller in the discriminator's memory.
 LATENTS = {'normal': normal, 'uniform': lambda key, shape: uniform(key, shape, -1.0, 1.0)}
-# What a configuration may set, in `model`.
+# Settings under `model`.
 SETTINGS = {'z_dim': Setting(100, 'Length of a latent.', POSITIVE),
-            'z': Setting('normal', 'Latents: normal, or uniform on [-1, 1].', one_of(LATENTS))}
+            'z': Setting('normal', 'Distribution of latents: normal, or uniform on [-1, 1].', one_of(LATENTS))}
 
 
 class Rules(NamedTuple):
-  """What a game of generation has besides networks and an objective; fixed when compiled.
+  """Options of a game of generation besides its networks and its objective; fixed when compiled.
 
   Attributes:
-    joint: whether the discriminator sees real and fake samples in one concatenated pass. The same function, and
-      faster, where samples are judged one by one. With batch norm it would be another function: there real and fake
-      are separate batches, as in DCGAN (Radford et al. 2015).
+    joint: whether real and fake samples go through the discriminator in one concatenated pass. Where samples are judged
+      one by one, this is the same function and faster. With batch norm it would be another function: there real and
+      fake samples are separate batches, as in DCGAN (Radford et al. 2015).
     view: augmentation and packing.
     spectral_norm: whether the discriminator's kernels are divided by their largest singular values.
-    lecam: key of penalties.LECAM_FORMS, if running means of the logits are kept for the penalty of that name.
-    one_sided: whether gradient penalties with a target spare slopes below it.
-    lazy_every: discriminator updates between two additions of R1 and R2; 1 adds them always.
+    lecam: key of penalties.LECAM_FORMS; None leaves out LeCam's penalty and the running means that it needs.
+    one_sided: whether gradient penalties with a target ignore slopes below the target.
+    lazy_every: R1 and R2 are added after every k-th discriminator update; 1 adds them to every update.
   """
 
   joint: bool = False
@@ -73,13 +73,13 @@ PLAIN = Rules()
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Generation(Game):
-  """A generator makes samples of latents, a discriminator judges them beside real ones.
+  """The game between a generator of samples and a discriminator that tells them from real ones.
 
   Attributes:
-    objective: on logits.
+    objective: objective on logits.
     z_dim: length of a latent.
-    z: key of LATENTS.
-    rules: what else belongs to the game.
+    z: distribution of latents, key of LATENTS.
+    rules: options besides networks and objective.
   """
 
   objective: LossPair
@@ -91,26 +91,27 @@ class Generation(Game):
 
   @functools.cached_property
   def numbers(self) -> frozenset[str]:
-    """Those of the objective, of the penalties and of what the discriminator sees."""
-    penalty = (setting for name, own in regularisation.PENALTIES.items() for setting in (name, *own.settings))
-    view = ('noise', *augment.ADA_SETTINGS)
-    return frozenset(f'{group}.{name}' for group, names in (('penalty', penalty), ('augment', view))
+    """Return the names of the numbers of the objective, of the penalties and of the discriminator's view."""
+    penalty_names = (setting for name, penalty in regularisation.PENALTIES.items()
+                     for setting in (name, *penalty.settings))
+    view_names = ('noise', *augment.ADA_SETTINGS)
+    return frozenset(f'{group}.{name}' for group, names in (('penalty', penalty_names), ('augment', view_names))
                      for name in names) | super().numbers
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
-    """Latents [count, Z]."""
+    """Draw latents [count, Z]."""
     del batch
     return {'z': draw('latents', LATENTS[self.z], (count, self.z_dim))}
 
   def first_memory(self, player: str) -> dict[str, PyTree]:
-    """That of the terms, and ADA's controller."""
+    """Return the memory of the terms and, if ADA is used, its controller."""
     adaptive = player == 'disc' and self.rules.view.adaptive
     return super().first_memory(player) | ({ADA: no_augmentation()} if adaptive else {})
 
   def play(self, cast: Cast, turn: Turn, hparams: HParams, memory: Memories, needs: frozenset[str]) -> Played:
-    """Fakes of this turn's inputs, and both batches through the discriminator."""
+    """Make fakes from this turn's inputs, and run both batches through the discriminator."""
     fakes, gen_stats = cast('gen', **turn.inputs)
-    # In the generator's turn never jointly: the compiler drops the pass over real samples for losses without them.
+    # Separate passes in the generator's turn: if its loss ignores real logits, the compiler drops the real pass.
     joint = self.rules.joint and cast.player != 'gen'
     scene, disc_stats = self._judge(cast, fakes, turn, hparams, memory['disc'], needs, joint)
     played = Played(scene, {'gen': gen_stats, 'disc': disc_stats})
@@ -122,7 +123,7 @@ class Generation(Game):
 
   def _judge(self, cast: Cast, fakes: Array, turn: Turn, hparams: HParams, memory: dict[str, PyTree],
              needs: frozenset[str], joint: bool) -> tuple[Scene, PyTree]:
-    """Both batches through the discriminator, with |grad_x D|^2 where it is needed; its new stats."""
+    """Run both batches through the discriminator, with |grad_x D|^2 if needed; return the scene and the new stats."""
     reals, view = turn.batch['images'], self.rules.view
     real_draws, fake_draws = draw(view, turn, reals.shape, hparams, self.devices)
     probability = memory[ADA]['probability'] if ADA in memory else None
@@ -147,10 +148,11 @@ class Generation(Game):
       real_slope, fake_slope = (None, None) if slope is None else jnp.split(slope, 2)
     else:
       real_logits, stats, real_slope = run(reals, real_draws, before, real_sloped)
-      # Batch norm goes on from batch to batch; spectral norm takes one iteration, as both are judged by one network.
+      # Each batch updates batch norm's statistics. Spectral norm takes one iteration in all: one network judges both.
       before_fake = stats = stats | {name: before[name] for name in before if name == SPECTRAL}
       fake_logits, stats, fake_slope = run(fakes, fake_draws, stats, fake_sloped)
-    # From the stats that each pass began with: spectral norm would otherwise be an iteration further, another function.
+    # The judge has the stats that each pass began with. With later ones spectral norm would be one iteration further,
+    # and the judge another function.
     judge = Judge(real=lambda x: score(x, real_draws, before)[0],
                   fake=lambda x: score(x, fake_draws, before_fake)[0],
                   see_real=lambda x: see(x, real_draws), see_fake=lambda x: see(x, fake_draws),
@@ -158,7 +160,7 @@ class Generation(Game):
     return Scene(reals, fakes, real_logits, fake_logits, real_slope, fake_slope, judge), stats
 
   def _adapted(self, scene: Scene, controller: PyTree, hparams: HParams) -> PyTree:
-    """ADA's controller after an update of the discriminator, which has judged these samples."""
+    """Return ADA's controller after a discriminator update in which these samples were judged."""
     real_logits, fake_logits = self.devices.gather(scene.real_logits), self.devices.gather(scene.fake_logits)
     real_prob, _ = adversarial.bind(self.objective, hparams).probability(real_logits, fake_logits)
     sign = jnp.mean(jnp.sign(real_prob - 0.5))
@@ -166,7 +168,10 @@ class Generation(Game):
 
   @property
   def slopes(self) -> Callable[[GanState, Turn, HParams], Scalars] | None:
-    """Mean |grad_x D| at real and at generated samples; of a discriminator that judges them one by one."""
+    """Return a function for the mean |grad_x D| at real and at generated samples.
+
+    None unless the discriminator judges samples one by one.
+    """
     return self._slopes if self.rules.joint else None
 
   def _slopes(self, state: GanState, turn: Turn, hparams: HParams) -> Scalars:
@@ -176,11 +181,11 @@ class Generation(Game):
             'disc/fake_slope': jnp.mean(jnp.sqrt(scene.fake_slope))}
 
   def sample(self, gen: PyTree, inputs: Inputs, draw: Draw | None = None) -> Array:
-    """Samples of latents."""
+    """Return samples [B, ...] that the generator makes from latents."""
     return Cast(self.networks, {'gen': gen['params']}, {'gen': gen['stats']}, draw)('gen', train=False, **inputs)[0]
 
   def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:
-    """From latents to logits, and how the discriminator sees both kinds of samples."""
+    """Return lines on the shapes from latents to logits, and on how the discriminator sees both kinds of samples."""
     count = batch['images'].shape[0]
     inputs = {'z': jax.ShapeDtypeStruct((count, self.z_dim), jnp.float32)}
     fakes = jax.eval_shape(self.sample, state.ema, inputs)
@@ -189,10 +194,10 @@ class Generation(Game):
             f'discriminator sees real and fake {passes}']
 
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
-    """Latents between two others [..., Z].
+    """Interpolate between latents [..., Z].
 
-    Normal ones go along the great circle, where they keep a likely norm (White 2016, arXiv:1609.04468); uniform ones
-    along the straight line, which stays in their cube.
+    Normal latents follow the great circle, where they keep a likely norm (White 2016, arXiv:1609.04468). Uniform
+    latents follow the straight line, which stays in their cube.
     """
     start, end = start['z'], end['z']
     if self.z != 'normal':
@@ -205,16 +210,16 @@ class Generation(Game):
 
 def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int, sample_shape: tuple[int, ...],
                     rules: Rules = PLAIN, devices: Devices = ONE_DEVICE, z: str = 'normal') -> Generation:
-  """Builds the game of two networks.
+  """Build the game of two networks.
 
   Args:
-    gen: called with z.
-    disc: called with images: samples, or packs of them.
-    loss: the objective; its settings are read from `hparams` under 'loss.<setting>'.
+    gen: generator, called with z.
+    disc: discriminator, called with images: samples, or packs of samples.
+    loss: objective; its settings are read from `hparams` as 'loss.<setting>'.
     z_dim: length of a latent.
     sample_shape: shape of one sample.
-    rules: what else belongs to the game.
-    devices: what it has to know of them.
+    rules: options besides networks and objective.
+    devices: draws and gathers over all devices.
     z: distribution of latents, key of LATENTS.
 
   Raises:
@@ -223,17 +228,17 @@ def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int,
   if z not in LATENTS:
     raise ValueError(f'model.z={z!r} is unknown; known: {", ".join(LATENTS)}')
   shown = (*sample_shape[:-1], rules.view.pack * sample_shape[-1])
-  networks = {'gen': Network(gen, {'z': only((z_dim,))}),
-              'disc': Network(disc, {'images': only(shown)}, rules.spectral_norm)}
+  networks = {'gen': Network(gen, {'z': sample_spec((z_dim,))}),
+              'disc': Network(disc, {'images': sample_spec(shown)}, rules.spectral_norm)}
   terms = (*adversarial.terms(loss), *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
   return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules)
 
 
 def make(setup: Setup) -> Generation:
-  """Builds the game that a configuration describes.
+  """Build the game that a configuration describes.
 
   Raises:
-    GameError: if the samples are too small for what is done to them.
+    GameError: if the images are too small for an augmentation or a consistency penalty.
   """
   settings, shape = setup.settings, setup.columns['images'].shape
   _check_transformed(settings, shape)
@@ -246,16 +251,16 @@ def make(setup: Setup) -> Generation:
                 settings.get('penalty.every', 1))
   game = make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
                          settings['model.z'])
-  # What a term without weight would remember is not carried along.
+  # Terms of weight 0 that have memory are dropped, so that their memory is not part of the state.
   terms = tuple(term for term in game.terms if not term.memory or settings[term.weight])
   return dataclasses.replace(game, terms=terms)
 
 
 def _is_joint(disc: nn.Module, shown: tuple[int, ...]) -> bool:
-  """Whether real and generated samples go through the discriminator in one pass.
+  """Return whether real and generated samples go through the discriminator in one pass.
 
-  With batch norm they are separate batches (Radford et al. 2015), and so they are where the discriminator compares the
-  samples of a batch. Without either, one pass is the same function.
+  They are separate batches where the discriminator has batch norm (Radford et al. 2015) or compares the samples of a
+  batch. Otherwise one pass is the same function.
   """
   images = jax.ShapeDtypeStruct((2, *shown), jnp.float32)
   collections = jax.eval_shape(functools.partial(disc.init, train=True), root_key(0), images=images)
@@ -266,5 +271,5 @@ def _check_transformed(settings: Mapping[str, Any], shape: tuple[int, ...]) -> N
   if len(shape) == 3 and min(shape[:2]) < 2:
     for field in ('augment.policy', 'penalty.cr_real', 'penalty.cr_fake'):
       if (value := settings[field]) not in (0.0, 'none'):
-        raise GameError(f'{field}={value} transforms images of 2 x 2 pixels or more, and these have '
+        raise GameError(f'{field}={value} needs images of 2 x 2 pixels or more, and these have '
                         f'{" x ".join(map(str, shape[:2]))}; leave it out, or raise data.image_size')

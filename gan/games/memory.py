@@ -1,6 +1,6 @@
-"""What is remembered between updates of the discriminator: LeCam's means of logits, ADA's controller.
+"""Memory between updates of the discriminator: LeCam's running means of logits, and ADA's controller.
 
-As memory of a player they are saved, resumed and kept from the other player's update.
+A player's memory is part of the state, so it is saved and resumed. The other player's update does not change it.
 """
 
 import jax.numpy as jnp
@@ -12,25 +12,25 @@ from gan.state import PyTree
 
 
 def no_means() -> PyTree:
-  """LeCam's means before the first update."""
+  """Return LeCam's means before the first update."""
   return {name: jnp.zeros((), jnp.float32) for name in ('real', 'fake', 'weight')}
 
 
 def no_augmentation() -> PyTree:
-  """ADA's controller before the first update."""
+  """Return ADA's controller before the first update."""
   return {'probability': jnp.zeros((), jnp.float32), 'signs': jnp.zeros((), jnp.float32),
           'updates': jnp.zeros((), jnp.int32)}
 
 
 def running_means(means: dict[str, Array], real: Array, fake: Array, decay: Array) -> dict[str, Array]:
-  """Moves LeCam's means towards those of a batch.
+  """Move LeCam's means towards those of a batch.
 
-  They are corrected for their start, as Adam's moments are: of t batches, the i-th last one counts decay^i / `weight`,
-  and `weight` is (1 - decay) (1 + decay + ... + decay^(t - 1)). So constant logits are their own mean from the first
-  batch on.
+  The means are corrected for their start, as Adam's moments are. After t batches the one i batches ago has the share
+  (1 - decay) decay^i / `weight`, where `weight` = 1 - decay^t is the sum of all (1 - decay) decay^i. So constant logits
+  equal their mean from the first batch on.
 
   Args:
-    means: before; 'weight' is 0 as long as there was no batch.
+    means: means before this batch; 'weight' is 0 before the first batch.
     real: [] mean of the real logits of the batch.
     fake: [] mean of the logits of generated samples.
     decay: [] in [0, 1).
@@ -42,17 +42,20 @@ def running_means(means: dict[str, Array], real: Array, fake: Array, decay: Arra
 
 
 def controlled(ada: dict[str, Array], sign: Array, num_samples: int, hparams: HParams) -> dict[str, Array]:
-  """Moves the probability of adaptive augmentation after every `augment.ada_interval`-th update of the discriminator.
+  """Update ADA's controller: after every `augment.ada_interval`-th discriminator update its probability moves.
 
-  As in the authors' code for StyleGAN2, which updates each player once a step, by the mean sign over all real samples
-  since the last move. Where a step has several updates of the discriminator, each of them counts: what p and
-  `augment.ada_images` depend on is how many real images the discriminator has seen.
+  The move follows the mean sign over all real samples since the last move, as in the authors' code for StyleGAN2, which
+  updates each player once a step. Where a step has several discriminator updates, each counts: the probability and
+  `augment.ada_images` depend on how many real images the discriminator has seen.
 
   Args:
-    ada: 'probability', 'signs' (the sum of the mean signs since the last move) and 'updates' (how many they are).
+    ada: 'probability', 'signs' (sum of the updates' mean signs since the last move) and 'updates' (their number).
     sign: [] mean sign of this update's logits on real samples.
-    num_samples: real samples of an update.
+    num_samples: number of real samples in an update.
     hparams: numbers of the run.
+
+  Returns:
+    The new 'probability', 'signs' and 'updates'.
   """
   signs, updates = ada['signs'] + sign, ada['updates'] + 1
   moved = augment.ada_step(ada['probability'], signs / updates, hparams.get('augment.ada_target', 0.0),

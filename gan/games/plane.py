@@ -1,4 +1,4 @@
-"""The small game of generation: one parameter for each player, shown as a path in the plane over the game's field."""
+"""The small game of generation: each player has one parameter; a run is shown as a path over the vector field."""
 
 import jax
 
@@ -10,7 +10,7 @@ SHOW = GENERATION._replace(frame='path')
 
 
 def make(setup: Setup) -> Game:
-  """Builds the game.
+  """Build the game.
 
   Raises:
     GameError: if a player has more than one parameter.

@@ -1,6 +1,7 @@
-"""The penalties of the game of generation: which, at which samples, with which weights and settings.
+"""The penalties of the game of generation: their samples, their weights and their settings.
 
-Their mathematics is in penalties.py. To add one: a function of a `Moment`, a line in `PENALTIES`, a test.
+Their mathematics is in gan/penalties.py. To add a penalty, write a function of a `Moment`, a line in `PENALTIES` and a
+test.
 """
 
 from collections.abc import Callable
@@ -21,12 +22,12 @@ from gan.state import PyTree
 
 
 class Options(NamedTuple):
-  """What terms are built from; fixed when compiled.
+  """Options that terms are built with; fixed when compiled.
 
   Attributes:
-    one_sided: whether gradient penalties with a target spare slopes below it.
-    lazy_every: discriminator updates between two additions of R1 and R2.
-    lecam: key of penalties.LECAM_FORMS; None leaves LeCam's term out, and with it what it remembers.
+    one_sided: whether gradient penalties with a target ignore slopes below the target.
+    lazy_every: R1 and R2 are added after every k-th discriminator update.
+    lecam: key of penalties.LECAM_FORMS; None leaves out LeCam's term and its memory.
   """
 
   one_sided: bool = False
@@ -35,12 +36,12 @@ class Options(NamedTuple):
 
 
 class Penalty(NamedTuple):
-  """A penalty: what a configuration may set of it, and its term.
+  """A penalty: its term, its weight and its settings.
 
   Attributes:
-    meaning: of its weight, the field `penalty.<name>`; 0: it is no part of the program.
-    term: (name, options) -> its term; None if there is none with these options.
-    settings: that it shares with others or has for itself, where its weight is not 0.
+    meaning: meaning of its weight, the field `penalty.<name>`; a weight of 0 leaves the penalty out of the program.
+    term: (name, options) -> its term; None if these options leave it out.
+    settings: settings that a run has if the weight is not 0; penalties may share a setting.
   """
 
   meaning: str
@@ -49,18 +50,21 @@ class Penalty(NamedTuple):
 
   @property
   def weight(self) -> Setting:
-    """Its declaration."""
+    """Return the declaration of the weight."""
     return Setting(0.0, self.meaning, NOT_NEGATIVE)
 
 
 def terms(*options: Any) -> tuple[Term, ...]:
-  """All penalties, built with `Options(*options)`; those of which a run has no weight are no part of its program."""
-  found = (penalty.term(name, Options(*options)) for name, penalty in PENALTIES.items())
-  return tuple(term for term in found if term is not None)
+  """Return the terms of all penalties, built with `Options(*options)`.
+
+  A term whose weight is not among the numbers of a run is not part of its program.
+  """
+  all_terms = (penalty.term(name, Options(*options)) for name, penalty in PENALTIES.items())
+  return tuple(term for term in all_terms if term is not None)
 
 
 def plain(value: Callable[[Moment], Array], player: str = 'disc', **settings: Any) -> Callable[[str, Options], Term]:
-  """A penalty that remembers nothing and knows no options, with its weight in `penalty.<name>`."""
+  """Return (name, options) -> a term without memory that ignores the options; its weight is `penalty.<name>`."""
   def term(name: str, options: Options) -> Term:
     del options
     return Term(f'penalty/{name}', player, lambda moment, memory: Outcome(value(moment)), f'penalty.{name}', **settings)
@@ -75,22 +79,22 @@ def _with_target(points: Callable[[Moment], Array]) -> Callable[[str, Options], 
   return lambda name, options: plain(lambda moment: _sloped(moment, points(moment), options.one_sided))(name, options)
 
 
-REAL_SLOPE, FAKE_SLOPE = 'real_slope', 'fake_slope'   # What `Generation.play` takes along with the logits if needed.
+REAL_SLOPE, FAKE_SLOPE = 'real_slope', 'fake_slope'   # `Generation.play` computes them with the logits if needed.
 
 
 def _slope(name: str) -> Callable[[HParams], frozenset[str]]:
-  """Exact slopes are taken along with the logits; finite differences need none."""
+  """Return the needs of a term: exact slopes are computed with the logits, finite differences need none."""
   return lambda hparams: frozenset() if 'penalty.difference_std' in hparams else frozenset({name})
 
 
 def r1(moment: Moment) -> Array:
-  """E |grad D|^2 at real samples."""
+  """Return E |grad D|^2 at real samples (R1, Mescheder et al. 2018, arXiv:1801.04406)."""
   scene = moment.scene
   return _squared_slope(moment, 0, scene.judge.real, scene.real, scene.real_logits, scene.real_slope)
 
 
 def r2(moment: Moment) -> Array:
-  """E |grad D|^2 at generated samples."""
+  """Return E |grad D|^2 at generated samples (R2, Mescheder et al. 2018, arXiv:1801.04406)."""
   scene = moment.scene
   return _squared_slope(moment, 1, scene.judge.fake, scene.fake, scene.fake_logits, scene.fake_slope)
 
@@ -110,7 +114,7 @@ def _interpolation_keys(moment: Moment) -> Array:
 
 
 def between(moment: Moment) -> Array:
-  """Points between real and generated samples, as the network is shown them."""
+  """Return points between real and generated samples, after augmentation (WGAN-GP, arXiv:1704.00028)."""
   judge, scene = moment.scene.judge, moment.scene
   real = judge.see_real(scene.real)
   uniforms = moment.devices.draw(uniform, _interpolation_keys(moment)[0], real.shape[:1])
@@ -118,7 +122,7 @@ def between(moment: Moment) -> Array:
 
 
 def around(moment: Moment) -> Array:
-  """Points around real samples, as the network is shown them."""
+  """Return points around real samples, after augmentation (DRAGAN, arXiv:1705.07215)."""
   real, draw = moment.scene.judge.see_real(moment.scene.real), moment.devices.draw
   far_key, noise_key = jax.random.split(_interpolation_keys(moment)[1])
   far, noise = draw(uniform, far_key, real.shape[:1]), draw(uniform, noise_key, real.shape)
@@ -127,30 +131,30 @@ def around(moment: Moment) -> Array:
 
 
 def standard_deviation(samples: Array, devices: Devices) -> Array:
-  """Standard deviation [] of all entries of all devices' `samples` [B, ...]."""
+  """Return the standard deviation [] of all entries of the `samples` [B, ...] of all devices."""
   def mean(entries: Array) -> Array:
     return jnp.mean(devices.gather(jnp.mean(entries.reshape(entries.shape[0], -1), axis=1)))
   return jnp.sqrt(mean(jnp.square(samples - mean(samples))))
 
 
 def zero_gp(moment: Moment) -> Array:
-  """E |grad D|^2 between real and generated samples."""
+  """Return E |grad D|^2 between real and generated samples (Thanh-Tung et al. 2019, arXiv:1902.03984)."""
   return penalties.zero_centred(moment.scene.judge.seen, between(moment))
 
 
 def _sloped(moment: Moment, points: Array, one_sided: bool) -> Array:
-  target = moment.hparams.get('penalty.target', 0.0)   # The norm that gp and dragan aim at.
+  target = moment.hparams.get('penalty.target', 0.0)
   return penalties.gradient_penalty(moment.scene.judge.seen, points, target, one_sided)
 
 
 def cr_real(moment: Moment) -> Array:
-  """CR: a flipped and shifted real sample should be judged as the sample itself."""
+  """Return CR: the mean squared change of the logits if real samples are flipped and shifted (arXiv:1910.12027)."""
   scene = moment.scene
   return _consistency(moment, 0, scene.judge.real, scene.real, scene.real_logits)
 
 
 def cr_fake(moment: Moment) -> Array:
-  """bCR: so should a generated one."""
+  """Return the same at generated samples; `cr_real` and `cr_fake` make up bCR (Zhao et al. 2021, arXiv:2002.04724)."""
   scene = moment.scene
   return _consistency(moment, 1, scene.judge.fake, scene.fake, scene.fake_logits)
 
@@ -162,17 +166,17 @@ def _consistency(moment: Moment, which: int, score: Callable, samples: Array, lo
 
 
 def zcr_disc(moment: Moment) -> Array:
-  """The discriminator's part of zCR (Zhao et al. 2021, arXiv:2002.04724): nearby latents should get one logit."""
+  """Return the discriminator's part of zCR: nearby latents should get the same logit (arXiv:2002.04724)."""
   return penalties.consistency(moment.scene.fake_logits, moment.scene.judge.fake(_nearby_fakes(moment)))
 
 
 def zcr_gen(moment: Moment) -> Array:
-  """The generator's part: nearby latents should not give one sample, so it has a negative weight."""
+  """Return the mean squared distance of samples from nearby latents; the generator's part of zCR is minus this."""
   return penalties.consistency(moment.scene.fake, _nearby_fakes(moment))
 
 
 def _nearby_fakes(moment: Moment) -> Array:
-  """Samples of latents near those of this turn."""
+  """Return samples from latents near those of this turn."""
   z = moment.turn.inputs['z']
   noise = moment.devices.draw(normal, jax.random.fold_in(moment.turn.key('consistency'), 2), z.shape)
   nearby = z + moment.hparams['penalty.zcr_std'] * noise
@@ -180,7 +184,7 @@ def _nearby_fakes(moment: Moment) -> Array:
 
 
 def lecam_term(form: str) -> Term:
-  """LeCam's penalty, towards running means of the logits that count the present batch."""
+  """Return LeCam's term (arXiv:2104.03310): it pulls logits to running means, which include the present batch."""
   def value(moment: Moment, means: PyTree) -> Outcome:
     real, fake = logits(moment)
     step, start = moment.turn.step, moment.hparams.get('penalty.lecam_start', 0)
@@ -195,37 +199,42 @@ def lecam_term(form: str) -> Term:
   return Term('penalty/lecam', 'disc', value, 'penalty.lecam', scale=started, memory=no_means)
 
 
-_NORM = {'target': Setting(1.0, 'Wanted norm of the slope, in gp and dragan.', NOT_NEGATIVE),
-         'one_sided': Setting(False, 'gp and dragan spare norms below the target.', ANY)}
-_LAZY = {'every': Setting(1, 'R1 and R2 come after every k-th update of D only, k times as heavy.', POSITIVE),
-         'difference_std': Setting(0.0, 'R1 and R2 by finite differences under noise of this std; 0: exact.',
+_NORM = {'target': Setting(1.0, "gp and dragan: target of the gradient's norm.", NOT_NEGATIVE),
+         'one_sided': Setting(False, 'gp and dragan: ignore norms below the target.', ANY)}
+_LAZY = {'every': Setting(1, 'R1 and R2: add them only after every k-th update of D, k times as heavy.', POSITIVE),
+         'difference_std': Setting(0.0, 'R1 and R2: std of the noise for finite differences; 0: exact gradients.',
                                    NOT_NEGATIVE)}
-_NEARBY = {'zcr_std': Setting(0.05, 'zCR: distance of nearby latents, in units of latents.', POSITIVE)}
+_NEARBY = {'zcr_std': Setting(0.05, 'zCR: std of the noise eps between nearby latents, in units of latents.', POSITIVE)}
 PENALTIES = {
     'gp': Penalty('WGAN-GP: lambda in lambda E(|grad D| - target)^2 between real and generated samples.',
                   _with_target(between), _NORM),
     'dragan': Penalty('DRAGAN: lambda in lambda E(|grad D| - target)^2 around real samples.', _with_target(around), {
         **_NORM,
-        'dragan_std': Setting(0.5, "DRAGAN: noise up to this, in units of the batch's standard deviation.", POSITIVE)}),
-    'zero_gp': Penalty('lambda in lambda E|grad D|^2 between real and generated samples.', plain(zero_gp)),
-    'cr_real': Penalty('CR: pulls logits of real samples and of their flipped and shifted copies together.',
+        'dragan_std': Setting(0.5, "DRAGAN: bound of the uniform noise, in units of the batch's standard deviation.",
+                              POSITIVE)}),
+    'zero_gp': Penalty('Zero-centred: lambda in lambda E|grad D|^2 between real and generated samples.',
+                       plain(zero_gp)),
+    'cr_real': Penalty('CR: weight that pulls D(x) and D(flipped and shifted x) together, for real samples x.',
                        plain(cr_real)),
-    'cr_fake': Penalty('bCR: the same for generated samples.', plain(cr_fake)),
+    'cr_fake': Penalty('bCR: weight that pulls D(x) and D(flipped and shifted x) together, for generated samples x.',
+                       plain(cr_fake)),
     'r1': Penalty('R1: gamma in gamma/2 E|grad D|^2 at real samples.', _lazy(r1, REAL_SLOPE), _LAZY),
     'r2': Penalty('R2: gamma in gamma/2 E|grad D|^2 at generated samples.', _lazy(r2, FAKE_SLOPE), _LAZY),
-    'zcr_disc': Penalty('zCR, discriminator: pulls D(G(z)) and D(G(z + eps)) together.', plain(zcr_disc), _NEARBY),
-    'orthogonal': Penalty("Columns of the discriminator's kernels at right angles.",
+    'zcr_disc': Penalty('zCR, discriminator: weight that pulls D(G(z)) and D(G(z + eps)) together.', plain(zcr_disc),
+                        _NEARBY),
+    'orthogonal': Penalty("Weight that pulls the columns of the discriminator's kernels to right angles.",
                           plain(lambda moment: penalties.orthogonal(moment.cast.params['disc']))),
-    'lecam': Penalty("LeCam: pulls logits to the running mean of the other side's.",
+    'lecam': Penalty('LeCam: weight that pulls real logits to the running mean of fake ones, and the reverse.',
                      lambda name, options: lecam_term(options.lecam) if options.lecam else None, {
-        'lecam_decay': Setting(0.99, 'LeCam: decay of the running means in each update of D.', FRACTION),
-        'lecam_form': Setting('published', "LeCam: published, gaps of the right sign only, as in the authors' code; or "
-                              'paper.', one_of(penalties.LECAM_FORMS)),
-        'lecam_start': Setting(0, 'LeCam: steps without the penalty; its means are those of the latest batch.',
-                               NOT_NEGATIVE)}),
-    'zcr_gen': Penalty('zCR, generator: pushes G(z) and G(z + eps) apart.', plain(zcr_gen, 'gen', scale=-1.0), _NEARBY),
-    'gen_orthogonal': Penalty("Columns of the generator's kernels at right angles.",
+        'lecam_decay': Setting(0.99, 'LeCam: decay of the running means per update of D.', FRACTION),
+        'lecam_form': Setting('published', "LeCam: published (the authors' code: only gaps of the right sign count) or "
+                              "paper (the paper's equation).", one_of(penalties.LECAM_FORMS)),
+        'lecam_start': Setting(0, 'LeCam: steps without the penalty; until then its means are those of the latest '
+                               'batch.', NOT_NEGATIVE)}),
+    'zcr_gen': Penalty('zCR, generator: weight that pushes G(z) and G(z + eps) apart.',
+                       plain(zcr_gen, 'gen', scale=-1.0), _NEARBY),
+    'gen_orthogonal': Penalty("Weight that pulls the columns of the generator's kernels to right angles.",
                               plain(lambda moment: penalties.orthogonal(moment.cast.params['gen']), 'gen')),
-    'clip': Penalty('Bound on each parameter of D after each update; 0: none. It is no term of the loss.',
+    'clip': Penalty('Bound on the magnitude of each parameter of D after each update; 0: none. Not a term of the loss.',
                     lambda name, options: None),
 }

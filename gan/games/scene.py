@@ -1,4 +1,4 @@
-"""What the terms of the game of generation look at."""
+"""The scene of the game of generation: samples, logits and the discriminator, for its terms."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,8 +11,8 @@ class Judge(NamedTuple):
 
   Attributes:
     real, fake: samples [B, ...] -> logits [L], through the augmentations and noise of this turn.
-    see_real, see_fake: samples -> what the network is shown.
-    seen: what the network is shown -> logits [L].
+    see_real, see_fake: samples -> input of the network.
+    seen: input of the network -> logits [L].
   """
 
   real: Callable[[Array], Array]
@@ -23,13 +23,13 @@ class Judge(NamedTuple):
 
 
 class Scene(NamedTuple):
-  """Both batches and what the discriminator made of them, on this device.
+  """Both batches and the discriminator's outputs for them, on this device.
 
   Attributes:
     real, fake: samples [B, ...].
     real_logits, fake_logits: [L].
-    real_slope, fake_slope: |grad_x D|^2 [L], where a term needs them; else None.
-    judge: the discriminator, for terms that ask it again.
+    real_slope, fake_slope: |grad_x D|^2 [L], if a term needs them; else None.
+    judge: the discriminator, for terms that evaluate it at other samples.
   """
 
   real: Array

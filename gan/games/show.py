@@ -1,6 +1,6 @@
-"""How a game is shown: what is said on the console, which curves are on the page, which failures are looked for.
+"""The display of a game: scalars of the console, plots of the page, and failures that a run is checked for.
 
-Data only; what is drawn with them is in gan/show/page.py, gan/run/report.py and gan/show/frames.py.
+This file holds data only; gan/run/report.py, gan/show/page.py and gan/show/frames.py print and draw them.
 """
 
 from collections.abc import Sequence
@@ -26,17 +26,17 @@ class Plot(NamedTuple):
   lines: Sequence[Line]
   half: bool = False           # Draw the line of 1/2, on axes from 0 to 1.
   log: bool = False
-  prefix: str = ''             # Every scalar whose name begins so has a curve too.
+  prefix: str = ''             # Every scalar whose name begins with the prefix gets a curve, too; '': none.
 
 
 class Show(NamedTuple):
-  """How runs of a game are shown.
+  """The display of the runs of a game.
 
   Attributes:
-    main: scalars of the console: label, name, format. The first two are on the page's first line, too.
-    plots: curves of the page, in order; those of which a run has no scalars are left out.
-    failures: kinds of verdicts that may be given (`gan.health.FAILURES`).
-    frame: the picture of a state, key of `gan.show.frames.FRAMES`.
+    main: scalars of the console: (label, name, format). The first two are on the page's first line, too.
+    plots: plots of the page, in order; a plot is left out if the run has none of its scalars.
+    failures: failures that a verdict may name (`gan.health.FAILURES`).
+    frame: kind of picture of a state, key of `gan.show.frames.FRAMES`.
     scored: whether samples are compared with the column 'images' of the data.
   """
 
@@ -54,7 +54,7 @@ LABELS = {'r1': 'R1', 'r2': 'R2', 'gp': 'gradient penalty', 'zero_gp': 'zero-cen
 
 
 def label_of(term: str) -> str:
-  """What a term is called beside its curve."""
+  """Return the label of a term's curve."""
   return LABELS.get(term, term.replace('_', ' '))
 
 
@@ -79,21 +79,22 @@ PLOTS = (
          '1 means that it is never fooled.',
          (Line('disc/accuracy', '', DISC),), half=True),
     Plot('Gradient and update norms',
-         'Logarithmic. A gradient norm that collapses starves its player, one that explodes comes before divergence; '
-         'the update is what the optimizer made of the gradient.',
+         'Logarithmic. A player whose gradient norm collapses no longer learns; a gradient norm that explodes comes '
+         'before divergence. The update is what the optimizer makes of the gradient.',
          (Line('disc/grad_norm', 'disc gradient', DISC), Line('gen/grad_norm', 'gen gradient', GEN),
           Line('disc/update_norm', 'disc update', DISC, ':'), Line('gen/update_norm', 'gen update', GEN, ':')),
          log=True),
     Plot('How steep the discriminator is',
          'Logarithmic. The mean slope |grad D| at real and at generated samples: what the generator can learn from is '
-         'the slope at its own samples. R1 and R2 hold these down.',
+         'the slope at its own samples. R1 and R2 keep both slopes small.',
          (Line('disc/real_slope', 'at real data', DISC), Line('disc/fake_slope', 'at generated data', GEN)), log=True),
     Plot('Angle between successive steps',
-         'The cosine of the angle between one step of a player and its next: near 1 it goes straight on, near 0 it '
-         'wanders as noise does, below 0 it turns back, as players do that circle or take steps that are too large.',
+         'The cosine of the angle between one step of a player and its next. Near 1 the player goes straight on, near '
+         '0 it wanders as noise does. Below 0 it turns back: players do so if they circle or if their steps are too '
+         'large.',
          (Line('disc/update_cosine', 'discriminator', DISC), Line('gen/update_cosine', 'generator', GEN))),
     Plot('Penalties',
-         'Logarithmic, without their weights; those of R1 and R2 are the mean squared slopes.', (), log=True,
+         'Logarithmic. Values are shown without their weights; R1 and R2 are mean squared slopes.', (), log=True,
          prefix='penalty/'),
 )
 

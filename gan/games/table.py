@@ -1,4 +1,4 @@
-"""Games by name: how each is built, and how it is shown."""
+"""The table of games: how each game is built and shown, by name."""
 
 from collections.abc import Callable
 from types import MappingProxyType
@@ -10,13 +10,13 @@ from gan.games.show import GENERATION, Show
 
 
 class Entry(NamedTuple):
-  """A game.
+  """A game: how it is built and shown, and its settings.
 
   Attributes:
-    make: builds it of what a configuration says.
-    show: how its runs are shown.
-    settings: its own, `game.<name>`.
-    model: what it adds to the settings of the networks, `model.<name>`.
+    make: builds the game from a `Setup`.
+    show: display of its runs.
+    settings: settings of the game, `game.<name>`.
+    model: settings that the game adds to those of the networks, `model.<name>`.
   """
 
   make: Callable[[Setup], Game]
@@ -32,5 +32,5 @@ GAMES = {
 
 
 def show_of(name: str | None) -> Show:
-  """How a game is shown; runs that say nothing of it, because they are older, are those of generation."""
+  """Return the display of a game; an older run that names no game played generation."""
   return GAMES[name].show if name in GAMES else GENERATION

@@ -1,4 +1,4 @@
-"""The terms of a loss, what they look at, and what comes of it."""
+"""The terms of a loss, their inputs and their results."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,17 +12,17 @@ from gan.state import PyTree
 
 HParams = Mapping[str, Array]
 Scalars = dict[str, Array]
-Memories = dict[str, dict[str, PyTree]]   # Player -> name of what is remembered -> its arrays.
+Memories = dict[str, dict[str, PyTree]]   # Player -> name of an entry of its memory -> the arrays of the entry.
 
 
 class Played(NamedTuple):
-  """What comes of one play.
+  """The result of one play.
 
   Attributes:
-    scene: what the terms look at; each game has a scene of its own.
-    stats: new ones of each player's networks.
-    memory: what this changes of each player's memory, by name.
-    scalars: of each player, to be logged.
+    scene: input of the terms; each game has its own type of scene.
+    stats: new stats of each player's networks.
+    memory: entries of each player's memory that the play changes.
+    scalars: scalars of each player for the log.
   """
 
   scene: Any
@@ -32,11 +32,11 @@ class Played(NamedTuple):
 
 
 class Kept(NamedTuple):
-  """What an update of a player leaves behind, beside its parameters: no gradient flows through it.
+  """The stats and the memory that a player has after an update; no gradient flows through them.
 
   Attributes:
-    stats: of its networks.
-    memory: of its terms, and of its part in the play, by name.
+    stats: stats of its networks.
+    memory: memory of its terms and of its part in the play, by name.
   """
 
   stats: PyTree
@@ -44,14 +44,14 @@ class Kept(NamedTuple):
 
 
 class Moment(NamedTuple):
-  """What a term looks at.
+  """The input of a term.
 
   Attributes:
     cast: the networks, with the parameters of this evaluation.
-    scene: what `play` made with them; each game has a scene of its own.
+    scene: result of `play`; each game has its own type of scene.
     turn: batch and draws.
     hparams: numbers of the run.
-    devices: for draws, and for what looks across the batch.
+    devices: draws and gathers over all devices.
   """
 
   cast: Cast
@@ -62,12 +62,12 @@ class Moment(NamedTuple):
 
 
 class Outcome(NamedTuple):
-  """What a term finds.
+  """The result of a term.
 
   Attributes:
-    value: [], without its weight.
-    scalars: what is to be logged beside it.
-    memory: what the term remembers from now on, if it remembers anything.
+    value: [] value without its weight.
+    scalars: scalars for the log, besides the value.
+    memory: new memory of the term; None if it has no memory.
   """
 
   value: Array
@@ -84,16 +84,16 @@ class Term(NamedTuple):
   """One summand of a player's loss.
 
   Attributes:
-    name: of its scalar, 'penalty/r1'; what is behind the slash also names its memory.
-    player: whose loss it is in, 'gen' or 'disc'.
+    name: name of its scalar, such as 'penalty/r1'; the part after the slash also names its memory.
+    player: the player whose loss it belongs to, 'gen' or 'disc'.
     value: (moment, memory) -> Outcome.
-    weight: field of `hparams`; where that is absent, the term is no part of the program. '' is always there, with
-      weight 1.
-    scale: what the weight is multiplied by: a number, or a function of (hparams, steps finished).
-    needs: hparams -> what `play` must prepare for it.
-    every: it is added after every k-th update of its player only, k times as heavy.
-    memory: what it remembers before the first update; None: it remembers nothing.
-    numbers: fields of `hparams` that it reads besides.
+    weight: field of `hparams`. A run without this field leaves the term out of its program. '' stands for a term that
+      is always present, with weight 1.
+    scale: factor of the weight: a number, or a function of (hparams, steps finished).
+    needs: hparams -> names of the extra quantities that `play` must compute for it.
+    every: the term is added only after every k-th update of its player, k times as heavy.
+    memory: () -> its memory before the first update; None: it has no memory.
+    numbers: other fields of `hparams` that it reads.
   """
 
   name: str
@@ -108,14 +108,14 @@ class Term(NamedTuple):
 
   @property
   def key(self) -> str:
-    """Of its memory."""
+    """Return the name of its entry in the player's memory."""
     return self.name.partition('/')[2]
 
   def is_in(self, hparams: HParams) -> bool:
-    """Whether it is part of the program."""
+    """Return whether it is part of the program of a run with these numbers."""
     return not self.weight or self.weight in hparams
 
   def weighted(self, value: Array, hparams: HParams, step: Array) -> Array:
-    """The summand."""
+    """Return the weighted value, the summand of the loss."""
     scale = self.scale(hparams, step) if callable(self.scale) else self.scale
     return scale * hparams[self.weight] * value if self.weight else value

@@ -1,4 +1,4 @@
-"""What is dealt to the players of a game, and on which devices they draw."""
+"""A turn, which holds the batch and the draws of one evaluation of the losses; and draws over several devices."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,11 +13,11 @@ Inputs = dict[str, Array]
 
 
 class Devices(NamedTuple):
-  """What a game has to know of devices: nothing, by default.
+  """Draws and gathers over all devices; by default for a single device.
 
   Attributes:
     draw: (sampler, key, shape [B, ...]) -> this device's part, of that shape, of one draw for all devices.
-    gather: this device's vector [L] -> that of all devices.
+    gather: vector [L] of this device -> vector of all devices.
   """
 
   draw: Callable[[Sampler, Array, tuple[int, ...]], Array] = lambda sampler, key, shape: sampler(key, shape)
@@ -28,14 +28,14 @@ ONE_DEVICE = Devices()
 
 
 class Turn(NamedTuple):
-  """What is dealt for one evaluation of the losses.
+  """Batch and draws of one evaluation of the losses.
 
   Attributes:
-    batch: columns of the data, by name, [B, ...]: this device's part.
-    inputs: what the game draws beside them, such as latents {'z': [B, Z]}: this device's part.
+    batch: columns [B, ...] of the data, by name: this device's part.
+    inputs: inputs that the game draws, such as latents {'z': [B, Z]}: this device's part.
     rng: root key of the run.
-    step: steps finished so far.
-    update: which update of the step this is; no two share their draws.
+    step: number of finished steps.
+    update: number of the update within the step; no two updates share their draws.
   """
 
   batch: dict[str, Array]
@@ -45,9 +45,9 @@ class Turn(NamedTuple):
   update: int
 
   def key(self, purpose: str) -> Array:
-    """Key [] of one purpose in this turn."""
+    """Return the key [] of one purpose in this turn."""
     return jax.random.fold_in(step_key(self.rng, purpose, self.step), self.update)
 
   def draw(self, devices: Devices) -> Draw:
-    """The draws of this turn."""
+    """Return the draws of this turn: (purpose, sampler, shape) -> this device's part of one draw."""
     return lambda purpose, sampler, shape: devices.draw(sampler, self.key(purpose), shape)

@@ -1,4 +1,4 @@
-"""What the discriminator sees of a sample: augmented, with noise, several at a time."""
+"""The discriminator's view of samples: they are augmented, noise is added, and several are packed together."""
 
 from typing import NamedTuple
 
@@ -14,13 +14,13 @@ Draws = dict[str, Array]
 
 
 class View(NamedTuple):
-  """How samples reach the discriminator; fixed when compiled.
+  """Options of the discriminator's view; fixed when compiled.
 
   Attributes:
-    policy: transformations of DiffAugment, in order; () is none.
-    adaptive: whether ADA transforms them, with the probability that the discriminator's stats hold.
-    pack: samples that get one logit together (PacGAN, Lin et al. 2018, arXiv:1712.04086), one after another in the
-      batch.
+    policy: names of DiffAugment's transformations; () is none.
+    adaptive: whether ADA transforms samples, with the probability in the discriminator's memory.
+    pack: number of samples that get one logit together (PacGAN, Lin et al. 2018, arXiv:1712.04086); they are neighbours
+      in the batch.
   """
 
   policy: tuple[str, ...] = ()
@@ -29,8 +29,8 @@ class View(NamedTuple):
 
 
 def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: HParams, devices: Devices) -> tuple[Draws, Draws]:
-  """The random numbers of one turn for samples of `shape` [B, ...]: for real ones, and for generated ones."""
-  def of_one(view_key: Array, noise_key: Array) -> Draws:
+  """Draw the random numbers of one turn for samples of `shape` [B, ...]: for real ones, and for generated ones."""
+  def draw_kind(view_key: Array, noise_key: Array) -> Draws:
     draws = {}
     if view.policy:
       draws['diff_augment'] = devices.draw(uniform, view_key, (shape[0], augment.DIFF_AUGMENT_UNIFORMS))
@@ -41,11 +41,11 @@ def draw(view: View, turn: Turn, shape: tuple[int, ...], hparams: HParams, devic
     return draws
 
   view_keys, noise_keys = jax.random.split(turn.key('view')), jax.random.split(turn.key('noise'))
-  return of_one(view_keys[0], noise_keys[0]), of_one(view_keys[1], noise_keys[1])
+  return draw_kind(view_keys[0], noise_keys[0]), draw_kind(view_keys[1], noise_keys[1])
 
 
 def look(view: View, samples: Array, draws: Draws, probability: Array | None, hparams: HParams) -> Array:
-  """Samples [B, ..., C] -> what the discriminator is shown, [B / pack, ..., pack C]."""
+  """Turn samples [B, ..., C] into the discriminator's input [B / pack, ..., pack C]."""
   if view.policy:
     samples = augment.diff_augment(samples, draws['diff_augment'], view.policy)
   if view.adaptive:
@@ -58,7 +58,7 @@ def look(view: View, samples: Array, draws: Draws, probability: Array | None, hp
 
 
 def packed(samples: Array, pack: int) -> Array:
-  """[B, ..., C] -> [B / pack, ..., pack C]: neighbours of the batch side by side in the channels."""
+  """Put neighbours of the batch side by side in the channels: [B, ..., C] -> [B / pack, ..., pack C]."""
   if pack == 1:
     return samples
   groups = jnp.moveaxis(samples.reshape(-1, pack, *samples.shape[1:]), 1, -2)

@@ -1,12 +1,14 @@
 """Adversarial objectives on logits.
 
-Pure functions of two vectors of discriminator outputs, before any sigmoid. Nothing here knows of networks,
-configurations or devices. Every objective takes both vectors, because some (relativistic ones, softmax) need both, and
-returns its batch mean beside the same two parts, `on_real` and `on_fake`, so that `lax.switch` can choose between
-objectives. Settings are keyword-only, have defaults and may be traced. The vectors are the global batch, whatever the
-number of devices: some objectives are not means of terms of single samples.
+Objectives are pure functions of two vectors of discriminator outputs, before any sigmoid. Nothing here depends on
+networks, configurations or devices. Every objective takes both vectors, because some (relativistic ones, softmax) need
+both. It returns its batch mean and the same two parts, `on_real` and `on_fake`, so that `lax.switch` can choose between
+objectives. It raises ValueError unless its inputs are two vectors of equal length. Settings are keyword-only, have
+defaults and may be traced. The vectors hold the global batch, however many devices there are, because some objectives
+are not means over single samples.
 
-To add a loss: one pair of functions, one line in `LOSSES` with the meaning of each setting, one closed-form test.
+To add a loss, write one pair of functions, one line in `LOSSES` with the meaning of each setting, and one closed-form
+test.
 """
 
 from math import log
@@ -17,7 +19,7 @@ from gan.losses.pair import LossPair, paired_probability
 
 GOODFELLOW = 'Goodfellow et al. 2014, arXiv:1406.2661'
 WELFERT = 'Welfert et al. 2023, arXiv:2302.14320'
-SMOOTHING = {'label_smoothing': ('One-sided: the target of real samples is 1 minus this.', FRACTION)}
+SMOOTHING = {'label_smoothing': ('One-sided label smoothing: the target of real samples is 1 minus this.', FRACTION)}
 TARGETS = {'a': ('Target of generated samples.', ANY), 'b': ('Target of real samples.', ANY),
            'c': ("Target of generated samples in the generator's loss.", ANY)}
 ORDERS = {f'alpha_{player}': (f'Order of the alpha-loss of the {name}, in (0, inf].', POSITIVE_OR_INFINITE)
@@ -34,7 +36,7 @@ LOSSES = {
     'hinge': LossPair(classic.hinge_disc, classic.linear_gen, zero_sum=False,
                       paper='Lim & Ye 2017, arXiv:1705.02894', chance=2.0,
                       meanings={'margin': ('Logit beyond which a sample costs nothing.', POSITIVE)}),
-    # A critic is defined up to a constant, so only differences of its scores say something.
+    # A critic is defined up to a constant, so only differences of its scores have a meaning.
     'wasserstein': LossPair(classic.wasserstein_disc, classic.linear_gen, zero_sum=True,
                             paper='Arjovsky et al. 2017, arXiv:1701.07875', chance=0.0, probability=paired_probability),
     'rpgan_logistic': relativistic.paired(relativistic.logistic, chance=log(2)),
@@ -65,11 +67,11 @@ LOSSES = {
 }
 
 
-_FORMS = ('saturating', 'nonsaturating', 'alternative', 'minimax')   # Ends of names of objectives.
+_FORMS = ('saturating', 'nonsaturating', 'alternative', 'minimax')   # Suffixes of the names of objectives.
 
 
 def _name_problem(name: str) -> str:
-  """What is wrong with the name of an objective; papers define some forms of each only."""
+  """Return what is wrong with the name of an objective, '' if nothing is; each paper defines only some forms."""
   base, _, form = name.rpartition('_')
   if name not in LOSSES and f'{base}_alternative' in LOSSES and form == 'nonsaturating':
     return f': {LOSSES[base].paper} calls that form alternative; use {base}_alternative'

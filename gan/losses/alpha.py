@@ -1,8 +1,8 @@
-"""(alpha_D, alpha_G)-GANs: each player with its own alpha-loss (Welfert et al. 2023, arXiv:2302.14320).
+"""(alpha_D, alpha_G)-GANs: each player has its own alpha-loss (Welfert et al. 2023, arXiv:2302.14320).
 
 The alpha-loss of a probability P is (1 - P^s) / s with s = 1 - 1 / alpha: exponential in the logit at alpha = 1/2,
--log P at alpha = 1, 1 - P at alpha = inf. At alpha_disc = alpha_gen = 1 these are the saturating and non-saturating
-GAN.
+-log P at alpha = 1, 1 - P at alpha = inf. At alpha_disc = alpha_gen = 1 the two forms are the saturating and the
+non-saturating GAN.
 """
 
 import jax.numpy as jnp
@@ -14,10 +14,10 @@ from gan.losses.pair import Scalars, check_logits, expm1, fake_part, pointwise, 
 
 
 def gain(log_prob: Array, alpha: ArrayLike) -> Array:
-  """Minus the alpha-loss: (P^s - 1) / s with s = 1 - 1 / alpha, as a function of log P.
+  """Return minus the alpha-loss: (P^s - 1) / s with s = 1 - 1 / alpha, as a function of log P.
 
-  Its slope in log P is P^s at every alpha. With alpha below 1 it is unbounded, and may overflow to -inf;
-  it never becomes NaN.
+  Its slope in log P is P^s at every alpha. With alpha below 1 the gain is unbounded and may overflow to -inf; it never
+  becomes NaN.
 
   Args:
     log_prob: [B] log P, at most 0.
@@ -26,16 +26,16 @@ def gain(log_prob: Array, alpha: ArrayLike) -> Array:
   Returns:
     [B] at most 0.
   """
-  alpha = jnp.minimum(alpha, 1e30)  # Not inf / inf below; s is 1 from here on.
+  alpha = jnp.minimum(alpha, 1e30)  # Avoids inf / inf below; s is 1 for every larger alpha.
   s = (alpha - 1.0) / alpha         # Exact near 1, unlike 1 - 1 / alpha.
   safe = jnp.where(s == 0.0, 1.0, s)
   return jnp.where(s == 0.0, log_prob, expm1(safe * log_prob) / safe)
 
 
 def alpha_disc_loss(real_logits: Array, fake_logits: Array, *, alpha_disc: ArrayLike = 1.0) -> tuple[Array, Scalars]:
-  """Discriminator's alpha-loss on both kinds of samples, with D = sigmoid(logit).
+  """Return the discriminator's alpha-loss on both kinds of samples, with D = sigmoid(logit).
 
-  Its optimum has the logit alpha_disc * log(p / q).
+  The optimal discriminator has the logit alpha_disc * log(p / q).
 
   Args:
     real_logits: [B] unbounded scores of real samples.
@@ -55,10 +55,10 @@ def alpha_disc_loss(real_logits: Array, fake_logits: Array, *, alpha_disc: Array
 
 def alpha_saturating_gen(real_logits: Array, fake_logits: Array, *,
                          alpha_gen: ArrayLike = 1.0) -> tuple[Array, Scalars]:
-  """Minimax generator: minus the alpha-loss of calling generated samples generated.
+  """Return the minimax generator's loss: minus the alpha-loss of calling generated samples generated.
 
-  The paper's value function also has the term on real samples. It does not depend on the generator, and is left out
-  as in `saturating`. The game is zero-sum at equal alphas.
+  The paper's value function also has a term on real samples. This term does not depend on the generator and is left
+  out, as in `saturating`. The game is zero-sum at equal alphas.
 
   Args:
     real_logits: [B] scores of real samples; ignored.
@@ -74,7 +74,7 @@ def alpha_saturating_gen(real_logits: Array, fake_logits: Array, *,
 
 def alpha_nonsaturating_gen(real_logits: Array, fake_logits: Array, *,
                             alpha_gen: ArrayLike = 1.0) -> tuple[Array, Scalars]:
-  """Non-saturating generator: the alpha-loss of calling generated samples real.
+  """Return the non-saturating generator's loss: the alpha-loss of calling generated samples real.
 
   Args:
     real_logits: [B] scores of real samples; ignored.
@@ -89,10 +89,11 @@ def alpha_nonsaturating_gen(real_logits: Array, fake_logits: Array, *,
 
 
 def alpha_probability(real_logits: Array, fake_logits: Array, *, alpha_disc: ArrayLike = 1.0) -> tuple[Array, Array]:
-  """Posterior of `real` at the optimal discriminator: sigmoid(logit / alpha_disc).
+  """Return the posterior of `real` if the discriminator is optimal: sigmoid(logit / alpha_disc).
 
-  At alpha_disc = inf the optimum is the indicator of p > q and only the sign means something: there sigmoid(logit).
-  The decision at 1/2 follows the sign of the logit even where logit / alpha_disc is lost in rounding.
+  At alpha_disc = inf the optimal discriminator is the indicator of p > q, so only the sign of the logit has a meaning;
+  the result is then sigmoid(logit). The decision at 1/2 follows the sign of the logit even where logit / alpha_disc is
+  lost in rounding.
   """
   def posterior(logits: Array) -> Array:
     prob = sigmoid(logits / jnp.where(jnp.isinf(alpha_disc), 1.0, alpha_disc))

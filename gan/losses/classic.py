@@ -1,4 +1,4 @@
-"""The classic objectives, sums over samples judged one by one: logistic, least squares, hinge, Wasserstein."""
+"""The classic objectives, means over samples judged one by one: logistic, least squares, hinge, Wasserstein."""
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,15 @@ from gan.losses.pair import Scalars, check_logits, fake_part, pointwise, two_par
 
 def logistic_disc(real_logits: Array, fake_logits: Array, *,
                   label_smoothing: ArrayLike = 0.0) -> tuple[Array, Scalars]:
-  """Cross-entropy of the discriminator (Goodfellow et al. 2014, arXiv:1406.2661, equation 1).
+  """Return the discriminator's cross-entropy (Goodfellow et al. 2014, arXiv:1406.2661, equation 1).
 
-  -E log D(x) - E log(1 - D(G(z))) with D = sigmoid(logit), written with softplus so that it stays finite.
+  The loss is -E log D(x) - E log(1 - D(G(z))) with D = sigmoid(logit), written with softplus so that it stays finite.
 
   Args:
     real_logits: [B] unbounded scores of real samples.
     fake_logits: [B] unbounded scores of generated samples.
-    label_smoothing: [] in [0, 1); the target of real samples is 1 minus this. One-sided: fake samples keep the
-      target 0 (Salimans et al. 2016, arXiv:1606.03498, section 3.4). May be traced.
+    label_smoothing: [] in [0, 1); the target of real samples is 1 minus this. Smoothing is one-sided: fake samples
+      keep the target 0 (Salimans et al. 2016, arXiv:1606.03498, section 3.4). May be traced.
 
   Returns:
     Batch-mean loss in nats, and its two halves.
@@ -34,9 +34,9 @@ def logistic_disc(real_logits: Array, fake_logits: Array, *,
 
 
 def saturating_gen(real_logits: Array, fake_logits: Array) -> tuple[Array, Scalars]:
-  """The minimax generator: E log(1 - D(G(z))) (Goodfellow et al. 2014, arXiv:1406.2661, equation 1).
+  """Return the minimax generator's loss, E log(1 - D(G(z))) (Goodfellow et al. 2014, arXiv:1406.2661, equation 1).
 
-  It saturates: its slope in the logit is -D(G(z)), which vanishes for samples that the discriminator rejects.
+  The loss saturates: its slope in the logit is -D(G(z)), which vanishes for samples that the discriminator rejects.
 
   Args:
     real_logits: [B] scores of real samples; ignored.
@@ -50,9 +50,9 @@ def saturating_gen(real_logits: Array, fake_logits: Array) -> tuple[Array, Scala
 
 
 def nonsaturating_gen(real_logits: Array, fake_logits: Array) -> tuple[Array, Scalars]:
-  """The heuristic generator: -E log D(G(z)) (Goodfellow et al. 2014, arXiv:1406.2661, section 3).
+  """Return the non-saturating generator's loss, -E log D(G(z)) (Goodfellow et al. 2014, arXiv:1406.2661, section 3).
 
-  Its slope in the logit is -(1 - D(G(z))), which is strong where the minimax form vanishes.
+  Its slope in the logit is -(1 - D(G(z))), which is strong where the slope of the minimax form vanishes.
 
   Args:
     real_logits: [B] scores of real samples; ignored.
@@ -67,7 +67,9 @@ def nonsaturating_gen(real_logits: Array, fake_logits: Array) -> tuple[Array, Sc
 
 def least_squares_disc(real_logits: Array, fake_logits: Array, *,
                        a: ArrayLike = 0.0, b: ArrayLike = 1.0) -> tuple[Array, Scalars]:
-  """Least-squares discriminator: 1/2 E(D(x) - b)^2 + 1/2 E(D(G(z)) - a)^2 (Mao et al. 2017, arXiv:1611.04076).
+  """Return the least-squares discriminator's loss (Mao et al. 2017, arXiv:1611.04076).
+
+  The loss is 1/2 E(D(x) - b)^2 + 1/2 E(D(G(z)) - a)^2.
 
   Args:
     real_logits: [B] unbounded scores of real samples; D is the score itself.
@@ -83,7 +85,7 @@ def least_squares_disc(real_logits: Array, fake_logits: Array, *,
 
 
 def least_squares_gen(real_logits: Array, fake_logits: Array, *, c: ArrayLike = 1.0) -> tuple[Array, Scalars]:
-  """Least-squares generator: 1/2 E(D(G(z)) - c)^2 (Mao et al. 2017, arXiv:1611.04076).
+  """Return the least-squares generator's loss, 1/2 E(D(G(z)) - c)^2 (Mao et al. 2017, arXiv:1611.04076).
 
   Args:
     real_logits: [B] scores of real samples; ignored.
@@ -100,14 +102,14 @@ def least_squares_gen(real_logits: Array, fake_logits: Array, *, c: ArrayLike = 
 
 def least_squares_probability(real_logits: Array, fake_logits: Array, *,
                               a: ArrayLike = 0.0, b: ArrayLike = 1.0) -> tuple[Array, Array]:
-  """Posterior of `real` at the optimal least-squares discriminator, which is D = (b p + a q) / (p + q)."""
+  """Return the posterior of `real` if the discriminator is optimal, that is D = (b p + a q) / (p + q)."""
   return pointwise(lambda logits: jnp.clip((logits - a) / (b - a), 0.0, 1.0))(real_logits, fake_logits)
 
 
 def hinge_disc(real_logits: Array, fake_logits: Array, *, margin: ArrayLike = 1.0) -> tuple[Array, Scalars]:
-  """Hinge objective of the discriminator (Lim & Ye 2017, arXiv:1705.02894).
+  """Return the discriminator's hinge loss (Lim & Ye 2017, arXiv:1705.02894).
 
-  Zero once every real logit is >= margin and every fake logit is <= -margin.
+  The loss is zero once every real logit is >= margin and every fake logit is <= -margin.
 
   Args:
     real_logits: [B] unbounded scores of real samples.
@@ -125,7 +127,7 @@ def hinge_disc(real_logits: Array, fake_logits: Array, *, margin: ArrayLike = 1.
 
 
 def wasserstein_disc(real_logits: Array, fake_logits: Array) -> tuple[Array, Scalars]:
-  """Critic of the Wasserstein GAN: E D(G(z)) - E D(x) (Arjovsky et al. 2017, arXiv:1701.07875, equation 2).
+  """Return the Wasserstein critic's loss, E D(G(z)) - E D(x) (Arjovsky et al. 2017, arXiv:1701.07875, equation 2).
 
   Minus this value estimates a multiple of the Wasserstein-1 distance only for a critic that is kept Lipschitz:
   use it with weight clipping (`penalty.clip`) or another constraint.
@@ -142,7 +144,7 @@ def wasserstein_disc(real_logits: Array, fake_logits: Array) -> tuple[Array, Sca
 
 
 def linear_gen(real_logits: Array, fake_logits: Array) -> tuple[Array, Scalars]:
-  """Generator of the Wasserstein and hinge GANs: -E D(G(z)) (arXiv:1701.07875, arXiv:1705.02894).
+  """Return the generator's loss of the Wasserstein and hinge GANs, -E D(G(z)) (arXiv:1701.07875, arXiv:1705.02894).
 
   Args:
     real_logits: [B] scores of real samples; ignored.

@@ -1,7 +1,7 @@
-"""Architectures, by name.
+"""The table of architectures, by name.
 
-A generator is called `module(z=..., train=...)`; a discriminator `module(images=..., train=...)`, which returns logits
-[B].
+A generator is called as `module(z=..., train=...)` and returns samples. A discriminator is called as
+`module(images=..., train=...)` and returns logits [B].
 """
 
 import functools
@@ -14,31 +14,31 @@ from gan.declare import ANY, POSITIVE, Setting, Settings, at_least, of, one_of
 from gan.models import closed_form, dcgan, minibatch, mlp, pacgan, resnet
 
 WIDTH = {'width': ('Channels at the largest resolution; doubled at each halving.', POSITIVE)}
-UNITS = {'width': ('Units of each hidden layer.', POSITIVE), 'layers': ('Hidden layers.', at_least(1))}
-BLOCKS = {'blocks': ('Residual blocks at each resolution.', at_least(1))}
+UNITS = {'width': ('Units of each hidden layer.', POSITIVE), 'layers': ('Number of hidden layers.', at_least(1))}
+BLOCKS = {'blocks': ('Number of residual blocks at each resolution.', at_least(1))}
 START = {'start': ('Initial value of the parameter.', ANY)}
 MINIBATCH = {'minibatch': ('Layer that compares the samples of a batch.', one_of(minibatch.MINIBATCH))}
-# Done to any discriminator from outside, so that no architecture knows it.
+# Settings that work from outside with any discriminator, so that no architecture has to implement them.
 AROUND = {
     'spectral_norm': Setting(False, 'Divide each kernel by its largest singular value.', ANY),
-    'pack': Setting(1, 'Samples that get one logit together (PacGAN); it must divide the batch.', POSITIVE),
+    'pack': Setting(1, 'Number of samples that get one logit together (PacGAN); it must divide the batch.', POSITIVE),
 }
 
 
 class Architecture(NamedTuple):
-  """How to build the two networks of a name, and what they need.
+  """A pair of networks: how to build them, their settings, and the data that they suit.
 
   `gen(sample_shape, axis_name, **settings)` and `disc(sample_shape, axis_name, **settings)` return Flax modules;
-  `gen_settings` and `disc_settings` are what a configuration may set in `model.gen` and `model.disc`.
+  `gen_settings` and `disc_settings` declare the settings under `model.gen` and `model.disc`.
   """
 
   gen: Callable[..., nn.Module]
   disc: Callable[..., nn.Module]
   gen_settings: Settings
   disc_settings: Settings
-  image_sizes: tuple[int, ...] | None = None  # Sides in pixels that it is built for; None: any.
-  images: bool = True                         # Whether it is for images [H, W, C], or for vectors.
-  sample_dim: int | None = None               # Length of the vectors that it is built for; None: any.
+  image_sizes: tuple[int, ...] | None = None  # Sides of images in pixels that the networks support; None: any.
+  images: bool = True                         # Whether samples are images [H, W, C]; otherwise they are vectors.
+  sample_dim: int | None = None               # Length of the vectors that the networks support; None: any.
 
 
 _VANILLA_GEN, _VANILLA_DISC = (functools.partial(net, width=256) for net in (mlp.Generator, mlp.Discriminator))
@@ -63,9 +63,10 @@ MODELS = {
         gen=lambda shape, axis_name, **kw: pacgan.Generator(shape[0], axis_name=axis_name, **kw),
         disc=lambda shape, axis_name, **kw: pacgan.Discriminator(**kw),
         gen_settings=of(pacgan.Generator, UNITS | {
-            'places': ('Batch norm sees each place of a pack by itself: 1, or model.disc.pack.', POSITIVE)}),
+            'places': ('Groups that batch norm normalises separately, one per place of a pack: 1, or model.disc.pack.',
+                       POSITIVE)}),
         disc_settings=of(pacgan.Discriminator, UNITS | {
-            'pieces': ('Linear pieces of each maxout unit.', at_least(1))}),
+            'pieces': ('Number of linear pieces of each maxout unit.', at_least(1))}),
         images=False),
     'resnet': Architecture(
         gen=lambda shape, axis_name, **kw: resnet.Generator(shape[0], shape[2], **kw),
@@ -87,17 +88,17 @@ MODELS = {
 
 def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: str | None = None,
               **settings) -> nn.Module:
-  """Builds one network.
+  """Build one network.
 
   Args:
     player: 'gen' or 'disc'.
     name: key of MODELS.
     sample_shape: (H, W, C) of images, or (D,) of vectors.
-    axis_name: mapped axis under `pmap` that the batch is split over: batch norm and minibatch layers look across it.
-    **settings: the architecture's own, such as `width`.
+    axis_name: mapped axis under `pmap` over which the batch is split; batch norm and minibatch layers reduce over it.
+    **settings: settings of the architecture, such as `width`.
 
   Raises:
-    ValueError: if the name is unknown; lists the known ones.
+    ValueError: if the name is unknown; the message lists the known names.
   """
   if name not in MODELS:
     raise ValueError(f'model {name!r} is unknown; known: {", ".join(sorted(MODELS))}')

@@ -1,6 +1,6 @@
-"""Players of one parameter each, whose games are solved on paper.
+"""Players of one parameter each, whose games have a solution in closed form.
 
-`coordinate` says what the parameter is, on an axis of the plane in which both are drawn.
+`coordinate` names the parameter on its axis of the plane in which both parameters are drawn.
 """
 
 from typing import ClassVar
@@ -11,7 +11,7 @@ from jax import Array
 
 
 class DiracGenerator(nn.Module):
-  """z [B, Z] -> samples [B, 1], all at theta (Mescheder et al. 2018, arXiv:1801.04406)."""
+  """Generator of the Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): z [B, Z] -> samples [B, 1], all at theta."""
 
   coordinate: ClassVar[str] = 'theta: where generated samples are'
 
@@ -25,7 +25,7 @@ class DiracGenerator(nn.Module):
 
 
 class DiracDiscriminator(nn.Module):
-  """samples [B, 1] -> logits psi x [B]."""
+  """Discriminator of the Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): samples x [B, 1] -> logits psi x [B]."""
 
   coordinate: ClassVar[str] = 'psi: slope of the discriminator'
 
@@ -38,9 +38,9 @@ class DiracDiscriminator(nn.Module):
 
 
 class LinearGenerator(nn.Module):
-  """z [B, 1] -> samples a z [B, 1]: a Gaussian of standard deviation |a|."""
+  """Linear generator: z [B, 1] -> samples a z [B, 1], a Gaussian of standard deviation |a| if z is standard normal."""
 
-  coordinate: ClassVar[str] = 'a: deviation of generated samples'
+  coordinate: ClassVar[str] = 'a: standard deviation of generated samples'
 
   start: float = 2.0
 
@@ -51,7 +51,10 @@ class LinearGenerator(nn.Module):
 
 
 class QuadraticDiscriminator(nn.Module):
-  """samples [B, 1] -> logits w x^2 [B]: it can tell variances (Nagarajan & Kolter 2017, arXiv:1706.04156)."""
+  """Quadratic discriminator: samples x [B, 1] -> logits w x^2 [B] (Nagarajan & Kolter 2017, arXiv:1706.04156).
+
+  It can tell distributions of different variance apart.
+  """
 
   coordinate: ClassVar[str] = 'w: curvature of the discriminator'
 

@@ -1,38 +1,39 @@
 """The 4x4 stride-2 convolution, its transpose, and the 3x3 convolution, as matrix products.
 
 XLA on the CPU has no fast path for strided and transposed convolutions or their gradients, and runs any `lax.conv`
-inside a loop some thirty times slower than outside (jax-ml/jax#12868). Matrix products are fast everywhere, survive
-`scan`, and become batched matrix products under `vmap` over parameters, where `lax.conv` becomes a grouped
-convolution. So, with x cut into 2x2 blocks (space to depth), the 4x4 stride-2 convolution is a 2x2 stride-1
-convolution, and that is computed
+inside a loop some thirty times slower than outside (jax-ml/jax#12868). Matrix products are fast everywhere, also inside
+`scan`. Under `vmap` over parameters they become batched matrix products, where `lax.conv` becomes a grouped
+convolution. With x cut into 2x2 blocks (space to depth), the 4x4 stride-2 convolution is a 2x2 stride-1 convolution,
+which is computed in one of two ways:
 
 * by Winograd's minimal filtering F(2, 2) in both directions (Winograd 1980; Lavin & Gray 2016, arXiv:1509.09308):
   nine products for each 2x2 block of outputs where the definition has sixteen, with transforms that only add; or
-* from patches, four shifted copies side by side, where there are so few channels that the transforms would cost more
-  than they save.
+* from patches, four shifted copies side by side, if there are so few channels that the transforms would cost more than
+  they save.
 
-Both are linear in x, so the transposed convolution is literally the transpose (`jax.linear_transpose`), and the same
-two matrix products serve forwards, backwards and for the kernel's gradient.
+Both ways are linear in x, so the transposed convolution is computed as the transpose of the convolution
+(`jax.linear_transpose`). The same two matrix products serve the forward pass, the backward pass and the gradient of the
+kernel.
 
 The 3x3 convolution of stride 1 shifts its input along one axis and its output along the other. Three copies of each
-are less to move about than nine copies of the input (patches) or the sixteen products of Winograd's F(2, 3): on two
-cores, forwards and backwards in a loop, it took two thirds of the time of either on average, between a third and as
-much, at 8 to 256 channels, alone or under `vmap`.
+move less data than nine copies of the input (patches) or the sixteen products of Winograd's F(2, 3). Measured on two
+cores, forwards and backwards in a loop, at 8 to 256 channels, alone and under `vmap`: this took two thirds of the time
+of either alternative on average, at least a third of it and at most as much.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-MIN_WINOGRAD_CHANNELS = 64  # Input channels after space to depth. See experiments/benchmarks/convolution.py.
+MIN_WINOGRAD_CHANNELS = 64  # Input channels after space to depth; see experiments/benchmarks/convolution.py.
 
 
 def strided_conv(x: Array, kernel: Array) -> Array:
-  """Convolution with a 4x4 kernel, stride 2 and one pixel of zero padding: halves the image.
+  """Convolve with a 4x4 kernel, stride 2 and one pixel of zero padding, which halves the image.
 
   Args:
     x: [B, H, W, C], H and W even.
-    kernel: [4, 4, C, O]; cross-correlation, as `lax.conv_general_dilated` and every deep-learning library have it.
+    kernel: [4, 4, C, O]; not flipped (cross-correlation), as in `lax.conv_general_dilated`.
 
   Returns:
     [B, H/2, W/2, O].
@@ -50,7 +51,7 @@ def strided_conv(x: Array, kernel: Array) -> Array:
 
 
 def transposed_conv(x: Array, kernel: Array) -> Array:
-  """The transpose of `strided_conv`: doubles the image.
+  """Apply the transpose of `strided_conv`, which doubles the image.
 
   Args:
     x: [B, H, W, C].
@@ -71,11 +72,11 @@ def transposed_conv(x: Array, kernel: Array) -> Array:
 
 
 def conv3x3(x: Array, kernel: Array) -> Array:
-  """Convolution with a 3x3 kernel, stride 1 and one pixel of zero padding: keeps the size of the image.
+  """Convolve with a 3x3 kernel, stride 1 and one pixel of zero padding, which keeps the size of the image.
 
   Args:
     x: [B, H, W, C].
-    kernel: [3, 3, C, O]; cross-correlation, as in `strided_conv`.
+    kernel: [3, 3, C, O]; not flipped, as in `strided_conv`.
 
   Returns:
     [B, H, W, O].
@@ -88,21 +89,21 @@ def conv3x3(x: Array, kernel: Array) -> Array:
     raise ValueError(f'conv3x3 needs a kernel [3, 3, {channels}, O]; got kernel {kernel.shape}, x {x.shape}')
   x = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
   shifted = jnp.concatenate([x[:, :, j:j + width] for j in range(3)], axis=-1)
-  taps = kernel.transpose(1, 2, 0, 3).reshape(3 * channels, -1)  # [3C, 3O]: the outputs of each row of the kernel.
+  taps = kernel.transpose(1, 2, 0, 3).reshape(3 * channels, -1)  # [3C, 3O]: O outputs for each row of the kernel.
   y = (shifted.reshape(-1, 3 * channels) @ taps).reshape(batch, height, width, 3, -1)
   y = jnp.pad(y, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
   return y[:, :height, :, 0] + y[:, 1:height + 1, :, 1] + y[:, 2:, :, 2]
 
 
 def _space_to_depth(x: Array) -> Array:
-  """[B, 2H, 2W, C] -> [B, H, W, 4C], the 2x2 block of a position as its channels."""
+  """Turn each 2x2 block into the channels of one position: [B, 2H, 2W, C] -> [B, H, W, 4C]."""
   batch, height, width, channels = x.shape
   x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
   return x.swapaxes(2, 3).reshape(batch, height // 2, width // 2, 4 * channels)
 
 
 def _conv2x2_patches(x: Array, kernel: Array) -> Array:
-  """Valid convolution of x [B, H+1, W+1, C] with [2, 2, C, O] -> [B, H, W, O]."""
+  """Convolve x [B, H+1, W+1, C] with a kernel [2, 2, C, O] without padding -> [B, H, W, O]."""
   batch, height, width, _ = x.shape
   shifted = [x[:, i:height - 1 + i, j:width - 1 + j] for i in (0, 1) for j in (0, 1)]
   patches = jnp.concatenate(shifted, axis=-1)
@@ -111,13 +112,13 @@ def _conv2x2_patches(x: Array, kernel: Array) -> Array:
 
 
 def _conv2x2_winograd(x: Array, kernel: Array) -> Array:
-  """As `_conv2x2_patches`, by F(2, 2): two outputs of a two-tap filter from three products.
+  """Compute `_conv2x2_patches` by F(2, 2), which gets two outputs of a two-tap filter from three products.
 
-  y0 = d0 g0 + d1 g1 and y1 = d1 g0 + d2 g1 are m0 + m1 and m1 - m2 of
+  The outputs y0 = d0 g0 + d1 g1 and y1 = d1 g0 + d2 g1 equal m0 + m1 and m1 - m2, where
   m0 = (d0 - d1) g0, m1 = d1 (g0 + g1), m2 = (d1 - d2) g1.
   """
   batch, height, width = x.shape[0], x.shape[1] - 1, x.shape[2] - 1
-  x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))  # Odd sides: compute one more, and drop it.
+  x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))  # Odd sides get one more output, which is dropped.
   tiles = [column for row in _winograd_input(x, 1) for column in _winograd_input(row, 2)]
   taps = [tap for row in _winograd_kernel(kernel) for tap in _winograd_kernel(row)]
   rows, columns = tiles[0].shape[1:3]
@@ -130,7 +131,7 @@ def _conv2x2_winograd(x: Array, kernel: Array) -> Array:
 
 
 def _winograd_input(x: Array, axis: int) -> tuple[Array, Array, Array]:
-  """Overlapping triples (d0, d1, d2) along an axis of odd length, transformed."""
+  """Cut an axis of odd length into overlapping triples (d0, d1, d2); return d0 - d1, d1 and d1 - d2."""
   n = x.shape[axis]
   d0, d1, d2 = (jax.lax.slice_in_dim(x, start, stop, 2, axis) for start, stop in ((0, n - 2), (1, n - 1), (2, n)))
   return d0 - d1, d1, d1 - d2

@@ -1,4 +1,4 @@
-"""Deep convolutional GAN (Radford et al. 2015, arXiv:1511.06434) at 16, 32 or 64 pixels."""
+"""The deep convolutional GAN, DCGAN (Radford et al. 2015, arXiv:1511.06434), at 16, 32 or 64 pixels."""
 
 from typing import Any
 
@@ -14,21 +14,23 @@ IMAGE_SIZES = (16, 32, 64)
 
 
 def _num_halvings(image_size: int) -> int:
-  """Stride-2 layers between the image and its 4x4 core."""
+  """Return the number of stride-2 layers between the image and the 4x4 features."""
   if image_size not in IMAGE_SIZES:
     raise ValueError(f'image_size={image_size}: DCGAN is built for {", ".join(map(str, IMAGE_SIZES))} pixels')
   return image_size.bit_length() - 3
 
 
 class Generator(nn.Module):
-  """z [B, Z] -> images [B, S, S, channels] in [-1, 1]: a dense layer to 4x4, then doubling transposed convolutions.
+  """Generator: z [B, Z] -> images [B, S, S, channels] in [-1, 1].
+
+  A dense layer makes 4x4 features; transposed convolutions double the image until it has its size.
 
   Attributes:
-    image_size: S, in pixels: 16, 32 or 64.
+    image_size: S in pixels: 16, 32 or 64.
     channels: 1 or 3.
     width: channels before the last layer; doubled at each halving of the image.
     axis_name: mapped axis of batch norm under `pmap`.
-    dtype: computation only; parameters stay float32.
+    dtype: dtype of the computation; parameters stay float32.
   """
 
   image_size: int
@@ -50,16 +52,19 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """images [B, S, S, C] -> logits [B]: halving convolutions down to 4x4, then a dense layer.
+  """Discriminator: images [B, S, S, C] -> logits [B].
+
+  Convolutions halve the image down to 4x4; a dense layer makes the logit.
 
   Attributes:
-    image_size: S, in pixels: 16, 32 or 64.
+    image_size: S in pixels: 16, 32 or 64.
     width: channels after the first layer; doubled at each halving of the image.
-    batch_norm: after every convolution but the first. Without it, and with minibatch='none', every sample is judged on
-      its own.
-    minibatch: what the last layer sees of the batch: 'none'; 'stddev', at the 4x4 features; or 'discrimination'.
-    axis_name: mapped axis under `pmap` of whatever looks at the batch.
-    dtype: computation only; parameters stay float32.
+    batch_norm: whether every convolution but the first is followed by batch norm. Without batch norm, and with
+      minibatch='none', samples are judged one by one.
+    minibatch: layer that compares the samples of the batch: 'none'; 'stddev', on the 4x4 features; or 'discrimination',
+      on the flattened features.
+    axis_name: mapped axis of batch norm and of the minibatch layer under `pmap`.
+    dtype: dtype of the computation; parameters stay float32.
   """
 
   image_size: int

@@ -1,4 +1,4 @@
-"""Layers shared by the architectures: initial weights, convolutions as Flax modules, batch norm."""
+"""Layers that architectures share: initial weights, convolutions as Flax modules, batch norm."""
 
 import functools
 import math
@@ -15,17 +15,20 @@ from gan.randomness import normal
 
 
 def dcgan_init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-  """N(0, 0.02), the initial weights of DCGAN."""
+  """Draw the initial weights of DCGAN: normal with mean 0 and standard deviation 0.02."""
   return 0.02 * normal(key, shape).astype(dtype)
 
 
 def dense_init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
-  """N(0, 1 / inputs) (LeCun et al. 1998), for [inputs, outputs]."""
+  """Draw initial weights [inputs, outputs]: normal with mean 0 and variance 1 / inputs (LeCun et al. 1998)."""
   return normal(key, shape).astype(dtype) / shape[0]**0.5
 
 
 def fan_in_init(gain: float) -> Callable[..., Array]:
-  """N(0, gain^2 / fan-in) (He et al. 2015, arXiv:1502.01852), for kernels [..., inputs, outputs]."""
+  """Return a function that draws initial kernels [..., inputs, outputs] (He et al. 2015, arXiv:1502.01852).
+
+  They are normal with mean 0 and variance gain^2 / fan-in.
+  """
   def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
     return gain * normal(key, shape).astype(dtype) / math.prod(shape[:-1])**0.5
 
@@ -64,8 +67,8 @@ class Conv3x3(nn.Module):
 
   Attributes:
     features: channels of the result.
-    kernel_init: (key, shape, dtype) -> first kernel [3, 3, C, features]; the bias begins at zero.
-    dtype: computation only; parameters stay float32.
+    kernel_init: (key, shape, dtype) -> initial kernel [3, 3, C, features]; the initial bias is zero.
+    dtype: dtype of the computation; parameters stay float32.
   """
 
   features: int
@@ -81,19 +84,19 @@ class Conv3x3(nn.Module):
 
 
 def _scale_init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-  """N(1, 0.02), as the DCGAN authors' code draws the scales."""
+  """Draw initial scales as in the DCGAN authors' code: normal with mean 1 and standard deviation 0.02."""
   return 1.0 + dcgan_init(key, shape, dtype)
 
 
 class BatchNorm(nn.Module):
-  """Batch norm over the *global* batch (Ioffe & Szegedy 2015, arXiv:1502.03167); by default as in DCGAN.
+  """Batch norm over the *global* batch (Ioffe & Szegedy 2015, arXiv:1502.03167); defaults are those of DCGAN.
 
   Attributes:
-    axis_name: mapped axis over which the batch is split (`pmap`), or None where arrays are global (`jit`).
-    dtype: of the result; statistics are float32.
+    axis_name: mapped axis over which the batch is split (`pmap`), or None if arrays are global (`jit`).
+    dtype: dtype of the result; statistics are float32.
     momentum: decay of the running statistics, per batch.
-    epsilon: added to the variance.
-    scale_init: (key, shape, dtype) -> first scales [C]; offsets begin at zero.
+    epsilon: number added to the variance.
+    scale_init: (key, shape, dtype) -> initial scales [C]; initial offsets are zero.
   """
 
   axis_name: str | None = None

@@ -1,7 +1,7 @@
-"""Layers that let a discriminator see a batch, so that it can tell a generator without variety from the data.
+"""Layers that compare the samples of a batch, so that a discriminator can detect a generator without variety.
 
-Batches are global. Under a mapped axis (`pmap`) the samples of all devices are gathered and each device keeps its own
-rows; elsewhere arrays are whole already.
+Batches are global. Under a mapped axis (`pmap`) the samples of all devices are gathered, and each device keeps the rows
+of its samples; elsewhere arrays are global already.
 """
 
 from typing import Any
@@ -17,22 +17,23 @@ MINIBATCH = ('none', 'stddev', 'discrimination')
 
 
 def check_minibatch(minibatch: str) -> None:
-  """Raises a ValueError that lists the known settings, unless this is one."""
+  """Raise a ValueError, which lists the known settings, if `minibatch` is unknown."""
   if minibatch not in MINIBATCH:
     raise ValueError(f'minibatch={minibatch!r} is unknown; known: {", ".join(MINIBATCH)}')
 
 
 class MinibatchStddev(nn.Module):
-  """Appends how much a batch varies: [B, ..., C] -> [B, ..., C + 1] (Karras et al. 2018, arXiv:1710.10196).
+  """Layer that appends the variation of a batch: [B, ..., C] -> [B, ..., C + 1] (Karras et al. 2018, arXiv:1710.10196).
 
   The new feature is the standard deviation over the samples of a group, averaged over all positions and channels: one
-  number for each group. Groups are strided as in StyleGAN2 (arXiv:1912.04958): B/G groups of G, sample n in group
-  n mod B/G.
+  number for each group. Groups are strided as in StyleGAN2 (arXiv:1912.04958): there are B/G groups of G samples, and
+  sample n is in group n mod B/G.
 
   Attributes:
-    group_size: G, at most B and then a divisor of it; None: the whole batch, as in the paper (its code has 4).
+    group_size: G. A G above B counts as B, and G must divide B. None takes the whole batch as one group, as in the
+      paper (the authors' code has 4).
     axis_name: mapped axis over which the batch is split (`pmap`), or None.
-    epsilon: inside the root, in units of variance: where samples coincide the gradient is zero, not NaN.
+    epsilon: number inside the root, in units of variance: if samples coincide, the gradient is zero, not NaN.
   """
 
   group_size: int | None = None
@@ -41,30 +42,31 @@ class MinibatchStddev(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    everyone = _gather(x.astype(jnp.promote_types(x.dtype, jnp.float32)), self.axis_name)
-    batch = len(everyone)
+    all_samples = _gather(x.astype(jnp.promote_types(x.dtype, jnp.float32)), self.axis_name)
+    batch = len(all_samples)
     size = batch if self.group_size is None else min(self.group_size, batch)
     if size < 1 or batch % size:
-      raise ValueError(f'group_size={size} must divide the batch of {batch}; None takes all of it as one group')
-    groups = everyone.reshape(size, batch // size, -1)
+      raise ValueError(f'group_size={size} must divide the batch of {batch}; None takes the whole batch as one group')
+    groups = all_samples.reshape(size, batch // size, -1)
     stddev = jnp.mean(jnp.sqrt(jnp.var(groups, axis=0) + self.epsilon), axis=-1)  # [B/G]
-    own = _own_rows(jnp.tile(stddev, size), len(x), self.axis_name).astype(x.dtype)
-    column = jnp.broadcast_to(own.reshape(-1, *[1] * (x.ndim - 1)), (*x.shape[:-1], 1))
+    feature = _local_rows(jnp.tile(stddev, size), len(x), self.axis_name).astype(x.dtype)
+    column = jnp.broadcast_to(feature.reshape(-1, *[1] * (x.ndim - 1)), (*x.shape[:-1], 1))
     return jnp.concatenate([x, column], axis=-1)
 
 
 class MinibatchDiscrimination(nn.Module):
-  """Appends how close a sample is to its batch: [B, F] -> [B, F + features] (Salimans et al. 2016, arXiv:1606.03498).
+  """Layer that appends how close each sample is to the batch: [B, F] -> [B, F + features].
 
-  The new feature b of sample i is mean_j exp(-|M_ib - M_jb|_1), with rows M_ib [dims] that are linear in the sample's
-  features, over the whole batch and i itself. The paper has the sum; divided by B, it depends neither on the batch size
-  nor starts with logits near B where features are small (no batch norm, a generator at its start).
+  Minibatch discrimination (Salimans et al. 2016, arXiv:1606.03498). The new feature b of sample i is
+  mean_j exp(-|M_ib - M_jb|_1), where the rows M_ib [dims] are linear in the sample's features and j runs over the whole
+  batch, i included. The paper has the sum over j. The mean does not depend on the batch size, and initial logits are
+  not near B where features are small (without batch norm, or early in the training of the generator).
 
   Attributes:
-    features: how many such numbers.
+    features: number of new features.
     dims: length of the rows that are compared.
     axis_name: mapped axis over which the batch is split (`pmap`), or None.
-    dtype: of the product that yields M; distances are float32, parameters too.
+    dtype: dtype of the product that yields M; distances and parameters are float32.
   """
 
   features: int = 16
@@ -76,14 +78,14 @@ class MinibatchDiscrimination(nn.Module):
   def __call__(self, x: Array) -> Array:
     rows = nn.Dense(self.features * self.dims, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(x)
     rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32)).reshape(-1, self.features, self.dims)
-    everyone = _gather(rows, self.axis_name)  # Rather than x: there are fewer of them.
-    distances = jnp.sum(jnp.abs(rows[:, None] - everyone[None]), axis=-1)  # [own, B, features]
+    all_rows = _gather(rows, self.axis_name)  # Gathering rows moves less data than gathering x.
+    distances = jnp.sum(jnp.abs(rows[:, None] - all_rows[None]), axis=-1)  # [len(x), B, features]
     closeness = jnp.mean(jnp.exp(-distances), axis=1)
     return jnp.concatenate([x, closeness.astype(x.dtype)], axis=-1)
 
 
 def _is_mapped(axis_name: str | None) -> bool:
-  """Whether we are inside the axis: initial weights and evaluation are computed outside of it."""
+  """Return whether the call is inside the mapped axis; initial weights and evaluation are computed outside of it."""
   try:
     return axis_name is not None and jax.lax.axis_size(axis_name) > 0
   except NameError:
@@ -91,10 +93,10 @@ def _is_mapped(axis_name: str | None) -> bool:
 
 
 def _gather(x: Array, axis_name: str | None) -> Array:
-  """The rows of all devices, in the order of devices."""
+  """Return the rows of all devices, in the order of devices."""
   return jax.lax.all_gather(x, axis_name, tiled=True) if _is_mapped(axis_name) else x
 
 
-def _own_rows(x: Array, rows: int, axis_name: str | None) -> Array:
-  """This device's part of what was computed for all."""
+def _local_rows(x: Array, rows: int, axis_name: str | None) -> Array:
+  """Return this device's rows of an array for all devices."""
   return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(axis_name) * rows, rows) if _is_mapped(axis_name) else x

@@ -1,4 +1,4 @@
-"""Fully connected networks: the vanilla GAN for images, and the pair for two-dimensional data."""
+"""Fully connected networks: the vanilla GAN for images, and networks for vectors, such as two-dimensional data."""
 
 import math
 
@@ -12,13 +12,13 @@ from gan.models.minibatch import MinibatchDiscrimination, MinibatchStddev, check
 
 
 class Generator(nn.Module):
-  """z [B, Z] -> samples [B, *sample_shape] through `layers` dense layers (Goodfellow et al. 2014, arXiv:1406.2661).
+  """Generator of dense layers with ReLU: z [B, Z] -> samples [B, *sample_shape] (Goodfellow et al. 2014, 1406.2661).
 
   Attributes:
-    sample_shape: (H, W, C) of images, or (2,).
+    sample_shape: (H, W, C) of images, or (D,) of vectors.
     width: units of each hidden layer.
-    layers: hidden layers.
-    bounded: whether a tanh keeps samples in [-1, 1], as images are; two-dimensional data are not.
+    layers: number of hidden layers.
+    bounded: whether a tanh keeps samples in [-1, 1], the range of images.
   """
 
   sample_shape: tuple[int, ...]
@@ -37,13 +37,14 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """samples [B, ...] -> logits [B] through `layers` dense layers with LeakyReLU 0.2.
+  """Discriminator of dense layers with LeakyReLU 0.2: samples [B, ...] -> logits [B].
 
   Attributes:
     width: units of each hidden layer.
-    layers: hidden layers.
-    minibatch: what the last layer sees of the batch: 'none', 'stddev' or 'discrimination' of the last hidden layer.
-    axis_name: mapped axis under `pmap` of whatever looks at the batch.
+    layers: number of hidden layers.
+    minibatch: layer that compares the samples of the batch by their last hidden layer: 'none', 'stddev' or
+      'discrimination'.
+    axis_name: mapped axis of the minibatch layer under `pmap`.
   """
 
   width: int = 128

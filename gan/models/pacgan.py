@@ -1,9 +1,9 @@
 """The networks of PacGAN's two-dimensional experiments (Lin et al. 2018, arXiv:1712.04086, section 4.1).
 
 Initial weights and the constants of batch norm are those of the authors' code (github.com/fjxmlzn/PacGAN and the
-library Blocks). There the generator makes the samples of a pack in as many batches, one for each place in the pack,
-and normalises each batch by itself; so it does here with `places`, while without all samples of an update are one
-batch. Packing itself is not part of the networks: `model.disc.pack`.
+library Blocks). In that code the generator makes one batch for each place of a pack, and each batch is normalised
+separately. Here, `places` set to the size of a pack does the same; with places = 1, all samples of an update are
+normalised together. Packing itself is not part of the networks (see `model.disc.pack`).
 """
 
 import functools
@@ -15,18 +15,19 @@ from jax import Array
 
 from gan.models.layers import BatchNorm, dcgan_init
 
-MOMENTUM = 0.95  # Of batch norm's running statistics, per update.
+MOMENTUM = 0.95  # Decay of batch norm's running statistics, per update.
 _BatchNorm = functools.partial(BatchNorm, epsilon=1e-4, scale_init=nn.initializers.ones)
 
 
 class Generator(nn.Module):
-  """z [B, Z] -> samples [B, sample_dim], unbounded: dense layers with batch norm and ReLU.
+  """Generator of dense layers with batch norm and ReLU: z [B, Z] -> unbounded samples [B, sample_dim].
 
   Attributes:
-    sample_dim: numbers of a sample; 2 in the paper.
+    sample_dim: length of a sample; 2 in the paper.
     width: units of each hidden layer.
-    layers: hidden layers.
-    places: batch norm sees so many batches, of which every places-th sample is one: those of one place in a pack.
+    layers: number of hidden layers.
+    places: During training the batch is split into `places` groups (sample i is in group i mod places), and each group
+      is normalised separately. With `places` equal to the size of a pack, a group holds one place of all packs.
     axis_name: mapped axis of batch norm under `pmap`.
   """
 
@@ -41,21 +42,24 @@ class Generator(nn.Module):
     x = z
     for _ in range(self.layers):
       x = nn.Dense(self.width, use_bias=False, kernel_init=dcgan_init)(x)
-      # An update has as many batches as places, and what it makes of the running statistics must not depend on that.
+      # The root makes the decay of the running statistics per update independent of the number of groups.
       norm = _BatchNorm(self.axis_name, momentum=MOMENTUM**(1 / self.places))
       x = jax.nn.relu(self._by_place(norm, x, train))
     return nn.Dense(self.sample_dim, kernel_init=dcgan_init)(x)
 
   def _by_place(self, norm: BatchNorm, x: Array, train: bool) -> Array:
-    """Each place's samples [B / places, F] through the same norm, one place after another, while training."""
-    if self.places == 1 or not train or self.is_initializing():  # The first call's batch is of any size.
+    """Normalise the batch; during training, each group [B / places, F] separately, one after another."""
+    if self.places == 1 or not train or self.is_initializing():  # `places` may not divide the batch of `init`.
       return norm(x, train=train)
     places = x.reshape(-1, self.places, x.shape[-1])
     return jnp.stack([norm(places[:, i], train=True) for i in range(self.places)], axis=1).reshape(x.shape)
 
 
 class Maxout(nn.Module):
-  """[B, F] -> [B, features]: the largest of `pieces` linear functions for each (Goodfellow et al. 2013, 1302.4389)."""
+  """Maxout layer (Goodfellow et al. 2013, arXiv:1302.4389): [B, F] -> [B, features].
+
+  Each feature is the largest of `pieces` linear functions.
+  """
 
   features: int
   pieces: int
@@ -67,12 +71,12 @@ class Maxout(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """samples [B, D], or packs of them, -> logits [B] through maxout layers; no normalisation.
+  """Discriminator of maxout layers without normalisation: samples [B, D], or packs of samples -> logits [B].
 
   Attributes:
     width: units of each hidden layer.
-    layers: hidden layers.
-    pieces: linear functions of which a unit takes the largest.
+    layers: number of hidden layers.
+    pieces: number of linear functions of each maxout unit.
   """
 
   width: int = 200

@@ -1,14 +1,16 @@
 """Small ResNets without normalisation, after R3GAN (Huang et al. 2024, arXiv:2501.05441), at 16, 32 or 64 pixels.
 
-The paper's ablation of losses on stacked MNIST has small networks of this kind, of which neither code nor sizes were
-published. These follow the published large ones (github.com/brownvc/R3GAN): nothing but residual branches of three
-convolutions bends the path from z to the image or from the image to the logit; branches begin at zero (fix-up
-initialisation, Zhang et al. 2019, arXiv:1901.09321); resampling is bilinear, away from the branches. They differ in
+The paper's ablation of losses on stacked MNIST uses small networks of this kind; neither their code nor their sizes
+were published. The networks here follow the published large ones (github.com/brownvc/R3GAN). The path from z to the
+image, or from the image to the logit, is linear except for residual branches of three convolutions and the tanh.
+Branches are zero at the start (fix-up initialisation, Zhang et al. 2019, arXiv:1901.09321). Resampling is bilinear and
+outside of the branches. The networks differ from R3GAN in
 
-* channels: doubled at each halving of the image, as in DCGAN, where R3GAN has nearly as many at all resolutions;
-* branches, which narrow to half of the channels, where R3GAN doubles them and convolves in groups: four times cheaper;
-* ends: dense layers between z and the 4x4 features and between these and the logit, where R3GAN scales one learnt 4x4
-  pattern for each channel; and tanh, as our images are in [-1, 1].
+* channels: they double at each halving of the image, as in DCGAN; R3GAN has nearly as many at all resolutions;
+* branches: they narrow to half of the channels, which is four times cheaper than R3GAN's grouped convolutions with
+  twice the channels;
+* ends: dense layers between z and the 4x4 features, and between the last 4x4 features and the logit, where R3GAN scales
+  one learnt 4x4 pattern for each channel; and a tanh, because our images are in [-1, 1].
 """
 
 from typing import Any
@@ -21,12 +23,12 @@ from jax import Array
 from gan.models.layers import Conv3x3, dense_init, fan_in_init, leaky_relu
 
 IMAGE_SIZES = (16, 32, 64)
-MAX_DOUBLINGS = 3                     # Of the channels: 64 pixels have no more of them at 4x4 than 32 pixels.
-LEAKY_GAIN = (2 / (1 + 0.2**2))**0.5  # Keeps the second moment through a LeakyReLU 0.2.
+MAX_DOUBLINGS = 3                     # Channels double three times at most: at 64 pixels as often as at 32.
+LEAKY_GAIN = (2 / (1 + 0.2**2))**0.5  # This gain keeps the second moment through a LeakyReLU 0.2.
 
 
 def _num_halvings(image_size: int) -> int:
-  """How often the image halves on the way to 4x4."""
+  """Return how often the image must be halved to get 4x4 features."""
   if image_size not in IMAGE_SIZES:
     raise ValueError(f'image_size={image_size}: the ResNet is built for {", ".join(map(str, IMAGE_SIZES))} pixels')
   return image_size.bit_length() - 3
@@ -37,12 +39,12 @@ def _channels(width: int, halvings: int) -> int:
 
 
 class ResidualBlock(nn.Module):
-  """[B, H, W, C] -> the same shape: adds 1x1, 3x3 and 1x1 convolutions through C / 2 channels.
+  """Residual block [B, H, W, C] -> [B, H, W, C]: its branch has 1x1, 3x3 and 1x1 convolutions, with C / 2 channels.
 
   Attributes:
-    depth: residual blocks of the network: N of them, each with m convolutions, begin N^(-1 / (2m - 2)) times as large
-      as one would (fix-up), and the last convolution begins at zero, so that the block is the identity.
-    dtype: computation only; parameters stay float32.
+    depth: N, the number of residual blocks of the network. Fix-up initialisation scales the initial weights of a branch
+      of m convolutions by N^(-1 / (2m - 2)); the last convolution is zero, so that the block is the identity.
+    dtype: dtype of the computation; parameters stay float32.
   """
 
   depth: int
@@ -58,14 +60,16 @@ class ResidualBlock(nn.Module):
 
 
 class Generator(nn.Module):
-  """z [B, Z] -> images [B, S, S, channels] in [-1, 1]: a dense layer to 4x4, then blocks and doublings in turn.
+  """Generator: z [B, Z] -> images [B, S, S, channels] in [-1, 1].
+
+  A dense layer makes 4x4 features; residual blocks alternate with steps that double the image.
 
   Attributes:
-    image_size: S, in pixels: 16, 32 or 64.
+    image_size: S in pixels: 16, 32 or 64.
     channels: 1 or 3.
     width: channels at full resolution; doubled at each halving of the image, up to 8 times as many.
-    blocks: residual blocks at each resolution.
-    dtype: computation only; parameters stay float32.
+    blocks: number of residual blocks at each resolution.
+    dtype: dtype of the computation; parameters stay float32.
   """
 
   image_size: int
@@ -91,13 +95,15 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """images [B, S, S, C] -> logits [B], each sample on its own: blocks and halvings in turn, then a dense layer.
+  """Discriminator: images [B, S, S, C] -> logits [B]; it judges samples one by one.
+
+  Residual blocks alternate with steps that halve the image down to 4x4; a dense layer makes the logit.
 
   Attributes:
-    image_size: S, in pixels: 16, 32 or 64.
+    image_size: S in pixels: 16, 32 or 64.
     width: channels at full resolution; doubled at each halving of the image, up to 8 times as many.
-    blocks: residual blocks at each resolution.
-    dtype: computation only; parameters stay float32.
+    blocks: number of residual blocks at each resolution.
+    dtype: dtype of the computation; parameters stay float32.
   """
 
   image_size: int
@@ -120,20 +126,20 @@ class Discriminator(nn.Module):
 
 
 def _convolve(x: Array, features: int, dtype: Any) -> Array:
-  """A 1x1 convolution where the number of channels changes, as part of the module that calls it."""
+  """Apply a 1x1 convolution if the number of channels changes; its parameters belong to the calling module."""
   if x.shape[-1] == features:
     return x
   return nn.Dense(features, use_bias=False, kernel_init=dense_init, dtype=dtype)(x)
 
 
 def double(x: Array) -> Array:
-  """Bilinear interpolation [B, H, W, C] -> [B, 2H, 2W, C]."""
+  """Double the image by bilinear interpolation: [B, H, W, C] -> [B, 2H, 2W, C]."""
   batch, height, width, channels = x.shape
   shape, scale = (batch, 2 * height, 2 * width, channels), jnp.full(2, 2.0, jnp.float32)
-  return jax.image.scale_and_translate(x, shape, (1, 2), scale, jnp.zeros_like(scale), 'linear')  # Two products.
+  return jax.image.scale_and_translate(x, shape, (1, 2), scale, jnp.zeros_like(scale), 'linear')  # Two matrix products.
 
 
 def halve(x: Array) -> Array:
-  """Bilinear interpolation [B, H, W, C] -> [B, H/2, W/2, C]: the mean of each 2x2 block."""
+  """Halve the image by bilinear interpolation, the mean of each 2x2 block: [B, H, W, C] -> [B, H/2, W/2, C]."""
   batch, height, width, channels = x.shape
   return jnp.mean(x.reshape(batch, height // 2, 2, width // 2, 2, channels), axis=(2, 4))

@@ -1,8 +1,8 @@
 """Spectral normalisation (Miyato et al. 2018, arXiv:1802.05957), as a function of a parameter tree.
 
-Nothing here knows a layer: whoever applies a network normalises its parameters first, and carries the vectors from
-step to step. A kernel [..., I, O] is the matrix [prod(...) * I, O] that takes the inputs under it to the outputs, the
-transpose of the paper's W; so u [O] belongs to its outputs and v to its inputs.
+Nothing here depends on layers: the caller normalises the parameters before it applies a network, and carries the
+vectors from step to step. A kernel [..., I, O] counts as the matrix [prod(...) * I, O] from inputs to outputs, the
+transpose of the paper's W. So u [O] belongs to the outputs and v to the inputs.
 """
 
 from typing import Any
@@ -16,18 +16,18 @@ from gan.randomness import normal
 
 PyTree = Any
 
-EPS = 1e-12  # Norms up to this are no directions: such a kernel counts as zero.
+EPS = 1e-12  # A vector whose norm is not above this has no direction, and a kernel whose sigma is not counts as zero.
 
 
 def init_vectors(key: Array, params: PyTree) -> PyTree:
-  """Draws first estimates of the kernels' singular vectors, uniform on the sphere.
+  """Draw initial estimates of the kernels' singular vectors, uniform on the sphere.
 
   Args:
     key: random key [].
-    params: nested dict of parameters. Its kernels are the leaves of two or more axes; biases and scales have one.
+    params: nested dict of parameters. Leaves with two or more axes are kernels; biases and scales have one axis.
 
   Returns:
-    Nested dict with u [O] of unit norm, in the kernel's dtype, at the path of each kernel [..., I, O]; nothing else.
+    Nested dict with one entry for each kernel [..., I, O], at the kernel's path: u [O] of unit norm, in its dtype.
   """
   kernels = {path: leaf for path, leaf in traverse_util.flatten_dict(params).items() if leaf.ndim >= 2}
   keys = jax.random.split(key, len(kernels))
@@ -37,20 +37,20 @@ def init_vectors(key: Array, params: PyTree) -> PyTree:
 
 
 def normalize(params: PyTree, vectors: PyTree, *, update: bool, iterations: int = 1) -> tuple[PyTree, PyTree]:
-  """Divides every kernel by the estimate sigma = v^T W u of its largest singular value.
+  """Divide every kernel by the estimate sigma = v^T W u of its largest singular value.
 
-  As in the paper u and v count as constants: the derivative of sigma with respect to W is v u^T, which is the true one
-  once they have converged. A kernel of zeros has no direction and stays as it is.
+  As in the paper, u and v count as constants: the derivative of sigma with respect to W is v u^T, which is the exact
+  derivative once u and v have converged. A kernel of zeros has no direction and stays as it is.
 
   Args:
     params: nested dict of parameters.
     vectors: u [O] for each kernel to normalise, from `init_vectors` or an earlier call.
-    update: whether to take steps of the power iteration, as in training. Without, the given u serve, with the v that
-      follow from them.
+    update: whether to take steps of the power iteration, as in training. Otherwise u stays as it is, and v follows
+      from it.
     iterations: steps of the power iteration, at least 1; the paper takes one for each update of the discriminator.
 
   Returns:
-    The parameters, with all that is not named in `vectors` untouched, and the new vectors.
+    The parameters, where leaves that are not in `vectors` are unchanged, and the new vectors.
 
   Raises:
     ValueError: if iterations is less than 1.
@@ -82,11 +82,11 @@ def _normalize_kernel(kernel: Array, u: Array, iterations: int) -> tuple[Array, 
 
 
 def _direction(x: Array, otherwise: Array) -> Array:
-  """Scales x to unit norm; gives `otherwise` where x is zero, so that no vector is lost."""
+  """Scale x to unit norm; return `otherwise` if x is zero."""
   norm = jnp.linalg.norm(x)
   return jnp.where(norm > EPS, x / jnp.maximum(norm, EPS), otherwise)
 
 
 def _dot(a: Array, b: Array) -> Array:
-  """In full float32: accelerators round the factors of a product otherwise, and sigma scales a whole layer."""
+  """Multiply in full float32: accelerators would round the factors of the product, and sigma scales a whole layer."""
   return jnp.dot(a, b, precision='highest')

@@ -1,7 +1,7 @@
-"""Many runs as one compiled program: members that differ in seed, objective and numbers only.
+"""Populations: many runs in one compiled program, whose members differ only in seed, objective and numbers.
 
-`program` says which runs those are, `compiled` trains and samples them together, `run` is the run of a whole
-population, `members` takes one of them out again.
+`program` decides which runs can be members of one population, `compiled` trains and samples them together, `run` is the
+run of a whole population, and `members` extracts one member as an ordinary run.
 """
 
 from flax import struct
@@ -12,13 +12,13 @@ from gan.state import GanState
 
 @struct.dataclass
 class PopulationState:
-  """All of a population that changes.
+  """The state of a population: everything that training changes.
 
   Attributes:
-    members: a GanState whose leaves have a leading axis of M members, but for `step` [], which they share.
-    alive: bool [M]; a member whose scalars are not all finite is frozen from then on.
-    stopped_at: int32 [M]; steps that the member has finished.
-    scalars: name -> [M], those of each member's last step.
+    members: a GanState whose leaves have a leading axis of M members, except for `step` [], which all members share.
+    alive: bool [M]; a member is frozen from the first step on whose scalars are not all finite.
+    stopped_at: int32 [M]; number of steps that the member has finished.
+    scalars: name -> [M], scalars of each member's last step.
   """
 
   members: GanState

@@ -1,8 +1,8 @@
-"""The programs of a population: first state, loop of steps, samples, slopes, each over all members at once.
+"""The compiled programs of a population: first state, loop of steps, samples, slopes, each for all members at once.
 
-`vmap` over members, and `shard_map` over devices along the same axis: a device knows its own members only, so nothing
-crosses between devices, unless each member's batch is split too. Members that do not fill the devices evenly are
-followed by copies of the last one that are never alive.
+`vmap` runs over members, and `shard_map` splits the same axis over devices. A device holds only its members, so devices
+do not communicate, unless each member's batch is split, too. Populations are padded to a multiple of the device count
+with inactive copies of the last member.
 """
 
 import functools
@@ -23,22 +23,22 @@ from gan.parallel import AXIS, MEMBERS, enough_devices, make_member_parallel
 from gan.population import PopulationState
 from gan.state import GanState, PyTree
 
-AXES = GanState(step=None, rng=0, gen=0, disc=0, ema=0, memory=0)   # Of vmap: all members are at the same step.
+AXES = GanState(step=None, rng=0, gen=0, disc=0, ema=0, memory=0)   # Axes of vmap; all members are at the same step.
 _WHOLE, _SPLIT = PartitionSpec(), PartitionSpec(MEMBERS)
 _MEMBERS_SPLIT = GanState(_WHOLE, _SPLIT, _SPLIT, _SPLIT, _SPLIT, _SPLIT)
 _STATE_SPLIT = PopulationState(_MEMBERS_SPLIT, _SPLIT, _SPLIT, _SPLIT)
 
 
 class Population(NamedTuple):
-  """Members that are one program.
+  """The members of one program.
 
   Attributes:
-    config: of the first one; the others differ from it in seed, objective and numbers.
-    columns: of their data.
-    built: their common program; `hparams` are those of the first one.
-    num: members, M; `size` is that and what fills the devices up, P.
+    config: configuration of the first member; the others differ from it in seed, objective and numbers.
+    columns: columns of their data.
+    built: their common program; its `hparams` are those of the first member.
+    num: M, the number of members; `size` is P, the number with padding.
     seeds: uint32 [P].
-    hparams: numbers by field, [P].
+    hparams: numbers [P] by field.
   """
 
   config: ml_collections.ConfigDict
@@ -50,29 +50,30 @@ class Population(NamedTuple):
 
   @property
   def size(self) -> int:
-    """Rows of every array of members."""
+    """Return P, the number of rows of every array of members: members and padding."""
     return len(self.seeds)
 
   def place(self, tree: PyTree) -> PyTree:
-    """Puts arrays [P, ...] on the devices, each its members."""
+    """Split arrays [P, ...] over the devices, so that each device gets its members."""
     return jax.device_put(tree, NamedSharding(self.built.parallel.mesh, _SPLIT))
 
   def mapped(self, function: Callable, in_specs: tuple, out_specs: Any, *, donate: bool = False) -> Callable:
-    """Compiles a function of arrays of members, run by each device on its own."""
+    """Compile a function of arrays of members; each device runs it on its own members."""
+    # No check_vma: after `mean` all devices of a member hold equal values, which the check cannot see.
     mapped = jax.shard_map(function, mesh=self.built.parallel.mesh, in_specs=in_specs, out_specs=out_specs,
-                           check_vma=False)  # Along the batch all is equal after `mean`, which it cannot see.
+                           check_vma=False)
     return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
 
 def make_population(configs: Sequence[ml_collections.ConfigDict], columns: Mapping[str, Column],
                     devices: Sequence[jax.Device], devices_per_member: int = 1) -> Population:
-  """Builds the population of runs with these configurations, all of one `program_key`.
+  """Build the population of runs with these configurations, which must have the same `program_key`.
 
   Args:
-    configs: valid, one for each member.
-    columns: of their data.
-    devices: of this host; their number divides by the next.
-    devices_per_member: that share the batch of each member.
+    configs: valid configurations, one for each member.
+    columns: columns of their data.
+    devices: devices of this host; `devices_per_member` must divide their number.
+    devices_per_member: number of devices that share the batch of a member.
   """
   losses = tuple(dict.fromkeys(config.loss.name for config in configs))
   enough = enough_devices(len(configs), len(devices), devices_per_member)
@@ -83,33 +84,33 @@ def make_population(configs: Sequence[ml_collections.ConfigDict], columns: Mappi
   hparams = [build.hparams_of(config, losses) for config in filled]
   seeds = np.array([config.seed for config in filled], np.uint32)
   return Population(configs[0], columns, built, len(configs), seeds,
-                    {name: np.stack([own[name] for own in hparams]) for name in hparams[0]})
+                    {name: np.stack([member_hparams[name] for member_hparams in hparams]) for name in hparams[0]})
 
 
 def make_step(population: Population, get_batch: Callable) -> Callable:
-  """One step of all members: (members, data, hparams) -> (members, scalars [P]).
+  """Return one step of all members: (members, data, hparams) -> (members, scalars [P]).
 
   Args:
-    population: whose.
-    get_batch: (data, rng, step, i) -> batch, see `gan.data.pipeline`.
+    population: the members.
+    get_batch: (data, rng, step, i) -> batch; see `gan.data.pipeline`.
   """
   train_step = build.make_train_step(population.config, population.built)
 
   def of_member(member: GanState, data: PyTree, hparams: dict[str, Array]) -> tuple[GanState, dict[str, Array]]:
-    # Resident or drawn: which step of a dispatch this is does not matter.
+    # i = 0: data are resident or drawn, so a batch does not depend on the step's number in its dispatch.
     return train_step(member, get_batch(data, member.rng, member.step, jnp.int32(0)), hparams)
 
   return jax.vmap(of_member, in_axes=(AXES, None, 0), out_axes=(AXES, 0))
 
 
 def initial_state(population: Population) -> PopulationState:
-  """The state before the first step, on the devices; a member's part depends on its seed alone."""
+  """Return the state before the first step, on the devices; a member's part depends on its seed alone."""
   train, parts = population.config.train, population.built.parallel.mesh.shape[AXIS]
   rows = train.disc_steps, train.batch_size // parts
   batch = {name: jnp.zeros((*rows, *column.shape), column.seen.dtype) for name, column in population.columns.items()}
   train_step = build.make_train_step(population.config, population.built)
 
-  def scalars_of(seed: Array, hparams: dict[str, Array]) -> dict[str, Array]:  # Only its shapes are looked at.
+  def scalars_of(seed: Array, hparams: dict[str, Array]) -> dict[str, Array]:  # Only the shapes of the result are used.
     return train_step(build.initial_state(population.built, seed), batch, hparams)[1]
 
   def init(seeds: Array, alive: Array, hparams: dict[str, Array]) -> PopulationState:
@@ -124,7 +125,7 @@ def initial_state(population: Population) -> PopulationState:
 
 
 def abstract_state(population: Population) -> PopulationState:
-  """Shapes of the state of the members proper, [M], as it is saved: on one device, whatever trained it."""
+  """Return the shapes of the saved state: M members without padding, on one device however many trained them."""
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
   def shape(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
@@ -135,7 +136,7 @@ def abstract_state(population: Population) -> PopulationState:
 
 
 def trimmed(population: Population, state: PopulationState) -> PopulationState:
-  """The state without what fills the devices up."""
+  """Return the state without padding."""
   return state if population.size == population.num else _first(state, population.num)
 
 
@@ -145,22 +146,22 @@ def _first(state: PopulationState, num: int) -> PopulationState:
 
 
 def filled(population: Population, state: PopulationState) -> PopulationState:
-  """`trimmed` undone, and placed on the devices."""
-  missing = population.size - population.num
+  """Return a trimmed state with padding, placed on the devices."""
+  padding = population.size - population.num
 
-  def fill(leaf: Array) -> Array:
-    return jnp.concatenate([leaf, *[leaf[-1:]] * missing]) if missing and leaf.ndim else leaf
+  def pad(leaf: Array) -> Array:
+    return jnp.concatenate([leaf, *[leaf[-1:]] * padding]) if padding and leaf.ndim else leaf
 
-  state = jax.tree.map(fill, state)
+  state = jax.tree.map(pad, state)
   state = state.replace(alive=state.alive & (np.arange(population.size) < population.num))
   mesh = population.built.parallel.mesh
   return jax.tree.map(lambda leaf: jax.device_put(leaf, NamedSharding(mesh, _SPLIT if leaf.ndim else _WHOLE)), state)
 
 
 def make_loop(population: Population, batches: Pipeline) -> Callable:
-  """The compiled loop (state, data, hparams, num_steps) -> state of a dispatch.
+  """Return the compiled loop of a dispatch: (state, data, hparams, num_steps) -> state.
 
-  A member whose scalars are not all finite is frozen after that step.
+  A member is frozen after the first step whose scalars are not all finite.
   """
   all_members = make_step(population, batches.batch)
 
@@ -168,8 +169,8 @@ def make_loop(population: Population, batches: Pipeline) -> Callable:
     first = state.members.step
 
     def body(state: PopulationState) -> PopulationState:
-      members, found = all_members(state.members, data, hparams)
-      finite = jnp.all(jnp.isfinite(jnp.stack(list(found.values()))), axis=0)
+      members, scalars = all_members(state.members, data, hparams)
+      finite = jnp.all(jnp.isfinite(jnp.stack(list(scalars.values()))), axis=0)
 
       def keep_dead(new: Array, old: Array) -> Array:
         return jnp.where(state.alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -178,7 +179,7 @@ def make_loop(population: Population, batches: Pipeline) -> Callable:
       members = jax.tree.map(keep_dead, members.replace(step=state.alive), state.members.replace(step=state.alive))
       return PopulationState(members.replace(step=step_before + 1), state.alive & finite,
                              jnp.where(state.alive, step_before + 1, state.stopped_at),
-                             jax.tree.map(keep_dead, found, state.scalars))
+                             jax.tree.map(keep_dead, scalars, state.scalars))
 
     return jax.lax.while_loop(lambda state: state.members.step - first < num_steps, body, state)
 
@@ -186,7 +187,7 @@ def make_loop(population: Population, batches: Pipeline) -> Callable:
 
 
 def make_probe(population: Population, batches: Pipeline) -> Callable | None:
-  """The compiled probe (state, data, hparams) -> slopes of the discriminators [P]; None where there are none."""
+  """Return the compiled probe (state, data, hparams) -> slopes [P] of the discriminators; None if there are none."""
   game = population.built.game
   if not population.config.train.dynamics or game.slopes is None:
     return None
@@ -204,7 +205,7 @@ def make_probe(population: Population, batches: Pipeline) -> Callable | None:
 
 def make_stream(population: Population,
                 conditions: sampling.Conditions | None = None) -> Callable[[PyTree, Array, int], Iterator]:
-  """Builds stream(gen, rngs, num), which yields (samples [P, CHUNK, ...], how many of each member's count).
+  """Build stream(gen, rngs, num), which yields (samples [P, CHUNK, ...], how many of the CHUNK samples to use).
 
   A member's samples are those that `gan.sampling` draws with the same generator, key and conditions.
   """

@@ -1,4 +1,4 @@
-"""One picture of a whole population: a small panel for each member, under its name."""
+"""The picture of a population: a small panel for each member, under its name."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from gan.data.toy import Mixture
 from gan.show import images
 
-PANEL = 132           # Pixels, of a panel of points; images are tiled to about as much.
+PANEL = 132           # Side of a panel of points in pixels; tiled images have about this side.
 MAX_PANELS = 64
 MARGIN, TITLE = 6, 14
 INK, SOFT, PAPER = (58, 66, 80), (154, 165, 180), (255, 255, 255)
@@ -17,19 +17,19 @@ POINT = (47, 111, 222)
 
 
 def panels(samples: np.ndarray, names: Sequence[str], mixture: Mixture | None, title: str) -> np.ndarray:
-  """Draws samples of the first MAX_PANELS members.
+  """Draw samples of the first MAX_PANELS members.
 
   Args:
     samples: [M, N, H, W, C] images in [-1, 1], or [M, N, D] points.
-    names: of the members.
-    mixture: where points come from; None for images, and for points of anything else.
-    title: above all.
+    names: names of the members.
+    mixture: the mixture that the points imitate; None for images, and for points of other data.
+    title: title above all panels.
 
   Returns:
     uint8 [H, W, 3].
   """
   shown = min(len(names), MAX_PANELS)
-  drawn = [_tiles(own) if own.ndim == 4 else _points(own, mixture) for own in samples[:shown]]
+  drawn = [_tiles(member) if member.ndim == 4 else _points(member, mixture) for member in samples[:shown]]
   height, width = drawn[0].shape[:2]
   columns = min(shown, 8)
   rows = math.ceil(shown / columns)
@@ -53,7 +53,7 @@ def _tiles(samples: np.ndarray) -> np.ndarray:
 
 
 def _points(points: np.ndarray, mixture: Mixture | None) -> np.ndarray:
-  """Points of the plane over the true modes; those on a line are spread over the panel's height."""
+  """Draw points of the plane over the true modes; points on a line are spread over the panel's height."""
   modes, sigma = (mixture.modes, mixture.sigma) if mixture else (points[:0], 0.0)
   if points.shape[1] == 1:
     points = np.concatenate([points, np.linspace(-1, 1, len(points))[:, None] * max(np.ptp(modes), 2.0)], axis=1)

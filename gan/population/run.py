@@ -1,4 +1,4 @@
-"""The run of a population, from top to bottom: as `gan.run.train` is that of a single run."""
+"""The run of a population, from top to bottom; `gan.run.train` is the same for a single run."""
 
 import io
 import math
@@ -28,43 +28,43 @@ from gan.scoring import Score
 from gan.scoring.evaluator import make_evaluator
 from gan.show import images
 
-KEPT_IMAGES, KEPT_POINTS = 16, 1000   # Final samples of each member, for reports;
-SHOWN_IMAGES, SHOWN_POINTS = 16, 512  # and those in a picture.
-SHOWN_SCORES = 3                      # On the console.
+KEPT_IMAGES, KEPT_POINTS = 16, 1000   # Final samples of each member that are saved for reports.
+SHOWN_IMAGES, SHOWN_POINTS = 16, 512  # Samples of each member in a picture.
+SHOWN_SCORES = 3                      # Scores on the console.
 Say = Callable[[str], None]
 
 
 def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: str, argv: list[str],
         devices: Sequence[jax.Device] | None = None, devices_per_member: int = 1, say: Say = print) -> int:
-  """Trains a population to `train.num_steps`, from its newest checkpoint if there is one.
+  """Train a population to `train.num_steps`, from its newest checkpoint if there is one.
 
   Args:
     ids: names of the members.
-    configs: theirs; valid, and all of one `program_key`.
+    configs: configurations of the members; valid, and all with the same `program_key`.
     root: directory of the population, local or in a bucket.
-    argv: the command, for the record.
-    devices: of this host; all of them by default.
-    devices_per_member: that share the batch of each member.
-    say: where progress goes.
+    argv: the command, for the record of the environment.
+    devices: devices of this host; all of them by default.
+    devices_per_member: number of devices that share the batch of a member.
+    say: function that prints a line of progress.
 
   Returns:
     Exit code: 0 for a finished population, 128 + n if signal n ended it.
 
   Raises:
-    ConfigError, DataError, WorkdirError, CheckpointError, MetricsError: what a person has to put right.
+    ConfigError, DataError, WorkdirError, CheckpointError, MetricsError: if the user has to correct something first.
   """
   config, store = configs[0], Store(root)
   settings, num_steps, devices = config.train, config.train.num_steps, list(devices or jax.local_devices())
   if len(devices) % devices_per_member:
-    raise ConfigError(f'--devices_per_member={devices_per_member} must divide the {len(devices)} devices')
+    raise ConfigError(f'--devices_per_member={devices_per_member} must divide the {len(devices)} devices; try 1')
   validate(config, devices_per_member)
   data = open_data(config)
   info = describe_data(data)
   if store.exists() and store.members()[0] != list(ids):
     raise ConfigError(f'{store.root} holds another population; name another --workdir')
   if store.exists() and (differing := data_differences(data_info(store.read(DATA), store.root / DATA), info)):
-    raise WorkdirError(f'{store.root} was trained on other data: {"; ".join(differing)}. Put them back as they were, '
-                       'or name another --workdir')
+    raise WorkdirError(f'{store.root} was trained on other data: {"; ".join(differing)}. Restore the data, or name '
+                       'another --workdir')
   if not is_resident(config, data):
     raise ConfigError(f'data.name={config.data.name} does not fit on the device, and members of a population draw from '
                       'one resident data set; raise data.resident_bytes, or train the runs one by one with gan.main')
@@ -72,15 +72,16 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
   env = environment.describe(argv)
   if not store.exists():
     store.claim(ids, configs, info._asdict(), env)
-  checkpoints = Checkpoints(store.root, keep=2)  # One may turn out to be damaged.
+  checkpoints = Checkpoints(store.root, keep=2)  # Two, because the newest one may turn out to be damaged.
   batches = make_pipeline(config, data, population.built.parallel, None)
   restored = None
-  if checkpoints.steps():  # Only then is it worth the while to trace what a state looks like.
+  if checkpoints.steps():  # Tracing the shapes of the state takes time, so it is done only for a restore.
     restored = checkpoints.restore_latest(compiled.abstract_state(population), lambda text: say(f'Warning: {text}'))
   step = restored[0] if restored else 0
   state = compiled.filled(population, restored[1]) if restored else compiled.initial_state(population)
   if step and (differing := environment.differences(env, store.read('environment.json'))):
-    say('Warning: resuming where the environment differs, equal only to rounding: ' + '; '.join(differing))
+    say('Warning: resuming where the environment differs, so the result equals an uninterrupted run only to rounding: '
+        + '; '.join(differing))
   store.cut_rows(step)
   log = _Log(store, len(ids), show_of(config).failures)
   loop, probe = compiled.make_loop(population, batches), compiled.make_probe(population, batches)
@@ -99,7 +100,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
       fed = batches.feed(step, stop - step)
       state = loop(state, fed, hparams, np.int32(stop - step))
       step, done = stop, stop == num_steps
-      due = {what: done or step % getattr(settings, f'{what}_every') == 0 for what in ('log', 'eval', 'sample', 'save')}
+      due = {task: done or step % getattr(settings, f'{task}_every') == 0 for task in ('log', 'eval', 'sample', 'save')}
       over = not bool(np.any(state.alive))
       if step == 1 or due['log'] or due['eval'] or over:
         jax.block_until_ready(state)
@@ -119,7 +120,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
       if due['save']:
         log.write(step)
         checkpoints.save(step, compiled.trimmed(population, state))
-    if step not in checkpoints.steps():  # By a signal, or because nobody goes on.
+    if step not in checkpoints.steps():  # A signal has ended the loop, or no member is alive.
       log.write(step)
       checkpoints.save(step, compiled.trimmed(population, state))
   checkpoints.close()
@@ -128,16 +129,16 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
     say(f'Signal {interrupted.signum}: saved step {step}. The same command goes on from there.')
     return 128 + interrupted.signum
   _write_samples(store, stream, state, population.num)
-  return 128 + interrupted.signum if interrupted.signum else 0  # Whoever trains several stops here.
+  return 128 + interrupted.signum if interrupted.signum else 0  # After a signal, a sweep does not go on.
 
 
 def is_finished(root: str) -> bool:
-  """Whether the population in a directory has nothing left to do."""
+  """Return whether the population in a directory is finished."""
   return Store(root).is_finished()
 
 
 class _Log:
-  """What was logged of all members: kept for verdicts, written part by part."""
+  """The rows logged for all members: kept in memory for verdicts, written to files part by part."""
 
   def __init__(self, store: Store, num: int, failures: Sequence[str]):
     self._store, self._num, self._failures, self._new = store, num, failures, []
@@ -145,24 +146,24 @@ class _Log:
     self.members = [member_rows(self._rows, member) for member in range(num)]
 
   def elapsed(self) -> float:
-    """Seconds that earlier processes have spent on this population."""
+    """Return the seconds that earlier processes have spent on this population."""
     return self._rows[-1]['time/elapsed_sec'] if self._rows else 0.0
 
   def add(self, step: int, scalars: dict[str, jax.Array], state: PopulationState, scores: list | None,
           clock: dict[str, float]) -> Row:
-    """Takes the scalars of a step, and scores and verdicts where there are any."""
-    own = {name: np.asarray(values, np.float64)[:self._num].tolist()
-           for name, values in jax.device_get(scalars).items()}
+    """Add the row of a step: its scalars, and scores and verdicts if there are any; return the row."""
+    values_of_members = {name: np.asarray(values, np.float64)[:self._num].tolist()
+                         for name, values in jax.device_get(scalars).items()}
     alive, stopped_at = (np.asarray(x)[:self._num].tolist() for x in (state.alive, state.stopped_at))
-    row = {'step': step, 'alive': alive, 'stopped_at': stopped_at} | own | clock
-    for i, found in enumerate(scores or []):
-      for score in found or []:
+    row = {'step': step, 'alive': alive, 'stopped_at': stopped_at} | values_of_members | clock
+    for i, member_scores in enumerate(scores or []):
+      for score in member_scores or []:
         row.setdefault(f'eval/{score.metric}', [None] * self._num)[i] = score.value
-    known = [len(rows) for rows in self.members]
+    num_rows_before = [len(rows) for rows in self.members]
     for i, rows in enumerate(self.members):
       rows[:] = rows + member_rows([row], i) if not rows or rows[-1]['step'] < stopped_at[i] else rows
     for i, rows in enumerate(self.members):
-      died = not alive[i] and len(rows) > known[i]
+      died = not alive[i] and len(rows) > num_rows_before[i]
       if died or (scores is not None and alive[i]):
         verdict = health.judge(rows, self._failures).row()
         rows[-1] |= verdict
@@ -173,27 +174,31 @@ class _Log:
     return row
 
   def write(self, step: int) -> None:
-    """Writes what is new."""
+    """Write the rows since the last part, up to `step`."""
     self._store.write_rows(step, self._new)
     self._new = []
 
 
 def _evaluate(evaluator: Any, stream: Callable, state: PopulationState, num_members: int,
               config: ml_collections.ConfigDict) -> tuple[list, PopulationState]:
-  """Scores of each member, None for those that are frozen; the state, where samples that are no numbers freeze one."""
+  """Score all members that are alive; freeze those whose samples are not all finite.
+
+  Returns:
+    List of the scores of each member, None for a frozen member; and the new state.
+  """
   alive = np.flatnonzero(np.asarray(state.alive)[:num_members])
   rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'evaluation'))(state.members.rng)
   num = config.eval.num_samples
-  found = evaluator.score_members(stream(state.members.ema, rngs, num), alive, num)
+  scores_of_alive = evaluator.score_members(stream(state.members.ema, rngs, num), alive, num)
   scores: list = [None] * num_members
   good = np.ones(len(state.alive), bool)
-  for member, own in zip(alive, found, strict=True):
-    scores[member], good[member] = own or [Score('scale', math.inf)], own is not None
+  for member, member_scores in zip(alive, scores_of_alive, strict=True):
+    scores[member], good[member] = member_scores or [Score('scale', math.inf)], member_scores is not None
   return scores, state.replace(alive=state.alive & jnp.asarray(good))
 
 
 def _stop_failed(state: PopulationState, configs: Sequence[ml_collections.ConfigDict], log: _Log) -> PopulationState:
-  """Freezes the members whose verdict has been a failure for as long as their configuration allows."""
+  """Freeze the members whose verdict has been a failure for longer than their configuration allows."""
   failed = [config.train.on_failure == 'stop' and health.failures_in_a_row(rows) > config.train.patience
             for config, rows in zip(configs, log.members, strict=True)]
   if not any(failed):
@@ -205,14 +210,14 @@ def _stop_failed(state: PopulationState, configs: Sequence[ml_collections.Config
 
 def _first_samples(stream: Callable, state: PopulationState, rngs: jax.Array, num_members: int, num_images: int,
                    num_points: int) -> np.ndarray:
-  """The first samples of each member [M, N, ...], as many as there are to be of images, or of points."""
+  """Return the first samples of each member [M, N, ...]: N is `num_images` for images, `num_points` for points."""
   parts = [np.asarray(samples)[:num_members, :count] for samples, count in stream(state.members.ema, rngs, num_points)]
   samples = np.concatenate(parts, axis=1)
   return samples[:, :num_images] if samples.ndim == 5 else samples
 
 
 def _write_samples(store: Store, stream: Callable, state: PopulationState, num_members: int) -> None:
-  """The last samples of each member, as bytes or points; this file is also the sign that all is done."""
+  """Write samples of each member's final state, images as uint8; this file marks the population as finished."""
   rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'samples'))(state.members.rng)
   samples = _first_samples(stream, state, rngs, num_members, KEPT_IMAGES, KEPT_POINTS)
   buffer = io.BytesIO()
@@ -221,14 +226,14 @@ def _write_samples(store: Store, stream: Callable, state: PopulationState, num_m
 
 
 def _line(row: Row, num_steps: int, num: int) -> str:
-  """A line for the console: how far, how fast, how many are well, and the spread of the scores."""
+  """Return a line for the console: progress, speed, members alive, the spread of scores, and verdicts."""
   parts = [f'step {row["step"]:>{len(str(num_steps))}}/{num_steps}', f'{sum(row["alive"])}/{num} going on']
   if math.isfinite(rate := row.get('time/steps_per_sec', math.nan)):
     seconds = (num_steps - row['step']) / max(rate, 1e-9)
     parts.append(f'{rate * num:,.0f} member-steps/s, {seconds / 60:.1f} min to go')
   for name, values in [item for item in row.items() if item[0].startswith('eval/')][:SHOWN_SCORES]:
-    if (known := [value for value in values if value is not None]):
-      parts.append(f'{name[5:]} {np.median(known):.4g} ({min(known):.4g} to {max(known):.4g})')
+    if (present := [value for value in values if value is not None]):
+      parts.append(f'{name[5:]} {np.median(present):.4g} ({min(present):.4g} to {max(present):.4g})')
   if 'health/verdict' in row and (kinds := [kind for kind in row['health/verdict'] if kind]):
     parts.append(', '.join(f'{kinds.count(kind)} {kind}' for kind in dict.fromkeys(kinds)))
   return '  '.join(parts)

@@ -126,7 +126,7 @@ def test_broken_files_are_named_and_skipped(tmp_path, said):
   assert folder.load(str(tmp_path), 8, 'train').num_examples == 2
   assert sorted(line.split()[1].rsplit('/')[-1] for line in said) == [
       'cut.jpeg:', 'cut.png:', 'cut.webp:', 'empty.png:', 'text.jpg:']
-  assert 'text.jpg: what it holds is none of PNG, JPEG' in ''.join(said)
+  assert 'text.jpg: its contents are none of PNG, JPEG' in ''.join(said)
 
 
 def test_errors_say_what_to_do(tmp_path):
@@ -135,7 +135,7 @@ def test_errors_say_what_to_do(tmp_path):
   with pytest.raises(DataError, match=r'no images.*\.png'):
     folder.load(str(tmp_path), 8, 'train')
   write(tmp_path / 'one.png', noise())
-  with pytest.raises(DataError, match=r'1 usable image\(s\) of 1, a GAN needs 2 or more: add images$'):
+  with pytest.raises(DataError, match=r'1 usable image\(s\) of 1; a GAN needs 2 or more: add images$'):
     folder.load(str(tmp_path), 8, 'train')
   (tmp_path / 'two.png').touch()
   with pytest.raises(DataError, match=r'1 usable image\(s\) of 2.*two\.png'):
@@ -180,7 +180,7 @@ def test_a_link_to_a_class_is_no_class(tmp_path, said):
   assert classes_of(folder.load(str(tmp_path), 8, 'train')) == {'cats': 3, 'dogs': 3, 'own': 3}
   (warning,) = said
   assert 'read under another name: a_latest -> cats' in warning
-  assert 'no class: z_copies (its images are links to those of dogs)' in warning
+  assert 'not a class: z_copies (its images are links to those of dogs)' in warning
 
 
 def test_links_to_other_disks_are_followed(tmp_path, said):
@@ -228,7 +228,7 @@ def test_the_rest_is_counted_and_classes_that_are_missing_are_named(tmp_path, sa
   assert 'cut.png' in skipped
   assert 'cannot be read as images: 11 .heic, 2 .mp4, 1 without a suffix, 1 .txt (convert pictures to PNG)' in warning
   missing = ', '.join(f'{name} (no image can be read)' for name in ('birds', 'fish', 'mice'))
-  assert f'folders that are no class: {missing}' in warning
+  assert f'folders that are not a class: {missing}' in warning
 
 
 def test_a_folder_of_other_files_says_what_it_holds(tmp_path):
@@ -319,7 +319,7 @@ def test_no_other_program_is_run(tmp_path, said):
   Image.fromarray(noise()).save(tmp_path / 'x.eps')
   (tmp_path / 'x.eps').rename(tmp_path / 'cats' / 'x.png')
   assert folder.load(str(tmp_path), 8, 'train').num_examples == 6
-  assert 'x.png: what it holds is none of' in said[0]
+  assert 'x.png: its contents are none of' in said[0]
 
 
 def test_an_image_of_absurd_size_is_refused(tmp_path, said, monkeypatch):

@@ -151,7 +151,7 @@ def test_missing_files_are_named(tmp_path, drawn):
     ('no_such_set_at_all', 'is unknown. The embedded data sets are digits'),
     ('mnist/no_config', 'cannot build it here.*no_config'),
     ('mnist:9.9.9', 'cannot build it here.*9.9.9'),
-    ('not a name!', 'no name of a data set'),
+    ('not a name!', 'not a name of a data set'),
 ])
 def test_absent_and_unknown_sets_fail_with_the_ways_out(tmp_path, monkeypatch, name, message):
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))

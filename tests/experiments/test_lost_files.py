@@ -98,7 +98,7 @@ def test_any_file_that_is_lost_or_damaged(whole, copy, damage):
     if path.name in NEEDED or path.parent.name == 'metrics':
       assert error, path
       assert str(path) in str(error)
-      assert 'train its runs again' in str(error) or 'start again' in str(error)
+      assert 'train its runs again' in str(error) or 'start the sweep again' in str(error)
     elif path.name not in ('plan.json', 'results.parquet'):
       assert error is None, path
     path.write_bytes(content)
@@ -178,7 +178,7 @@ def test_the_programs_say_so_before_they_train(whole, copy):
   for arguments in (('experiments.run', f'--sweep={Path(whole).parent}/sweep.py'), ('experiments.compare',)):
     code, out, err = runs.run(*arguments, f'--workdir={copy}')
     assert code == 2
-    assert f'{MEMBERS} cannot be read (No such file or directory); put a copy of it there' in err
+    assert f'{MEMBERS} cannot be read (No such file or directory); restore the file from a copy' in err
     assert 'Traceback' not in err
     assert 'Training' not in out
   assert (copy / 'results.csv').read_bytes() == before

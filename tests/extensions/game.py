@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gan.declare import NOT_NEGATIVE, Setting
 from gan.games import Game, Network, Outcome, Played, Term, adversarial
-from gan.games.cast import Cast, joined, only
+from gan.games.cast import Cast, joined, sample_spec
 from gan.games.show import LOSSES, PLOTS, Show
 from gan.games.table import GAMES, Entry
 from tests.extensions import clouds
@@ -47,8 +47,8 @@ class Mover(nn.Module):
 
 
 def make(setup):
-  moves = Network(Mover(), {'x': only((2,))})
-  disc = Network(setup.network('disc', (2,)), {'images': only((2,))})
+  moves = Network(Mover(), {'x': sample_spec((2,))})
+  disc = Network(setup.network('disc', (2,)), {'images': sample_spec((2,))})
   return Translation(networks={'gen.ab': moves, 'gen.ba': moves, 'disc': disc}, devices=setup.devices, terms=(
       *adversarial.terms(setup.objective), Term('penalty/cycle', 'gen', cycle, 'game.cycle')))
 

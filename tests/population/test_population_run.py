@@ -69,7 +69,7 @@ def test_a_population_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_be
   assert [row['step'] for row in Store(root).rows()] == logged == list(range(1, 13))
 
   (root / 'metrics' / '00000004.jsonl').unlink()
-  with pytest.raises(MetricsError, match=r'00000004.jsonl is missing, and with it what was logged up to step 4'):
+  with pytest.raises(MetricsError, match=r'00000004.jsonl is missing, and with it the rows up to step 4'):
     together(root, 'configs/dirac.py', [settings])
   (root / 'members.json').unlink()  # It is not made again from what is asked for now.
   with pytest.raises(MetricsError, match=r'members.json cannot be read'):
