@@ -100,7 +100,7 @@ def run_ray(plan: Plan, workdir: str, argv: list[str], address: str | None, need
   try:
     import ray  # Optional, and slow to import.
   except ImportError as error:
-    raise SweepError(f'--executor=ray: {error}; pip install -r requirements-ray.txt') from None
+    raise SweepError(f"--executor=ray: {error}; pip install -e '.[ray]'") from None
   if not ray.is_initialized():
     commit = environment.describe([])['git_commit']
     shipped = {'working_dir': '.', 'excludes': NOT_SHIPPED, 'env_vars': {environment.SHIPPED_COMMIT: commit}}

@@ -7,6 +7,7 @@ their flags parsed. What needs a data set that this machine does not have is val
 
 import argparse
 import contextlib
+import importlib.machinery
 import os
 import runpy
 import shutil
@@ -30,7 +31,8 @@ from tests import markdown
 from tests.markdown import ROOT
 
 COMMANDS = {' '.join(words): words for page in markdown.PAGES for words in markdown.commands(page)}
-TOOLS = {'pip', 'git', 'source', 'export', 'cd', 'ray', 'sbatch', 'gcloud', 'srun', 'mpirun'}   # Not ours to check.
+TOOLS = {'pip', 'git', 'source', 'export', 'cd', 'ray', 'sbatch', 'gcloud', 'srun', 'mpirun', 'tensorboard', 'wandb',
+         'trackio'}   # Not ours to check.
 
 
 class ParsedError(Exception):
@@ -49,6 +51,10 @@ def checkout(tmp_path, monkeypatch):
   (tmp_path / 'mine.py').write_text(sweep)
   mine = types.ModuleType('mine')
   exec(loss, mine.__dict__)
+  for name in ('wandb', 'trackio'):   # As if they were installed.
+    package = types.ModuleType(name)
+    package.__spec__ = importlib.machinery.ModuleSpec(name, None, origin='stand-in')
+    monkeypatch.setitem(sys.modules, name, package)
   monkeypatch.setitem(LOSSES, 'mine', LossPair(mine.disc, mine.gen))   # The line that README tells to write.
   monkeypatch.chdir(tmp_path)
 

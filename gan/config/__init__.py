@@ -50,9 +50,10 @@ RUN = {
     'train.keep': Setting(3, 'Number of checkpoints kept, the newest ones.', POSITIVE),
     'train.num_samples': Setting(64, 'Samples in a grid of images; a scatter plot shows eval.num_samples.', POSITIVE),
     'train.tensorboard': Setting(False, 'Write event files for TensorBoard; needs the package tensorboardX.', ANY),
-    'train.dynamics': Setting(True, 'Log the angles between successive movements, of which the state keeps the last, '
-                              'and the slopes of the discriminator.', ANY),
-    'train.on_failure': Setting('continue', 'What a run does when its verdict is a failure: continue, or stop.',
+    'train.tracker': Setting('', 'Log to wandb or trackio, too, where that is installed; single runs only.',
+                             one_of(('', 'wandb', 'trackio'))),
+    'train.dynamics': Setting(True, 'Log angles between steps (the last one is kept in the state) and slopes.', ANY),
+    'train.on_failure': Setting('continue', 'When the verdict is a failure: continue, or stop.',
                                 one_of(('continue', 'stop'))),
     'eval.metrics': Setting('', "Scores, comma-separated (README.md); '': the usual ones.", ANY),
     'eval.features': Setting('', "Features: classifier, inception, pixels, random, or module:function; '': the usual "
@@ -74,9 +75,10 @@ GROUPS = ('data', 'model', 'model.gen', 'model.disc', 'loss', 'penalty', 'augmen
 
 # The length of a run and its reports: these fields may change on resume, and do not enter the name of its directory.
 FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.eval_every', 'train.sample_every',
-               'train.on_failure', 'train.patience', 'eval.metrics', 'eval.features', 'eval.num_samples',
-               'eval.data_split', 'eval.nearest_k', 'eval.resizing', 'eval.inception_weights', 'eval.inception_sha256')
-# Fields that do not change the samples and the updates (beyond rounding), only how they are computed or stored.
+               'train.on_failure', 'train.patience', 'train.tracker', 'eval.metrics', 'eval.features',
+               'eval.num_samples', 'eval.data_split', 'eval.nearest_k', 'eval.resizing', 'eval.inception_weights',
+               'eval.inception_sha256')
+# The same samples, the same updates (to rounding), another way of computing or keeping them.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
                      'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
 

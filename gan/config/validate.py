@@ -163,6 +163,8 @@ def _training_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
             'and separate learning rates instead'
   if config.train.tensorboard and importlib.util.find_spec('tensorboardX') is None:
     yield 'train.tensorboard=True needs the package tensorboardX: pip install tensorboardX'
+  if (tracker := config.train.tracker) and getattr(importlib.util.find_spec(tracker), 'origin', None) is None:
+    yield f'train.tracker={tracker} needs the package {tracker}: pip install -U {tracker}'   # A folder is no package.
 
 
 def _schedule_problems(config: ml_collections.ConfigDict) -> Iterator[str]:

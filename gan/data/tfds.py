@@ -15,11 +15,14 @@ import numpy as np
 from absl import logging
 
 from gan.data import decode, resize, toy
+from gan.data.original import ORIGINALS
 from gan.data.source import DataError, ImageSource
 
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds  # Functions import it themselves, because the import takes a second or two.
 
+# How to get TensorFlow, which only the preparation of most sets needs.
+INSTALL = "`pip install -e '.[prepare]'` in a checkout, else `pip install 'gan-jax-research[prepare]'`"
 EMBEDDED = ('digits', *toy.MIXTURES, 'folder')   # Data sets that need no download.
 
 
@@ -76,9 +79,10 @@ def load(name: str, image_size: int, split: str, data_dir: str | None = None) ->
   """
   builder = find_builder(name, data_dir)
   if not is_prepared(builder):
+    needs = '' if builder.name in ORIGINALS else f', and needs TensorFlow: {INSTALL}'
     raise DataError(
         f'{name} is not prepared in {builder.data_path}. Ways out: run `python -m gan.data.prepare {name}` once (it '
-        'downloads, and needs requirements-prepare.txt); or set TFDS_DATA_DIR to the folder that holds '
+        f'downloads{needs}); or set TFDS_DATA_DIR to the folder that holds '
         f'{_relative(builder)}; or use the embedded data set digits, which needs no download')
   if 'array_record' not in formats(builder):
     raise DataError(

@@ -8,17 +8,16 @@ import re
 from pathlib import Path
 
 import pooch
-from absl import logging
+
+from gan.download import download
 
 # TensorFlow's graph of 2015-12-05, converted by the authors of torch-fidelity; pytorch-fid publishes the same bytes.
 URL = ('https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/'
        'weights-inception-2015-12-05-6726825d.pth')
 SHA256 = '6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2'
 
-_TIMEOUT = 5.0     # Seconds for each answer of the network.
-_CHUNK = 1 << 20   # Bytes.
-_WAYS_OUT = ('give --inception_weights=<file>, a copy of the published file; or use --features=classifier, which needs '
-             'no download')
+_WAYS_OUT = ('give --inception_weights=<file>, the published file brought here by hand; or use --features=classifier, '
+             'which needs no download')
 
 
 class WeightsError(ValueError):
@@ -65,18 +64,9 @@ def find(path: str | None, cache: Path, sha256: str | None = None) -> tuple[Path
 
 
 def _download(target: Path) -> None:
-  """Bring the published file to `target`, whole or not at all, unless it is there; several processes may do so."""
-  http = pooch.HTTPDownloader(progressbar=True, chunk_size=_CHUNK, timeout=_TIMEOUT)
-
-  def fetch(url: str, part: str, _: None) -> None:
-    if target.is_file():
-      logging.warning('%s is damaged (its SHA-256 is %s, not that of the published weights): it is downloaded anew.',
-                      target, pooch.file_hash(str(target)))
-    http(url, part, None)
-    Path(part).chmod(0o644)   # A cache may be shared; pooch's files are for their owner alone.
-
+  """Bring the published file to `target`."""
   try:
-    pooch.retrieve(URL, SHA256, target.name, target.parent, downloader=fetch)
-  except (OSError, ValueError) as error:   # The network and full disks are OSErrors; other bytes are a ValueError.
+    download(URL, SHA256, target)
+  except (OSError, ValueError) as error:
     raise WeightsError(f'{URL} cannot be downloaded to {target.parent} ({error}). Ways out: try again; or '
                        f'{_WAYS_OUT}') from error

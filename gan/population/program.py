@@ -10,8 +10,9 @@ from gan.config import flatten, scheduling
 from gan.losses import LOSSES
 from gan.schedules import PREFIX
 
-# Members may differ in these fields, too: the seed, the objective (chosen by a number), and when to stop a failing run.
-FREE = ('seed', 'loss.name', 'train.on_failure', 'train.patience')
+# Members may differ in these fields, too: the seed, the objective (chosen by a number), when to stop a failing run, and
+# the tracker, which populations do not use.
+FREE = ('seed', 'loss.name', 'train.on_failure', 'train.patience', 'train.tracker')
 
 
 def numbers(config: ml_collections.ConfigDict) -> frozenset[str]:

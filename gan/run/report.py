@@ -1,4 +1,4 @@
-"""The report of a run during training: metrics.jsonl, evaluation.jsonl, the console, TensorBoard, sample pictures.
+"""What a run tells while it runs: metrics.jsonl, evaluation.jsonl, the console, sample frames, TensorBoard, a tracker.
 
 Only the writing process reports, and everything here runs on the host. gan/show/page.py makes the page of a run.
 """
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from gan.games.show import GENERATION
 from gan.health import Verdict
+from gan.run.tracker import Tracker
 from gan.scoring import records
 from gan.show import images
 
@@ -190,30 +191,37 @@ class Report:
     start_step: Steps done by earlier processes: 0, or the step of the restored checkpoint.
     tensorboard: Whether to write TensorBoard event files too.
     enabled: False in a process that is not the writer: every method then does nothing.
-    main: Scalars of the console: (label, name, format) each.
+    main: Scalars of the console: label, name, format.
+    tracker: 'wandb', 'trackio', or '' for neither.
+    config: Fields and their values, for the tracker.
 
   Raises:
-    ImportError: if `tensorboard` is True and tensorboardX is not installed.
+    ImportError: if what `tensorboard` or `tracker` needs is not installed.
     ValueError: if the existing metrics.jsonl is damaged before its last line.
   """
 
   def __init__(self, workdir: str | os.PathLike, num_steps: int, start_step: int = 0, tensorboard: bool = False,
-               enabled: bool = True, main: Main = GENERATION.main):
-    self._workdir, self._enabled, self._tensorboard = Path(workdir), enabled, None
-    self._failing = False                    # Whether the last verdict was a failure.
-    self.rows: list[dict[str, float]] = []   # All rows, logged by this process and by earlier ones.
+               enabled: bool = True, main: Main = GENERATION.main, tracker: str = '',
+               config: Mapping[str, Any] | None = None):
+    self._workdir, self._enabled = Path(workdir), enabled
+    self._others: list[TensorBoard | Tracker] = []
+    self._failing = False                    # The last verdict.
+    self.rows: list[dict[str, float]] = []   # All that was logged, by this process and earlier ones.
     self.scored: set[int] = set()            # Steps with scores in evaluation.jsonl.
     if not enabled:
       return
-    if tensorboard:  # TensorBoard comes first: if it fails, nothing has been cut.
-      self._tensorboard = TensorBoard(workdir, start_step)
     self._metrics = MetricsFile(workdir)
-    self._metrics.cut(start_step if start_step > 0 else -1)  # A run from the start writes row 0 again.
+    self._progress = Progress(num_steps, start_step, main=main)
+    if tensorboard:  # First, because it may fail: nothing is cut then.
+      self._others.append(TensorBoard(workdir, start_step))
+    if tracker:
+      logged = max((row['step'] for row in read_metrics(self._metrics.path)), default=-1)
+      self._others.append(Tracker(tracker, workdir, config or {}, logged, self.message))
+    self._metrics.cut(start_step if start_step > 0 else -1)  # From the start: row 0 will be written again.
     self.rows = read_metrics(self._metrics.path)
     images.cut_frames(workdir, start_step)
     records.cut(workdir, start_step)
     self.scored = records.scored_steps(workdir)
-    self._progress = Progress(num_steps, start_step, main=main)
 
   def scalars(self, step: int, scalars: Mapping[str, float], verdict: Verdict | None = None) -> None:
     """Write the scalars of `step` to all outputs; several calls with the same step make several rows.
@@ -228,8 +236,8 @@ class Report:
     row = {**scalars, **(verdict.row() if verdict else {})}
     self._metrics.write(step, row)
     self.rows.append({'step': step, **row})
-    if self._tensorboard is not None:
-      self._tensorboard.scalars(step, scalars)
+    for other in self._others:
+      other.scalars(step, scalars)
     self._progress.update(step, scalars)
     if verdict and verdict.failed:
       self._progress.message(f'Verdict at step {step}: {verdict}')
@@ -248,8 +256,8 @@ class Report:
     if not self._enabled:
       return
     images.save_png(images.frame_path(self._workdir, step), image)
-    if self._tensorboard is not None:
-      self._tensorboard.samples(step, image)
+    for other in self._others:
+      other.samples(step, image)
 
   def message(self, text: str) -> None:
     """Print a line of text without breaking the progress bar."""
@@ -262,8 +270,8 @@ class Report:
       return
     self._metrics.close()
     self._progress.close()
-    if self._tensorboard is not None:
-      self._tensorboard.close()
+    for other in self._others:
+      other.close()
 
 
 def _encode(value: float | str) -> float | str:

@@ -21,6 +21,7 @@ from gan.build import (
   open_data,
   show_of,
 )
+from gan.config import flatten
 from gan.config.validate import validate
 from gan.data.pipeline import make_conditions
 from gan.metrics import NonFiniteSamplesError
@@ -102,7 +103,8 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   draw_frame = FRAMES[show.frame](make_sight(config, built, data, make_sampler(stream)))
   probe = make_probe(built, batches) if settings.dynamics and built.game.slopes else None
 
-  report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer(), main=show.main)
+  report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer(), main=show.main,
+                  tracker=settings.tracker, config=flatten(config))
   report.message(f'{"Resuming" if step else "Training"} {run_dir} at step {step} of {num_steps} on '
                  f'{jax.device_count()} {jax.devices()[0].platform} device(s)')
   periods = (settings.log_every, settings.save_every, settings.eval_every, settings.sample_every)

@@ -1,6 +1,11 @@
 """What can be said of all runs, failed ones too: a run without a value ranks below every other.
 
 A failed run that has a value (it missed the threshold of success) keeps the rank of its value.
+
+The permutation test swaps pairs itself. `scipy.stats.permutation_test` with the same statistic has equal exact p-values
+and Monte Carlo ones that agree within their error, but it is slower: in `experiments.compare` of six arms the tests of
+16 pairs take 10 to 17 s with it and 1.5 to 3.2 s here, those of 32 pairs 15 to 31 s and 8 to 11 s (two shared CPU
+cores, SciPy 1.17.1, three alternating turns each). It lists both mirror images of each swap, in a loop of Python.
 """
 
 import numpy as np

@@ -64,7 +64,7 @@ def test_damaged_tfrecord_is_not_passed_off_as_prepared(tmp_path, drawn, damage)
 
 def test_without_tensorflow_the_pip_command_is_named(tmp_path, monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-  with pytest.raises(DataError, match=r'needs tensorflow: `pip install -r requirements-prepare\.txt`'):
+  with pytest.raises(DataError, match=r"needs tensorflow: `pip install -e '\.\[prepare\]'`"):
     prepare.prepare(EmbeddedDigits(data_dir=str(tmp_path)))
 
 
@@ -95,7 +95,7 @@ def test_the_command_is_content_with_a_prepared_set(tmp_path, drawn):
 @pytest.mark.parametrize('first', ['array_record', 'tfrecord'])
 def test_a_set_prepared_by_tfds_reads_back_bit_for_bit(tmp_path, drawn, first):
   """Through TFDS's own writer, into array_record at once or by way of tfrecord."""
-  pytest.importorskip('tensorflow', reason='TFDS writes with TensorFlow (requirements-prepare.txt)')
+  pytest.importorskip('tensorflow', reason='TFDS writes with TensorFlow')
   builder = EmbeddedDigits(data_dir=str(tmp_path))
   if first == 'tfrecord':
     builder.download_and_prepare(file_format='tfrecord')

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from absl import logging
 
+from gan import download
 from gan.features import weights
 from gan.features.weights import SHA256, URL, WeightsError, find
 
@@ -154,8 +155,8 @@ def test_a_damaged_file_in_the_cache_is_not_used_without_a_network(network, tmp_
     ({'body': BODY[:5000]}, f'expected {HASH} but got {hashlib.sha256(BODY[:5000]).hexdigest()}'),
     ({'body': b'<html>Log in first</html>'}, f'expected {HASH} but got')], ids=range(5))
 def test_without_network_it_fails_at_once_and_names_the_ways_out(monkeypatch, network, tmp_path, answer, message):
-  assert weights._TIMEOUT <= 10, 'seconds'
-  monkeypatch.setattr(weights, '_TIMEOUT', 1.0)
+  assert download.TIMEOUT <= 10, 'seconds'
+  monkeypatch.setattr(download, 'TIMEOUT', 1.0)
   server = network(**answer)
   start = time.monotonic()
   with pytest.raises(WeightsError,
