@@ -218,7 +218,7 @@ def test_commands_on_the_page_are_valid(name):
   assert module == 'gan.main'
   file, _, arg = config.removeprefix('--config=').partition(':')
   stated = {'configs/toy.py': toy_config, 'configs/dirac.py': dirac_config}[file].get_config(arg)
-  rest, given = command.take([module, *overrides])
+  rest, given = command.extract([module, *overrides])
   assert rest == [module]
   validate(stated, overrides=given)
 

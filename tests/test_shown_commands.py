@@ -59,19 +59,24 @@ def checkout(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
 
 
+def defined_here():
+  """Flag -> its module, for the flags that this project's modules have defined so far."""
+  modules = {name: flags.FLAGS.find_module_defining_flag(name) or '' for name in flags.FLAGS}
+  return {name: module for name, module in modules.items() if module.startswith(('gan', 'experiments'))}
+
+
 @pytest.fixture
 def flag_values():
   """The flags of other modules step aside while a command defines its own."""
-  before = {name: flags.FLAGS[name] for name in flags.FLAGS}
-  for name, flag in before.items():
-    module = flags.FLAGS.find_module_defining_flag(name) or ''
-    if module.startswith(('gan', 'experiments')):
-      delattr(flags.FLAGS, flag.name)
-  yield
-  for name in set(flags.FLAGS) - set(before):
+  before = {name: (module, flags.FLAGS[name]) for name, module in defined_here().items()}
+  for name in before:
     delattr(flags.FLAGS, name)
-  for name in set(before) - set(flags.FLAGS):
-    flags.FLAGS[name] = before[name]
+  yield
+  for name in defined_here():
+    delattr(flags.FLAGS, name)
+  for name, (module, flag) in before.items():
+    flags.FLAGS[name] = flag
+    flags.FLAGS.register_flag_by_module(module, flag)
 
 
 def parsed(module, arguments, monkeypatch):
