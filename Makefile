@@ -1,11 +1,12 @@
 PYTHON ?= python3
 VENV ?= .venv
+DEMO ?= configs/dcgan.py
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-slow parity lint docs clean
+.PHONY: demo test test-slow parity walk lint docs clean
 
 demo: $(VENV)/run.ok   ## Train the DCGAN on the embedded digits.
-	$(RUN) -m gan.main --config=configs/dcgan.py
+	$(RUN) -m gan.main --config=$(DEMO) --workdir=runs/dcgan
 	@echo "Open runs/dcgan/report.html in a browser. Draw more: $(RUN) -m gan.sample --workdir=runs/dcgan --out=grid.png"
 
 test: lint   ## Linter and quick tests; `make parity` has its own.
@@ -16,6 +17,9 @@ test-slow: lint   ## Drills and trainings, minutes each.
 
 parity: $(VENV)/parity.ok   ## Ours against other people's scores; needs PyTorch (TORCH_INDEX=--index-url=... where it is another).
 	$(RUN) -m pytest tests/parity
+
+walk: $(VENV)/run.ok   ## README's commands, made small, in a fresh clone with its own environment; a page shows what they did.
+	$(RUN) -m tests.walk $(WALK)
 
 lint: $(VENV)/dev.ok
 	$(RUN) -m ruff check .

@@ -20,8 +20,27 @@ def code(page: Path, language: str) -> list[str]:
 
 def commands(page: Path) -> list[list[str]]:
   """Return the commands of the `sh` blocks as words, without comments; a backslash continues a line."""
-  lines = '\n'.join(code(page, 'sh')).replace('\\\n', ' ').splitlines()
+  return [words for block in code(page, 'sh') for words in words_of(block)]
+
+
+def words_of(block: str) -> list[list[str]]:
+  """Return the commands of one `sh` block as words."""
+  lines = block.replace('\\\n', ' ').splitlines()
   return [words for line in lines for part in line.split(' && ') if (words := shlex.split(part, comments=True))]
+
+
+def inline_commands(page: Path) -> list[str]:
+  """Return the commands of Python, pip and make that the running text shows in backquotes."""
+  return re.findall(r'`((?:python|pip|make) [^`\n]+)`', _FENCE.sub('', page.read_text()))
+
+
+def parts(page: Path) -> list[tuple[str, str, str]]:
+  """Return all fenced blocks in their order: (language, the text between it and the block before, body)."""
+  parts, end = [], 0
+  for fence in _FENCE.finditer(text := page.read_text()):
+    parts.append((fence[1], text[end:fence.start()], fence[2]))
+    end = fence.end()
+  return parts
 
 
 def links(page: Path) -> list[str]:
