@@ -146,7 +146,7 @@ def take(step: Step, clone: Path, variables: dict[str, str], log: Path) -> Resul
       code = 127
   seconds = time.monotonic() - start
   made = [path for path, stamp in pictures_and_pages(clone).items() if before.get(path) != stamp]
-  return Result(step, code, seconds, tail(log.read_text(errors='replace')), tuple(made))
+  return Result(step, code, seconds, tail(log.read_bytes().decode(errors='replace')), tuple(made))
 
 
 def pictures_and_pages(clone: Path) -> dict[Path, tuple[int, int]]:
@@ -161,7 +161,8 @@ def pictures_and_pages(clone: Path) -> dict[Path, tuple[int, int]]:
 
 def tail(output: str) -> str:
   """Return the last lines, without colours and without what a progress bar wrote over."""
-  lines = [line.rsplit('\r', 1)[-1] for line in _COLOR.sub('', output).replace('\r\n', '\n').splitlines()]
+  plain = _COLOR.sub('', output).replace('\r\n', '\n').rstrip()
+  lines = [line.rsplit('\r', 1)[-1] for line in plain.split('\n')]
   return '\n'.join(lines[-LINES:])
 
 
