@@ -107,7 +107,8 @@ def test_the_page_holds_everything(tmp_path):
   folder = tmp_path / 'runs' / 'a'
   (folder / 'samples').mkdir(parents=True)
   for name in ('1', '2'):
-    Image.new('L', (2, 2)).save(folder / 'samples' / f'{name}.png')
+    Image.new('L', (2, 2)).save(folder / 'samples' / f'{name}.png')   # Is in the page of its run.
+    Image.new('L', (2, 2)).save(tmp_path / f'grid{name}.png')
   (folder / 'report.html').write_text('<p title="a">"run" & report</p>')
   made = tuple(walk.pictures_and_pages(tmp_path))
   results = [walk.Result(walk.Step('python -m one', ('python', '-m', 'one', '--tiny')), 0, 3.0, '<ok>', made),
@@ -115,13 +116,14 @@ def test_the_page_holds_everything(tmp_path):
              walk.Result(walk.Step('python -m two', ('python', '-m', 'two')), 7, 150.0, 'Traceback')]
   html = walk.sheet(results, [walk.Step('make test', left_out='too long')], tmp_path, {'commit': 'abc'})
   order = ['abc', '1 failed', 'python -m one', '3.0 s', 'exit code 0', 'python -m one --tiny', '&lt;ok&gt;',
-           'data:image/png;base64,', 'runs/a/samples/2.png', 'runs/a/report.html',
-           'srcdoc="&lt;p title=&#34;a&#34;&gt;&#34;run&#34; &amp; report', 'and 1 more', 'write mine.py',
+           'data:image/png;base64,', 'grid2.png', 'runs/a/report.html',
+           'srcdoc="&lt;p title=&#34;a&#34;&gt;&#34;run&#34; &amp; report', 'and 3 more', 'write mine.py',
            'python -m two', '2.5 min', 'exit code 7', 'Traceback', 'make test', 'too long']
   places = [html.index(order[0])]
   for text in order[1:]:
     places.append(html.index(text, places[-1]))
-  assert 'samples/1.png' not in html
+  assert 'samples/' not in html
+  assert 'grid1.png' not in html
   assert not re.search(r'(?:src|href)="(?!data:)', html)   # No other file is needed.
 
 

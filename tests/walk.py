@@ -167,9 +167,11 @@ def tail(output: str) -> str:
 
 
 def shown_of(made: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
-  """Return the pages and pictures to show: those least deep, and one picture of each folder, its last."""
-  last = {path.parent: path for path in made if path.suffix in KINDS}
-  return [path for path in made if path.suffix == '.html'][:PAGES], list(last.values())[:PICTURES]
+  """Return the pages and pictures to show: those least deep; of each folder without a page the last picture."""
+  pages = [path for path in made if path.suffix == '.html'][:PAGES]
+  homes = {page.parent for page in pages}   # A page holds the pictures of its folder.
+  last = {path.parent: path for path in made if path.suffix in KINDS and not homes.intersection(path.parents)}
+  return pages, list(last.values())[:PICTURES]
 
 
 def sheet(results: list[Result], left_out: list[Step], clone: Path, facts: dict[str, str]) -> str:
