@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 
 import pytest
@@ -131,3 +132,20 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path, capsys):
   (tmp_path / 'mine').touch()
   assert walk.main([str(tmp_path)]) == 1
   assert 'WALK=' in capsys.readouterr().err
+
+
+def test_a_walk_fails_if_a_command_fails(tmp_path, monkeypatch):
+  """It goes on after the failure; the page has all steps, and the checkout stays as it was."""
+  checkout, folder = tmp_path / 'checkout', tmp_path / 'walk'
+  checkout.mkdir()
+  (checkout / 'README.md').write_text(
+      "```sh\npython3 -c 'open(7777)'\npython3 -c 'import os; print(os.environ[\"HOME\"], os.getcwd())'\n```\n")
+  for arguments in (['init', '-q'], ['add', '.'],
+                    ['-c', 'user.name=me', '-c', 'user.email=me@example.org', 'commit', '-qm', 'A title']):
+    subprocess.run(['git', *arguments], cwd=checkout, check=True)
+  monkeypatch.setattr(walk, 'ROOT', checkout)
+  assert walk.main([str(folder)]) == 1
+  html = (folder / 'walk.html').read_text()
+  assert all(text in html for text in ('A title', '1 failed', 'OSError', 'exit code 0'))
+  assert f'{folder / "home"} {folder / "clone"}' in html
+  assert sorted(path.name for path in checkout.iterdir()) == ['.git', 'README.md']

@@ -58,6 +58,11 @@ class Step(NamedTuple):
   file: str = ''                  # File to write, instead of a command.
   text: str = ''                  # Its contents, or the entry of the table.
 
+  @property
+  def title(self) -> str:
+    """What is done, in README's words."""
+    return f'{"add to" if self.file == TABLE else "write"} {self.file}' if self.file else self.shown
+
 
 class Result(NamedTuple):
   """What a step did."""
@@ -183,7 +188,8 @@ def sheet(results: list[Result], left_out: list[Step], clone: Path, facts: dict[
   for result in results:
     pages, pictures = shown_of(result.made)
     entries.append({
-        'step': result.step, 'ran': shlex.join(result.step.words), 'code': result.code, 'output': result.output,
+        'step': result.step, 'title': result.step.title, 'ran': shlex.join(result.step.words),
+        'code': result.code, 'output': result.output,
         'time': duration(result.seconds), 'others': len(result.made) - len(pages) - len(pictures),
         'pages': [(path.relative_to(clone), path.read_text()) for path in pages],
         'pictures': [(path.relative_to(clone), f'data:{KINDS[path.suffix]};base64,'
@@ -236,7 +242,7 @@ def main(arguments: list[str]) -> int:
   todo, left_out = ([step for step in every if bool(step.left_out) == out] for out in (False, True))
   results = []
   for number, step in enumerate(todo, 1):
-    print(f'[{number}/{len(todo)}] {shlex.join(step.words) or f"write {step.file}"}', flush=True)
+    print(f'[{number}/{len(todo)}] {shlex.join(step.words) or step.title}', flush=True)
     results.append(take(step, clone, environment(folder), logs / f'{number:02}.txt'))
     print(f'    {duration(results[-1].seconds)}, exit code {results[-1].code}', flush=True)
     page.write_text(sheet(results, left_out, clone, facts))
