@@ -13,9 +13,10 @@ import numpy as np
 from gan import optimizers, randomness, schedules, step
 from gan.config import ConfigError, flatten, scheduling
 from gan.data import get_source, order, pipeline, toy
-from gan.data.source import Column, Source, Unpaired
+from gan.data.source import Column, Source, Unpaired, class_shares
 from gan.games import Devices, Game, GameError, Setup
 from gan.games.cast import PLAYERS
+from gan.games.condition import LABELLED
 from gan.games.show import Show
 from gan.games.table import GAMES
 from gan.losses import LOSSES
@@ -73,9 +74,22 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
   return get_source(config.data.name, config.data.image_size, path=config.data.path or None)
 
 
-def describe_data(data: Data) -> DataInfo:
-  """Describe a data set, for a run to store."""
-  return DataInfo(data.name, dict(data.columns), data.num_examples, tuple(data.class_names), data.fingerprint())
+def describe_data(data: Data, conditional: bool = False) -> DataInfo:
+  """Describe a data set, for a run to store.
+
+  Args:
+    data: the data set.
+    conditional: whether the run needs the share of each class (`is_conditional`); this reads all labels.
+  """
+  columns = dict(data.columns)
+  if conditional and 'labels' in columns:
+    columns['labels'] = columns['labels']._replace(shares=class_shares(data))
+  return DataInfo(data.name, columns, data.num_examples, tuple(data.class_names), data.fingerprint())
+
+
+def is_conditional(config: ml_collections.ConfigDict) -> bool:
+  """Return whether samples of a run have classes of the data."""
+  return config.model.condition in LABELLED
 
 
 def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devices: list | None = None, *,
@@ -96,7 +110,8 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
   losses = tuple(losses) or (config.loss.name,)
   setup = Setup(flatten(config), {name: column.seen for name, column in columns.items()},
                 functools.partial(_network, config, parallel.axis_name),
-                chosen_among([LOSSES[name] for name in losses]), Devices(parallel.draw, parallel.gather))
+                chosen_among([LOSSES[name] for name in losses]), Devices(parallel.draw, parallel.gather),
+                columns['labels'].shares if 'labels' in columns else ())
   try:
     game = GAMES[config.game.name].make(setup)
   except GameError as error:

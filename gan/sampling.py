@@ -71,8 +71,8 @@ def make_stream(game: Game, parallel: Parallel | None = None, conditions: Condit
 
 
 def sample_chunk(game: Game, gen: PyTree, draw: Draw, columns: Inputs) -> Array:
-  """Compute CHUNK samples of a generator from the draws of the game and from columns of data."""
-  return game.sample(gen, {**columns, **game.draw(draw, columns, CHUNK)}, draw)
+  """Compute CHUNK samples of a generator from the draws of the game; given columns replace draws of the same name."""
+  return game.sample(gen, {**game.draw(draw, columns, CHUNK), **columns}, draw)
 
 
 def make_sampler(stream: Stream) -> Callable[[PyTree, Array, int], np.ndarray]:

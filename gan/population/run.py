@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from gan import health, randomness
-from gan.build import describe_data, is_resident, make_pipeline, open_data, show_of
+from gan.build import describe_data, is_conditional, is_resident, make_pipeline, open_data, show_of
 from gan.config import ConfigError
 from gan.config.validate import validate
 from gan.data import toy
@@ -59,7 +59,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
     raise ConfigError(f'--devices_per_member={devices_per_member} must divide the {len(devices)} devices; try 1')
   validate(config, devices_per_member)
   data = open_data(config)
-  info = describe_data(data)
+  info = describe_data(data, is_conditional(config))
   if store.exists() and store.members()[0] != list(ids):
     raise ConfigError(f'{store.root} holds another population; name another --workdir')
   if store.exists() and (differing := data_differences(data_info(store.read(DATA), store.root / DATA), info)):

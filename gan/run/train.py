@@ -13,6 +13,7 @@ from gan.build import (
   build,
   describe_data,
   images_per_step,
+  is_conditional,
   make_initial_state,
   make_loop,
   make_pipeline,
@@ -70,7 +71,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> in
 def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> int:
   settings, num_steps = config.train, config.train.num_steps
   data = open_data(config)
-  info = describe_data(data)
+  info = describe_data(data, is_conditional(config))
   env = environment.describe(argv)
   claim = workdir.claim(run_dir, config, info, env)
   for warning in claim.warnings:
