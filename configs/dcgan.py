@@ -27,7 +27,11 @@ EXAMPLES = {'mnist': 60_000, 'fashion_mnist': 60_000, 'cifar10': 50_000, 'stacke
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Return the configuration; `arg`: a data set, `runlocal`, `loss=<name>`, `size=<pixels>`, `condition=<kind>`, comma-separated."""
+  """Return the configuration.
+
+  Args:
+    arg: a data set, `runlocal`, `loss=<name>`, `size=<pixels>`, `condition=<kind>`, comma-separated.
+  """
   arg = parse_arg(arg, data='digits', loss='nonsaturating', size=0, condition='none', runlocal=False)
   config = base_config()
   digits = arg.data == 'digits'

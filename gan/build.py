@@ -24,6 +24,7 @@ from gan.losses.choice import INDEX, chosen_among
 from gan.models import AROUND, get_model
 from gan.parallel import Parallel, make_parallel
 from gan.rules import NUMBERS, Txs, optimizer_numbers, rule_settings
+from gan.sampling import CHUNK, Conditions, class_rows, given
 from gan.schedules import PREFIX
 from gan.show import frames
 from gan.state import GanState, PyTree, create_state
@@ -216,8 +217,18 @@ def _make_part(config: ml_collections.ConfigDict, data: Source, parallel: Parall
 def make_sight(config: ml_collections.ConfigDict, built: Build, data: Data | None, sample: Callable) -> frames.Sight:
   """Collect what a picture of a state is drawn from."""
   hparams_at = functools.partial(built.numbers_at, built.hparams)
-  return frames.Sight(built.game, data, sample, hparams_at, config.seed, config.train.batch_size,
-                      config.train.num_samples, config.eval.num_samples)
+  num, columns = config.train.num_samples, None
+  if rows := class_rows(built.game, num):
+    num, columns = len(next(iter(rows[0].values()))), rows[1]
+  return frames.Sight(built.game, data, sample, hparams_at, config.seed, config.train.batch_size, num,
+                      config.eval.num_samples, columns)
+
+
+def picture_conditions(config: ml_collections.ConfigDict, built: Build, data: Data | None) -> Conditions | None:
+  """Return the conditions of the samples in a run's pictures: a row for each class where samples have classes."""
+  if rows := class_rows(built.game, config.train.num_samples):
+    return given(rows[0])
+  return pipeline.make_conditions(data, built.game.conditions, CHUNK)
 
 
 def show_of(config: ml_collections.ConfigDict) -> Show:

@@ -46,8 +46,8 @@ def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
   checks = [_device_problems(config, num_devices)]
   # The other checks look names up in tables, so all names must be valid.
   if not any(field.endswith(('name', 'rule', 'strategy')) for field in wrong_fields):
-    checks += [check(config) for check in (_loss_problems, _model_problems, _condition_problems, _data_problems, _penalty_problems,
-                                           _training_problems, _eval_problems, _schedule_problems)]
+    checks += [check(config) for check in (_loss_problems, _model_problems, _condition_problems, _data_problems,
+                                           _penalty_problems, _training_problems, _eval_problems, _schedule_problems)]
   refuse([*problems, *(line for line in itertools.chain(*checks) if _field(line) not in wrong_fields)])
   return config
 
@@ -206,7 +206,8 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
                   if settings[setting] != declared().always[f'eval.{setting}'].default)
       return
     # Only opening the data would show whether they have classes; here we assume it.
-    plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)
+    plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True,
+                     condition=config.model.condition)
   except ConfigError as error:
     yield f'eval.{error}'
     return

@@ -71,6 +71,11 @@ class Game:
     return None
 
   @property
+  def classes(self) -> tuple[str, int] | None:
+    """Return the generator's input that chooses a class (or a categorical code), and its number of values."""
+    return None
+
+  @property
   def numbers(self) -> frozenset[str]:
     """Return the names of all numbers that the game may read; by default, those that its terms read."""
     return frozenset().union(*({term.weight} | term.numbers for term in self.terms))

@@ -94,6 +94,11 @@ class Generation(Game):
 
   walks: ClassVar[bool] = True
 
+  @property
+  def classes(self) -> tuple[str, int] | None:
+    """Return 'labels' or 'category', and the number of its values; None without a condition."""
+    return (self.condition.input, self.condition.classes) if self.condition.classes else None
+
   @functools.cached_property
   def numbers(self) -> frozenset[str]:
     """Return the names of the numbers of the objective, of the penalties and of the discriminator's view."""
@@ -208,7 +213,8 @@ class Generation(Game):
     fakes = jax.eval_shape(self.sample, state.ema, inputs)
     with_latents = ''.join(f' and {name} {list(value.shape)}' for name, value in inputs.items() if name != 'z')
     passes = 'in one joint pass' if self.rules.joint else 'as separate batches'
-    return [f'latents {[count, self.z_dim]}{with_latents} -> fakes {list(fakes.shape)} -> logits [{count // self.rules.view.pack}]',
+    return [f'latents {[count, self.z_dim]}{with_latents} -> fakes {list(fakes.shape)} -> '
+            f'logits [{count // self.rules.view.pack}]',
             f'discriminator sees real and fake {passes}']
 
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
@@ -252,7 +258,8 @@ def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int,
   shown = (*sample_shape[:-1], rules.view.pack * sample_shape[-1])
   networks = {'gen': Network(gen, {'z': sample_spec((z_dim,)), **given.specs()}),
               'disc': Network(disc, seen_specs(shown, rules.view.pack, given), rules.spectral_norm)}
-  terms = (*adversarial.terms(loss), *condition.terms(given), *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
+  terms = (*adversarial.terms(loss), *condition.terms(given),
+           *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
   return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules,
                     condition=given)
 
@@ -272,7 +279,8 @@ def make(setup: Setup) -> Generation:
   policy = settings['augment.policy']
   view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
               pack=pack)
-  rules = Rules(_is_joint(disc, seen_specs((*shape[:-1], pack * shape[-1]), pack, given)), view, settings['model.disc.spectral_norm'],
+  specs = seen_specs((*shape[:-1], pack * shape[-1]), pack, given)
+  rules = Rules(_is_joint(disc, specs), view, settings['model.disc.spectral_norm'],
                 settings.get('penalty.lecam_form'), settings.get('penalty.one_sided', False),
                 settings.get('penalty.every', 1))
   game = make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
@@ -295,7 +303,7 @@ def packed_labels(labels: Array, pack: int) -> Array:
 
 def halves(tree: PyTree) -> tuple[PyTree, PyTree]:
   """Split every array [2B, ...] of a tree into its two halves."""
-  return tuple(jax.tree.map(lambda x: jnp.split(x, 2)[i], tree) for i in range(2))
+  return jax.tree.map(lambda x: x[:len(x) // 2], tree), jax.tree.map(lambda x: x[len(x) // 2:], tree)
 
 
 def _is_joint(disc: nn.Module, specs: Mapping[str, jax.ShapeDtypeStruct]) -> bool:

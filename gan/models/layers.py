@@ -50,16 +50,16 @@ class ClassTable(nn.Module):
   Attributes:
     classes: K, the number of classes.
     features: length of a vector.
-    init: (key, shape [features, K], dtype) -> initial kernel from features to classes.
+    kernel_init: (key, shape [features, K], dtype) -> initial kernel from features to classes.
   """
 
   classes: int
   features: int
-  init: Init
+  kernel_init: Init
 
   @nn.compact
   def __call__(self, labels: Array) -> Array:
-    table = self.param('table', lambda key: self.init(key, (self.features, self.classes), jnp.float32).T)
+    table = self.param('table', lambda key: self.kernel_init(key, (self.features, self.classes), jnp.float32).T)
     # A product in full precision picks a row exactly, on accelerators too; its gradient is a product as well.
     return jnp.dot(one_hot(labels, self.classes), table, precision='highest')
 

@@ -38,7 +38,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """Discriminator of dense layers with LeakyReLU 0.2: samples [B, ...] -> logits [B], or `Judged` where its head says more.
+  """Discriminator of dense layers with LeakyReLU 0.2: samples [B, ...] -> logits [B], or `Judged` with a head.
 
   Attributes:
     width: units of each hidden layer.
