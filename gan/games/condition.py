@@ -13,8 +13,7 @@ from gan.games.cast import Draw, sample_spec
 from gan.games.game import GameError
 from gan.games.term import Moment, Outcome, Term
 from gan.games.turn import Inputs
-from gan.models.conditional import CodedGenerator, Head, LabelledDiscriminator, LabelledGenerator
-from gan.models.layers import one_hot
+from gan.models.conditional import CodedGenerator, Head, LabelledDiscriminator, LabelledGenerator, one_hot
 from gan.randomness import uniform
 from gan.state import PyTree
 
