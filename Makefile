@@ -19,6 +19,7 @@ parity: $(VENV)/parity.ok   ## Ours against other people's scores; needs PyTorch
 
 lint: $(VENV)/dev.ok
 	$(RUN) -m ruff check .
+	$(RUN) -m pyrefly check
 
 $(VENV)/run.ok: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -143,7 +143,9 @@ class Generation(Game):
       return look(view, samples, draws, probability, hparams)
 
     def ask(images: Array, labels: Array | None, stats: PyTree) -> tuple[Array, tuple[PyTree, Judged | None]]:
-      labelled = {'labels': packed_labels(labels, view.pack)} if self.condition.judged else {}
+      labelled: Inputs = {}
+      if labels is not None and self.condition.judged:
+        labelled['labels'] = packed_labels(labels, view.pack)
       output, stats = cast('disc', images=images, stats=stats, **labelled)
       return (output.logits, (stats, output)) if isinstance(output, Judged) else (output, (stats, None))
 
@@ -224,13 +226,13 @@ class Generation(Game):
     latents follow the straight line, which stays in their cube. So do classes, as soft classes, and codes.
     """
     others = jax.tree.map(lambda a, b: (1 - t) * a + t * b, self.condition.soft(start), self.condition.soft(end))
-    start, end = start['z'], end['z']
+    from_z, to_z = start['z'], end['z']
     if self.z != 'normal':
-      return {'z': (1 - t) * start + t * end, **others}
-    norms = jnp.linalg.norm(start, axis=-1, keepdims=True) * jnp.linalg.norm(end, axis=-1, keepdims=True)
-    cosine = jnp.sum(start * end, axis=-1, keepdims=True) / norms
+      return {'z': (1 - t) * from_z + t * to_z, **others}
+    norms = jnp.linalg.norm(from_z, axis=-1, keepdims=True) * jnp.linalg.norm(to_z, axis=-1, keepdims=True)
+    cosine = jnp.sum(from_z * to_z, axis=-1, keepdims=True) / norms
     angle = jnp.arccos(jnp.clip(cosine, -0.9999, 0.9999))
-    return {'z': (jnp.sin((1 - t) * angle) * start + jnp.sin(t * angle) * end) / jnp.sin(angle), **others}
+    return {'z': (jnp.sin((1 - t) * angle) * from_z + jnp.sin(t * angle) * to_z) / jnp.sin(angle), **others}
 
 
 def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int, sample_shape: tuple[int, ...],
