@@ -23,6 +23,7 @@ walk: $(VENV)/run.ok   ## README's commands, made small, in a fresh clone with i
 
 lint: $(VENV)/dev.ok
 	$(RUN) -m ruff check .
+	$(RUN) -m pyrefly check
 
 $(VENV)/run.ok: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -5,6 +5,7 @@ r"""DCGAN (arXiv:1511.06434) with the non-saturating loss.
   python -m gan.main --config=configs/dcgan.py:cifar10             # CIFAR-10, 25 epochs
   python -m gan.main --config=configs/dcgan.py:cifar10,loss=hinge
   python -m gan.main --config=configs/dcgan.py:folder --config.data.path=my_images
+  python -m gan.main --config=configs/dcgan.py:mnist,condition=projection   # by class; also concat, acgan, infogan
   python -m gan.main --config=configs/dcgan.py:runlocal            # 20 steps: a smoke test
 
 Measured, one seed each, on two CPU cores (AMD EPYC):
@@ -26,15 +27,21 @@ EXAMPLES = {'mnist': 60_000, 'fashion_mnist': 60_000, 'cifar10': 50_000, 'stacke
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Return the configuration; `arg`: a data set, `runlocal`, `loss=<name>`, `size=<pixels>`, comma-separated."""
-  arg = parse_arg(arg, data='digits', loss='nonsaturating', size=0, runlocal=False)
+  """Return the configuration.
+
+  Args:
+    arg: a data set, `runlocal`, `loss=<name>`, `size=<pixels>`, `condition=<kind>`, comma-separated.
+  """
+  arg = parse_arg(arg, data='digits', loss='nonsaturating', size=0, condition='none', runlocal=False)
   config = base_config()
   digits = arg.data == 'digits'
   config.data.name = arg.data
   config.data.image_size = arg.size or (16 if digits else 32)
   config.data.flip = arg.data in ('cifar10', 'cifar100', 'celeb_a')
   config.model.gen.name = config.model.disc.name = 'dcgan'
-  config.loss.name = arg.loss
+  config.model.condition, config.loss.name = arg.condition, arg.loss
+  if arg.condition in ('projection', 'acgan', 'concat'):
+    config.model.disc.batch_norm = False   # With batch norm a discriminator that knows classes was slow to start.
   if arg.loss == 'wasserstein':
     apply_overrides(config, WASSERSTEIN)
   config.train.batch_size = 64 if digits else 128

@@ -20,8 +20,8 @@ three standard deviations of a mode) and `high_quality_reverse_kl` (over these s
 samples.
 
 Measured: ten seeds of `ring` as a population (experiments/pacgan_table1.py), 400,000 updates in 6 minutes on an NVIDIA
-H200: 6.5 of 8 modes, and 7.4 with pac=2; README.md has the table. A single run on two busy CPU cores (Intel Xeon): 95
-steps/s, and 69 with pac=4.
+H200: 6.5 of 8 modes, and 7.4 with pac=2; docs/results/pacgan.md has the table. A single run on two busy CPU cores
+(Intel Xeon): 95 steps/s, and 69 with pac=4.
 """
 
 import ml_collections

@@ -13,9 +13,10 @@ import numpy as np
 from gan import optimizers, randomness, schedules, step
 from gan.config import ConfigError, flatten, scheduling
 from gan.data import get_source, order, pipeline, toy
-from gan.data.source import Column, Source, Unpaired
+from gan.data.source import Column, Source, Unpaired, class_shares
 from gan.games import Devices, Game, GameError, Setup
 from gan.games.cast import PLAYERS
+from gan.games.condition import LABELLED
 from gan.games.show import Show
 from gan.games.table import GAMES
 from gan.losses import LOSSES
@@ -23,6 +24,7 @@ from gan.losses.choice import INDEX, chosen_among
 from gan.models import AROUND, get_model
 from gan.parallel import Parallel, make_parallel
 from gan.rules import NUMBERS, Txs, optimizer_numbers, rule_settings
+from gan.sampling import CHUNK, Conditions, class_rows, given
 from gan.schedules import PREFIX
 from gan.show import frames
 from gan.state import GanState, PyTree, create_state
@@ -73,9 +75,22 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
   return get_source(config.data.name, config.data.image_size, path=config.data.path or None)
 
 
-def describe_data(data: Data) -> DataInfo:
-  """Describe a data set, for a run to store."""
-  return DataInfo(data.name, dict(data.columns), data.num_examples, tuple(data.class_names), data.fingerprint())
+def describe_data(data: Data, conditional: bool = False) -> DataInfo:
+  """Describe a data set, for a run to store.
+
+  Args:
+    data: the data set.
+    conditional: whether the run needs the share of each class (`is_conditional`); this reads all labels.
+  """
+  columns = dict(data.columns)
+  if conditional and 'labels' in columns:
+    columns['labels'] = columns['labels']._replace(shares=class_shares(data))
+  return DataInfo(data.name, columns, data.num_examples, tuple(data.class_names), data.fingerprint())
+
+
+def is_conditional(config: ml_collections.ConfigDict) -> bool:
+  """Return whether samples of a run have classes of the data."""
+  return config.model.condition in LABELLED
 
 
 def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devices: list | None = None, *,
@@ -96,7 +111,8 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
   losses = tuple(losses) or (config.loss.name,)
   setup = Setup(flatten(config), {name: column.seen for name, column in columns.items()},
                 functools.partial(_network, config, parallel.axis_name),
-                chosen_among([LOSSES[name] for name in losses]), Devices(parallel.draw, parallel.gather))
+                chosen_among([LOSSES[name] for name in losses]), Devices(parallel.draw, parallel.gather),
+                columns['labels'].shares if 'labels' in columns else ())
   try:
     game = GAMES[config.game.name].make(setup)
   except GameError as error:
@@ -201,8 +217,18 @@ def _make_part(config: ml_collections.ConfigDict, data: Source, parallel: Parall
 def make_sight(config: ml_collections.ConfigDict, built: Build, data: Data | None, sample: Callable) -> frames.Sight:
   """Collect what a picture of a state is drawn from."""
   hparams_at = functools.partial(built.numbers_at, built.hparams)
-  return frames.Sight(built.game, data, sample, hparams_at, config.seed, config.train.batch_size,
-                      config.train.num_samples, config.eval.num_samples)
+  num, columns = config.train.num_samples, None
+  if rows := class_rows(built.game, num):
+    num, columns = len(next(iter(rows[0].values()))), rows[1]
+  return frames.Sight(built.game, data, sample, hparams_at, config.seed, config.train.batch_size, num,
+                      config.eval.num_samples, columns)
+
+
+def picture_conditions(config: ml_collections.ConfigDict, built: Build, data: Data | None) -> Conditions | None:
+  """Return the conditions of the samples in a run's pictures: a row for each class where samples have classes."""
+  if rows := class_rows(built.game, config.train.num_samples):
+    return given(rows[0])
+  return pipeline.make_conditions(data, built.game.conditions, CHUNK)
 
 
 def show_of(config: ml_collections.ConfigDict) -> Show:

@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from gan import cli
-from gan.build import describe_data, open_data, show_of
+from gan.build import describe_data, is_conditional, open_data, show_of
 from gan.config.validate import validate
 from gan.data import toy
 from gan.parallel import make_parallel
@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
       return cli.fail(f'--neighbours={NEIGHBOURS.value} is a directory; name a file')
     workdir.check_writable(Path(NEIGHBOURS.value).parent, flag='--neighbours')
   data = open_data(config)
-  workdir.check_data(run_dir, describe_data(data), config.data.path)
+  workdir.check_data(run_dir, describe_data(data, is_conditional(config)), config.data.path)
   evaluator = make_evaluator(config, data, make_parallel('jit', jax.local_devices()), training=False,
                              title='Reference')
   if NEIGHBOURS.value and evaluator.neighbours is None:
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
   for step in checkpoint_steps(run_dir, STEP.value) if generated else [None]:
     restored = restore(run_dir, step, jax.local_devices()) if generated else None
     drawn = samples.open_samples(SAMPLES.value, config, data, restored, SEED.value)
-    scores = evaluator.score(drawn.batches, drawn.num, f'Samples ({drawn.name})')
+    scores = evaluator.score(drawn.batches, drawn.num, f'Samples ({drawn.name})', drawn.classes)
     lines += records.lines_of(scores, evaluator.provenance | samples.provenance(drawn))
     records.add(run_dir, lines)
   if NEIGHBOURS.value:

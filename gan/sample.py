@@ -3,8 +3,13 @@ r"""Draw samples from a trained run: a picture, or an array.
   python -m gan.sample --workdir=runs/dcgan --num=64 --out=grid.png
   python -m gan.sample --workdir=runs/dcgan --interpolate --out=walk.png
   python -m gan.sample --workdir=runs/dcgan --num=1000 --npz --out=samples.npz
+  python -m gan.sample --workdir=runs/by_class --label=7                  # one class, or several: --label=3,5
+  python -m gan.sample --workdir=runs/by_class --label=all                # a row for each class
+  python -m gan.sample --workdir=runs/by_class --label=3,5 --interpolate  # from class to class, latents fixed
+  python -m gan.sample --workdir=runs/infogan --codes                     # one code swept in each row
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +17,13 @@ from absl import flags
 
 from gan import cli, randomness
 from gan.build import open_data
-from gan.config import nearest
+from gan.config import ConfigError, nearest
 from gan.data import toy
 from gan.data.pipeline import make_conditions
+from gan.games.condition import LABELLED
 from gan.run import workdir
 from gan.run.restore import restore
-from gan.sampling import CHUNK, interpolate, make_sampler, make_stream
+from gan.sampling import CHUNK, class_rows, code_rows, given, interpolate, make_sampler, make_stream
 from gan.show import images
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
@@ -27,6 +33,9 @@ SEED = flags.DEFINE_integer('seed', 0, 'Seed of the latents.', lower_bound=0, up
 STEP = flags.DEFINE_integer('step', None, 'Step of the checkpoint; the newest by default.')
 RAW = flags.DEFINE_bool('raw', False, 'Use the latest generator, not the averaged one.')
 INTERPOLATE = flags.DEFINE_bool('interpolate', False, 'Draw rows that interpolate between two latents.')
+LABEL = flags.DEFINE_string('label', None, 'Class of the samples: a name or number, several with commas, or all; each '
+                            'gets a row. With --interpolate two classes, between which each row goes.')
+CODES = flags.DEFINE_bool('codes', False, 'Sweep one code of an InfoGAN in each row.')
 DATA_PATH = flags.DEFINE_string('config.data.path', None, 'New place of the images, if their folder has moved; only a '
                                 'game whose samples are made of data reads them.')
 NPZ = flags.DEFINE_bool('npz', False, 'Write the samples as an array: uint8 images, or float32 points.')
@@ -60,12 +69,19 @@ def main(argv: list[str]) -> int:
   rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
   if INTERPOLATE.value and not built.game.walks:
     return cli.fail(f'--interpolate needs latents, and game.name={config.game.name} has none; leave it out')
+  labels = _labels(config.model.condition, info.class_names)
+  columns = WALK if INTERPOLATE.value else None
   if INTERPOLATE.value:
-    samples = interpolate(built.game, gen, rng, NUM.value, WALK)
+    samples = interpolate(built.game, gen, rng, NUM.value, WALK, tuple(labels) or None)
   else:
-    config.data.path = DATA_PATH.value or config.data.path
-    conditions = make_conditions(open_data(config), built.game.conditions, CHUNK) if built.game.conditions else None
-    samples = make_sampler(make_stream(built.game, conditions=conditions))(gen, rng, NUM.value)
+    num, conditions = NUM.value, None
+    if CODES.value or labels:
+      inputs, columns = code_rows(built.game, rng, num) if CODES.value else class_rows(built.game, num, labels)
+      num, conditions = len(next(iter(inputs.values()))), given(inputs)
+    elif built.game.conditions:
+      config.data.path = DATA_PATH.value or config.data.path
+      conditions = make_conditions(open_data(config), built.game.conditions, CHUNK)
+    samples = make_sampler(make_stream(built.game, conditions=conditions))(gen, rng, num)
 
   if NPZ.value:
     np.savez_compressed(out, samples=samples if two_dimensional else images.to_uint8(samples))
@@ -73,9 +89,43 @@ def main(argv: list[str]) -> int:
     mixture = toy.MIXTURES[info.name]()
     images.save_png(out, images.scatter(samples, mixture.modes, mixture.sigma, f'step {step}'))
   else:
-    images.save_png(out, images.grid(samples, columns=WALK if INTERPOLATE.value else None))
+    images.save_png(out, images.grid(samples, columns=columns))
   print(f'{len(samples)} samples of {"the generator" if RAW.value else "the averaged generator"} at step {step}: {out}')
   return 0
+
+
+def _labels(condition: str, names: Sequence[str]) -> list[int]:
+  """Return the classes of --label, [] without this flag.
+
+  Raises:
+    ConfigError: if --label or --codes does not suit the run.
+  """
+  if CODES.value and condition != 'infogan':
+    raise ConfigError(f'--codes needs a run with model.condition=infogan, and this one has {condition}')
+  if CODES.value and (INTERPOLATE.value or LABEL.value):
+    raise ConfigError('--codes goes with neither --label nor --interpolate; leave one of them out')
+  if LABEL.value is None:
+    return []
+  if condition not in LABELLED:
+    way_out = 'use --codes' if condition == 'infogan' else 'train one with --config.model.condition=projection'
+    raise ConfigError(f'--label={LABEL.value} needs a run with classes, and this one has model.condition={condition}; '
+                      f'{way_out}')
+  if LABEL.value == 'all':
+    labels = list(range(len(names)))
+  else:
+    labels = [_class_number(word.strip(), names) for word in LABEL.value.split(',')]
+  if INTERPOLATE.value and len(labels) != 2:
+    raise ConfigError(f'--label={LABEL.value} with --interpolate must be two classes, such as --label=3,5')
+  return labels
+
+
+def _class_number(word: str, names: Sequence[str]) -> int:
+  if word in names:
+    return names.index(word)
+  if word.isdecimal() and int(word) < len(names):
+    return int(word)
+  shown = ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')
+  raise ConfigError(f'--label={word} is no class: classes are 0 to {len(names) - 1}, or by name {shown}')
 
 
 if __name__ == '__main__':

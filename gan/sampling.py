@@ -1,6 +1,7 @@
 """Samplers of a generator: any number of samples, computed in chunks on the devices."""
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -71,8 +72,8 @@ def make_stream(game: Game, parallel: Parallel | None = None, conditions: Condit
 
 
 def sample_chunk(game: Game, gen: PyTree, draw: Draw, columns: Inputs) -> Array:
-  """Compute CHUNK samples of a generator from the draws of the game and from columns of data."""
-  return game.sample(gen, {**columns, **game.draw(draw, columns, CHUNK)}, draw)
+  """Compute CHUNK samples of a generator from the draws of the game; given columns replace draws of the same name."""
+  return game.sample(gen, {**game.draw(draw, columns, CHUNK), **columns}, draw)
 
 
 def make_sampler(stream: Stream) -> Callable[[PyTree, Array, int], np.ndarray]:
@@ -83,18 +84,94 @@ def make_sampler(stream: Stream) -> Callable[[PyTree, Array, int], np.ndarray]:
   return sample
 
 
-def interpolate(game: Game, gen: PyTree, rng: Array, rows: int, length: int) -> np.ndarray:
-  """Interpolate between pairs of generator inputs; return float32 samples [rows * length, ...], row by row."""
+def given(inputs: Mapping[str, np.ndarray]) -> Conditions:
+  """Build conditions that fix these inputs [N, ...] of samples 0 to N - 1; then they start again."""
+  def conditions(index: int) -> Inputs:
+    return {name: jnp.asarray(values[np.arange(index * CHUNK, (index + 1) * CHUNK) % len(values)])
+            for name, values in inputs.items()}
+
+  return conditions
+
+
+def class_rows(game: Game, num: int, classes: Sequence[int] = ()) -> tuple[dict[str, np.ndarray], int] | None:
+  """Lay out a picture with a row for each class.
+
+  Args:
+    game: the game.
+    num: number of samples, roughly: all rows have the same length.
+    classes: the classes; all of them by default, as far as `num` allows.
+
+  Returns:
+    (inputs for `given`, samples in a row); None if samples of the game have no classes.
+  """
+  if game.classes is None:
+    return None
+  name, count = game.classes
+  rows = list(classes) or list(range(min(count, num)))
+  length = max(num // len(rows), 1)
+  return {name: np.repeat(np.array(rows, np.int32), length)}, length
+
+
+def code_rows(game: Game, rng: Array, num: int) -> tuple[dict[str, np.ndarray], int]:
+  """Lay out a picture in which each row sweeps one code of an InfoGAN, while the latent and the other codes are fixed.
+
+  The first row goes through the categories; row 1 + j takes uniform code j from -1 to 1. If `num` allows, further
+  latents follow below.
+
+  Returns:
+    (inputs for `given`, samples in a row).
+  """
+  _, length = game.classes
+  drawn = {name: np.asarray(value) for name, value in game.draw(_fixed_draw(rng), {}, num).items()}
+  codes = drawn['uniform'].shape[1]
+  count = max(num // (length * (1 + codes)), 1)
+  rows: dict[str, list[np.ndarray]] = {name: [] for name in drawn}
+  for latent in range(count):
+    for row in range(1 + codes):
+      cells = {name: np.repeat(values[latent:latent + 1], length, axis=0) for name, values in drawn.items()}
+      if row == 0:
+        cells['category'] = np.arange(length, dtype=np.int32)
+      else:
+        cells['uniform'][:, row - 1] = np.linspace(-1, 1, length)
+      for name, values in cells.items():
+        rows[name].append(values)
+  return {name: np.concatenate(parts) for name, parts in rows.items()}, length
+
+
+def _fixed_draw(rng: Array) -> Draw:
+  return lambda purpose, sampler, shape: sampler(_root(rng, purpose), shape)
+
+
+def classes_of(game: Game, rng: Array, num: int) -> np.ndarray | None:
+  """Return the classes [num] of the samples that `make_stream` draws with this key; None without classes."""
+  if game.classes is None:
+    return None
+  drawn = _drawn_classes(game)
+  return np.concatenate([np.asarray(drawn(rng, np.int32(i))) for i in range(-(-num // CHUNK))])[:num]
+
+
+@functools.lru_cache(maxsize=4)
+def _drawn_classes(game: Game) -> Callable[[Array, Array], Array]:
+  return jax.jit(lambda rng, index: game.draw(draw_from(rng, index), {}, CHUNK)[game.classes[0]])
+
+
+def interpolate(game: Game, gen: PyTree, rng: Array, rows: int, length: int,
+                classes: tuple[int, int] | None = None) -> np.ndarray:
+  """Interpolate between pairs of generator inputs; return float32 samples [rows * length, ...], row by row.
+
+  With `classes`, each row goes from the first class to the second and keeps its latent.
+  """
   def pairs(drawn: Array) -> tuple[Array, Array]:
     return tuple(drawn.reshape(2, rows, 1, *drawn.shape[1:]))
 
-  def draw(purpose: str, sampler: Sampler, shape: tuple[int, ...]) -> Array:
-    return sampler(_root(rng, purpose), shape)
+  draw = _fixed_draw(rng)
 
   @jax.jit
   def walk(gen: PyTree) -> Array:
     drawn = {name: pairs(value) for name, value in game.draw(draw, {}, 2 * rows).items()}
     start, end = ({name: pair[i] for name, pair in drawn.items()} for i in range(2))
+    if classes:
+      start, end = ({**start, game.classes[0]: jnp.full_like(start[game.classes[0]], label)} for label in classes)
     t = jnp.linspace(0.0, 1.0, length, dtype=jnp.float32)
     inputs: Inputs = jax.tree.map(lambda x: x.reshape(rows * length, *x.shape[2:]),
                                   game.walk(start, end, t[None, :, None]))

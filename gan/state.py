@@ -12,8 +12,7 @@ from jax import Array
 PyTree = Any
 
 
-@struct.dataclass
-class Player:
+class Player(struct.PyTreeNode):
   """One player of the game. A player may own several networks: `params` is any pytree."""
 
   params: PyTree                 # Trainable leaves.
@@ -30,8 +29,7 @@ class Start(NamedTuple):
   memory: PyTree = MappingProxyType({})
 
 
-@struct.dataclass
-class GanState:
+class GanState(struct.PyTreeNode):
   """Everything in a run that changes. Together with the configuration it determines every later step."""
 
   step: Array                    # int32 []; steps finished so far.

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from gan.declare import nearest
 from gan.games import Game, Turn
@@ -31,7 +32,7 @@ def _constant(hparams: dict[str, Array], step: Array) -> dict[str, Array]:
   return hparams
 
 
-def warmed_up(decay: Array, step: Array) -> Array:
+def warmed_up(decay: ArrayLike, step: Array) -> Array:
   """Warm up the decay of a running average after `step` updates: min(decay, (1 + step) / (10 + step))."""
   updates = jnp.asarray(step, jnp.float32)
   return jnp.minimum(decay, (1.0 + updates) / (10.0 + updates))
@@ -119,7 +120,7 @@ def initial_memory(rule: str, params: dict[str, PyTree], angles: bool) -> PyTree
 def cosine(one: PyTree, other: PyTree) -> Array:
   """Compute the cosine [] of the angle between two trees; 0 if one of them is zero."""
   scale = optax.tree.norm(one) * optax.tree.norm(other)
-  return optax.tree.vdot(one, other) / jnp.where(scale > 0.0, scale, 1.0)
+  return jnp.divide(optax.tree.vdot(one, other), jnp.where(scale > 0.0, scale, 1.0))
 
 
 def position(state: GanState) -> Scalars:

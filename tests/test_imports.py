@@ -22,7 +22,7 @@ OURS = {
     'gan.models': ('gan.models', 'gan.randomness'),
     'gan.metrics': ('gan.metrics',), 'gan.statistics': ('gan.statistics',),
     'gan.games': ('gan.state', 'gan.losses', 'gan.penalties', 'gan.augment', 'gan.randomness', 'gan.models.spectral',
-                  'gan.games'),
+                  'gan.models.conditional', 'gan.games'),
     'gan.games.show': ('gan.health',),
     'gan.rules': ('gan.state', 'gan.optimizers', 'gan.games'),
     'gan.step': ('gan.state', 'gan.games', 'gan.rules'),

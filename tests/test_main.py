@@ -45,7 +45,7 @@ def test_all_problems_are_listed_at_once(tmp_path):
     ([], '--config=configs/dcgan.py'),
     (['--config=configs/dcgan.py', '--config.seed=abc'], 'seed'),
     (['--config=README.md'], 'is not a Python file'),
-    (['--config=configs/dcgan.py', '--config.data.name='], 'no name of a data set'),
+    (['--config=configs/dcgan.py', '--config.data.name='], 'not a name of a data set'),
     (['--config=configs/dcgan.py', '--confg.seed=1'], 'confg'),
     (['--config=configs/dcgan.py', 'extra'], 'extra'),
     (['--config=configs/dcgan.py:cifra10'], 'cifar10'),

@@ -55,7 +55,7 @@ RUN = {
     'train.dynamics': Setting(True, 'Log angles between steps (the last one is kept in the state) and slopes.', ANY),
     'train.on_failure': Setting('continue', 'When the verdict is a failure: continue, or stop.',
                                 one_of(('continue', 'stop'))),
-    'eval.metrics': Setting('', "Scores, comma-separated (README.md); '': the usual ones.", ANY),
+    'eval.metrics': Setting('', "Scores, comma-separated (docs/evaluation.md); '': the usual ones.", ANY),
     'eval.features': Setting('', "Features: classifier, inception, pixels, random, or module:function; '': the usual "
                              'ones.', ANY),
     'eval.num_samples': Setting(2_500, 'Generated samples scored at each evaluation.', at_least(2)),

@@ -14,7 +14,7 @@ from gan import augment, config, losses, optimizers, parallel
 from gan.config import ConfigError, RunConfig, flatten, make_config
 from gan.declare import ANY, Setting, Settings, close, one_of, plain, problem, quoted, typed
 from gan.features import resizing
-from gan.games import adversarial
+from gan.games import adversarial, condition
 from gan.games.cast import PLAYERS
 from gan.games.regularisation import PENALTIES
 from gan.games.table import GAMES
@@ -82,7 +82,7 @@ def _always() -> dict[str, Setting]:
   fields = config.RUN | {'eval.resizing': resizing.SETTING} | _in('parallel', parallel.SETTINGS)
   fields |= {'game.name': Setting('generation', 'Game: generation, or plane, where each player has one parameter.',
                                   one_of(GAMES))}
-  fields |= _in('model.disc', AROUND)
+  fields |= _in('model.disc', AROUND) | {'model.condition': condition.SETTING}
   for player in PLAYERS:
     fields |= {f'model.{player}.name': Setting('dcgan', 'Architecture of the network.', one_of(MODELS)),
                f'optimizer.{player}.name': Setting('adam', 'Optimizer.', one_of(OPTIMIZERS))}
@@ -104,6 +104,9 @@ def _parts() -> Iterator[tuple[str, str | None, Settings]]:
       yield (f'optimizer.{player}.name', name, _in(f'optimizer.{player}', optimizer.settings))
   for name, game in GAMES.items():
     yield ('game.name', name, _in('game', game.settings) | _in('model', game.model))
+  for name, groups in condition.KINDS.items():
+    yield ('model.condition', name, {field: setting for group, settings in groups.items()
+                                     for field, setting in _in(group, settings).items()})
   for name, pair in LOSSES.items():
     yield ('loss.name', name, _in('loss', pair.settings))
   for name, rule in RULES.items():

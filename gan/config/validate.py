@@ -46,8 +46,8 @@ def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
   checks = [_device_problems(config, num_devices)]
   # The other checks look names up in tables, so all names must be valid.
   if not any(field.endswith(('name', 'rule', 'strategy')) for field in wrong_fields):
-    checks += [check(config) for check in (_loss_problems, _model_problems, _data_problems, _penalty_problems,
-                                           _training_problems, _eval_problems, _schedule_problems)]
+    checks += [check(config) for check in (_loss_problems, _model_problems, _condition_problems, _data_problems,
+                                           _penalty_problems, _training_problems, _eval_problems, _schedule_problems)]
   refuse([*problems, *(line for line in itertools.chain(*checks) if _field(line) not in wrong_fields)])
   return config
 
@@ -99,6 +99,23 @@ def _model_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield f'model.gen.places={places} must be 1 or equal model.disc.pack={config.model.disc.pack}'
   if config.train.batch_size == places and {'dcgan', 'pacgan'} & {config.model.gen.name, config.model.disc.name}:
     yield f'train.batch_size={places} gives batch norm a single sample to normalise; use at least {2 * places}'
+
+
+def _condition_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
+  kind = config.model.condition
+  if kind == 'none':
+    return
+  if config.game.name != 'generation':
+    yield f'model.condition={kind} is for game.name=generation, not for game.name={config.game.name}; leave it out'
+  elif not has_images(config.data.name) and kind != 'infogan':
+    yield f'model.condition={kind} needs labels, and the points of data.name={config.data.name} have none; use ' \
+          'model.condition=none, or infogan'
+  if config.model.disc.pack > 1 and kind != 'concat':
+    yield f'model.disc.pack={config.model.disc.pack} gives several samples one logit, and model.condition={kind} ' \
+          'judges the class or the codes of each; use model.disc.pack=1, or model.condition=concat'
+  if kind in ('concat', 'projection') and config.model.get('fake_labels') == 'drawn':
+    yield from (f'penalty.{name}={config.penalty[name]} is taken between a real and a generated sample, which must '
+                'have one class; use model.fake_labels=batch' for name in ('gp', 'zero_gp') if config.penalty[name])
 
 
 def _dim(config: ml_collections.ConfigDict) -> int | None:
@@ -189,7 +206,8 @@ def _eval_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
                   if settings[setting] != declared().always[f'eval.{setting}'].default)
       return
     # Only opening the data would show whether they have classes; here we assume it.
-    plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True)
+    plan = make_plan(settings.metrics, settings.features, has_classes=True, training=True,
+                     condition=config.model.condition)
   except ConfigError as error:
     yield f'eval.{error}'
     return

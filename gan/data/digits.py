@@ -31,6 +31,10 @@ class ArrayRecords:
     """Return the image [H, W, C] in uint8 and its class."""
     return self._images[i], int(self._labels[i])
 
+  def labels(self) -> np.ndarray:
+    """Return the classes [N] of all images."""
+    return self._labels
+
 
 def load(image_size: int, split: str) -> ImageSource:
   """Load the digits, smoothly enlarged, white on black.

@@ -28,10 +28,12 @@ class Column(NamedTuple):
   Attributes:
     shape: shape of one example.
     dtype: dtype as stored. Networks see uint8 as pixels in float32 in [-1, 1], and all else as it is.
+    shares: share of each class among the labels in this column, where a run needs them; else ().
   """
 
   shape: tuple[int, ...]
   dtype: str
+  shares: tuple[float, ...] = ()
 
   @property
   def is_image(self) -> bool:
@@ -73,6 +75,20 @@ class Source(Protocol):
   def fingerprint(self) -> str:
     """Return a text that differs for other data."""
     ...
+
+
+def class_shares(source: Source) -> tuple[float, ...]:
+  """Return the share of each class in a data set, () if it has no classes.
+
+  This reads all records, except where they have the method `labels() -> [N]`, which reads the labels alone.
+  """
+  if not source.class_names:
+    return ()
+  labels = getattr(getattr(source, 'records', None), 'labels', None)
+  all_labels = labels() if labels else np.concatenate([
+      part['labels'] for part in read_batches(source, np.arange(source.num_examples), _CHUNK)])
+  counts = np.bincount(all_labels, minlength=len(source.class_names))
+  return tuple(float(share) for share in counts / counts.sum())
 
 
 class Unpaired(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from gan import cli
-from gan.build import describe_data, make_loop, make_pipeline, open_data
+from gan.build import describe_data, is_conditional, make_loop, make_pipeline, open_data
 from gan.config.validate import validate
 from gan.dynamics.field import make_field, player_norms
 from gan.dynamics.spectrum import leading_eigenvalues, rotation
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
   config = validate(config)
   workdir.check_writable(run_dir / 'dynamics')
   data = open_data(config)
-  workdir.check_data(run_dir, describe_data(data), config.data.path)
+  workdir.check_data(run_dir, describe_data(data, is_conditional(config)), config.data.path)
   batches = make_pipeline(config, data, built.parallel, state.rng)
   fed = batches.feed(step, 1)
   turn = jax.jit(lambda fed: make_deal(built.game)(

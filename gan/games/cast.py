@@ -38,7 +38,8 @@ class Network(NamedTuple):
 
   def init(self, rng: Array, spectral_rng: Array) -> tuple[PyTree, PyTree]:
     """Return the initial (params, stats)."""
-    inputs = {name: jnp.zeros((2, *sample.shape), sample.dtype) for name, sample in self.inputs.items()}
+    inputs: dict[str, Any] = {name: jnp.zeros((2, *sample.shape), sample.dtype)
+                              for name, sample in self.inputs.items()}
     if self.random:
       inputs['draw'] = lambda name, sampler, shape: sampler(rng, shape)   # Only the shapes of draws matter here.
     stats = dict(self.module.init(rng, train=True, **inputs))
@@ -101,7 +102,7 @@ class Cast:
     return dataclasses.replace(self, params={**frozen, player: params}, player=player)
 
   def __call__(self, name: str, *, stats: PyTree | None = None, train: bool = True, method: str | None = None,
-               **inputs: Array) -> tuple[Any, PyTree]:
+               **inputs: Any) -> tuple[Any, PyTree]:
     """Run a network.
 
     Args:
@@ -130,7 +131,11 @@ class Cast:
 
   def _draw_for(self, network: str) -> Draw:
     """Return the draws of one network, by name; no two networks and no two names share a draw."""
+    given = self.draw
+    if given is None:
+      raise ValueError(f'the network {network} draws random numbers while it runs: give its Cast a `draw`')
+
     def draw(name: str, sampler: Sampler, shape: tuple[int, ...]) -> Array:
       number = zlib.crc32(f'{network}/{name}'.encode())
-      return self.draw('network', lambda key, shape: sampler(jax.random.fold_in(key, number), shape), shape)
+      return given('network', lambda key, shape: sampler(jax.random.fold_in(key, number), shape), shape)
     return draw

@@ -35,6 +35,7 @@ class Setup(NamedTuple):
     network: (player, shape of one sample) -> the module that `model.<player>` chooses.
     objective: objective on logits.
     devices: draws and gathers over all devices.
+    shares: share of each class in the data; () where the run needs no classes.
   """
 
   settings: Mapping[str, Any]
@@ -42,6 +43,7 @@ class Setup(NamedTuple):
   network: Callable[[str, tuple[int, ...]], nn.Module]
   objective: Any
   devices: Devices
+  shares: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,6 +68,11 @@ class Game:
   @property
   def slopes(self) -> Callable[[GanState, Turn, HParams], Scalars] | None:
     """Return (state, turn, hparams) -> scalars, the discriminator's slopes at its inputs; None if there are none."""
+    return None
+
+  @property
+  def classes(self) -> tuple[str, int] | None:
+    """Return the generator's input that chooses a class (or a categorical code), and its number of values."""
     return None
 
   @property

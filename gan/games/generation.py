@@ -27,15 +27,18 @@ from gan.games import (
     Setup,
     Turn,
     adversarial,
+    condition,
     memories,
     regularisation,
 )
 from gan.games.cast import SPECTRAL, Cast, Draw, sample_spec
+from gan.games.condition import Condition
 from gan.games.memory import controlled, no_augmentation
 from gan.games.regularisation import FAKE_SLOPE, REAL_SLOPE
 from gan.games.scene import Judge, Scene
 from gan.games.view import View, draw, look
 from gan.losses import LossPair
+from gan.models.conditional import Judged, LabelledDiscriminator
 from gan.randomness import normal, root_key, uniform
 from gan.state import GanState, PyTree
 
@@ -80,14 +83,21 @@ class Generation(Game):
     z_dim: length of a latent.
     z: distribution of latents, key of LATENTS.
     rules: options besides networks and objective.
+    condition: classes or codes that samples are made of.
   """
 
   objective: LossPair
   z_dim: int
   z: str = 'normal'
   rules: Rules = PLAIN
+  condition: Condition = condition.NONE
 
   walks: ClassVar[bool] = True
+
+  @property
+  def classes(self) -> tuple[str, int] | None:
+    """Return 'labels' or 'category', and the number of its values; None without a condition."""
+    return (self.condition.input, self.condition.classes) if self.condition.classes else None
 
   @functools.cached_property
   def numbers(self) -> frozenset[str]:
@@ -99,9 +109,8 @@ class Generation(Game):
                      for name in names) | super().numbers
 
   def draw(self, draw: Draw, batch: dict[str, Array], count: int) -> Inputs:
-    """Draw latents [count, Z]."""
-    del batch
-    return {'z': draw('latents', LATENTS[self.z], (count, self.z_dim))}
+    """Draw latents [count, Z], and classes or codes where the run has a condition."""
+    return {'z': draw('latents', LATENTS[self.z], (count, self.z_dim)), **self.condition.draw(draw, batch, count)}
 
   def first_memory(self, player: str) -> dict[str, PyTree]:
     """Return the memory of the terms and, if ADA is used, its controller."""
@@ -125,6 +134,7 @@ class Generation(Game):
              needs: frozenset[str], joint: bool) -> tuple[Scene, PyTree]:
     """Run both batches through the discriminator, with |grad_x D|^2 if needed; return the scene and the new stats."""
     reals, view = turn.batch['images'], self.rules.view
+    real_labels, fake_labels = self._labels(turn)
     real_draws, fake_draws = draw(view, turn, reals.shape, hparams, self.devices)
     probability = memory[ADA]['probability'] if ADA in memory else None
     real_sloped, fake_sloped = REAL_SLOPE in needs, FAKE_SLOPE in needs
@@ -132,32 +142,46 @@ class Generation(Game):
     def see(samples: Array, draws: dict[str, Array]) -> Array:
       return look(view, samples, draws, probability, hparams)
 
-    def score(samples: Array, draws: dict[str, Array], stats: PyTree) -> tuple[Array, PyTree]:
-      return cast('disc', images=see(samples, draws), stats=stats)
+    def ask(images: Array, labels: Array | None, stats: PyTree) -> tuple[Array, tuple[PyTree, Judged | None]]:
+      labelled: Inputs = {}
+      if labels is not None and self.condition.judged:
+        labelled['labels'] = packed_labels(labels, view.pack)
+      output, stats = cast('disc', images=images, stats=stats, **labelled)
+      return (output.logits, (stats, output)) if isinstance(output, Judged) else (output, (stats, None))
 
-    def run(samples: Array, draws: dict[str, Array], stats: PyTree, slope: bool) -> tuple[Array, PyTree, Array | None]:
-      if slope:
-        return penalties.with_squared_slope(functools.partial(score, draws=draws, stats=stats), samples)
-      return *score(samples, draws, stats), None
+    def score(samples: Array, draws: dict[str, Array], labels: Array | None, stats: PyTree) -> tuple[Array, Any]:
+      return ask(see(samples, draws), labels, stats)
+
+    def run(samples: Array, draws: dict[str, Array], labels: Array | None, stats: PyTree, slope: bool) -> Any:
+      if not slope:
+        return *score(samples, draws, labels, stats), None
+      return penalties.with_squared_slope(functools.partial(score, draws=draws, labels=labels, stats=stats), samples)
 
     before = before_fake = cast.stats['disc']
     if joint and real_sloped == fake_sloped:
-      both, draws = jax.tree.map(lambda *pair: jnp.concatenate(pair), (reals, real_draws), (fakes, fake_draws))
-      logits, stats, slope = run(both, draws, before, real_sloped)
-      real_logits, fake_logits = jnp.split(logits, 2)
-      real_slope, fake_slope = (None, None) if slope is None else jnp.split(slope, 2)
+      both, draws, labels = jax.tree.map(lambda *pair: jnp.concatenate(pair), (reals, real_draws, real_labels),
+                                         (fakes, fake_draws, fake_labels))
+      logits, (stats, head), slope = run(both, draws, labels, before, real_sloped)
+      (real_logits, real_head, real_slope), (fake_logits, fake_head, fake_slope) = halves((logits, head, slope))
     else:
-      real_logits, stats, real_slope = run(reals, real_draws, before, real_sloped)
+      real_logits, (stats, real_head), real_slope = run(reals, real_draws, real_labels, before, real_sloped)
       # Each batch updates batch norm's statistics. Spectral norm takes one iteration in all: one network judges both.
       before_fake = stats = stats | {name: before[name] for name in before if name == SPECTRAL}
-      fake_logits, stats, fake_slope = run(fakes, fake_draws, stats, fake_sloped)
+      fake_logits, (stats, fake_head), fake_slope = run(fakes, fake_draws, fake_labels, stats, fake_sloped)
     # The judge has the stats that each pass began with. With later ones spectral norm would be one iteration further,
     # and the judge another function.
-    judge = Judge(real=lambda x: score(x, real_draws, before)[0],
-                  fake=lambda x: score(x, fake_draws, before_fake)[0],
+    judge = Judge(real=lambda x: score(x, real_draws, real_labels, before)[0],
+                  fake=lambda x: score(x, fake_draws, fake_labels, before_fake)[0],
                   see_real=lambda x: see(x, real_draws), see_fake=lambda x: see(x, fake_draws),
-                  seen=lambda x: cast('disc', images=x, stats=before)[0])
-    return Scene(reals, fakes, real_logits, fake_logits, real_slope, fake_slope, judge), stats
+                  seen=lambda x: ask(x, real_labels, before)[0])
+    return Scene(reals, fakes, real_logits, fake_logits, real_slope, fake_slope, judge, real_labels, fake_labels,
+                 real_head, fake_head), stats
+
+  def _labels(self, turn: Turn) -> tuple[Array | None, Array | None]:
+    """Return the classes of real and of generated samples; None without classes."""
+    if self.condition.kind not in condition.LABELLED:
+      return None, None
+    return turn.batch['labels'], turn.inputs['labels']
 
   def _adapted(self, scene: Scene, controller: PyTree, hparams: HParams) -> PyTree:
     """Return ADA's controller after a discriminator update in which these samples were judged."""
@@ -187,40 +211,46 @@ class Generation(Game):
   def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:
     """Return lines on the shapes from latents to logits, and on how the discriminator sees both kinds of samples."""
     count = batch['images'].shape[0]
-    inputs = {'z': jax.ShapeDtypeStruct((count, self.z_dim), jnp.float32)}
+    inputs = jax.eval_shape(lambda: self.draw(lambda purpose, sampler, shape: sampler(root_key(0), shape), {}, count))
     fakes = jax.eval_shape(self.sample, state.ema, inputs)
+    with_latents = ''.join(f' and {name} {list(value.shape)}' for name, value in inputs.items() if name != 'z')
     passes = 'in one joint pass' if self.rules.joint else 'as separate batches'
-    return [f'latents {[count, self.z_dim]} -> fakes {list(fakes.shape)} -> logits [{count // self.rules.view.pack}]',
+    return [f'latents {[count, self.z_dim]}{with_latents} -> fakes {list(fakes.shape)} -> '
+            f'logits [{count // self.rules.view.pack}]',
             f'discriminator sees real and fake {passes}']
 
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
     """Interpolate between latents [..., Z].
 
     Normal latents follow the great circle, where they keep a likely norm (White 2016, arXiv:1609.04468). Uniform
-    latents follow the straight line, which stays in their cube.
+    latents follow the straight line, which stays in their cube. So do classes, as soft classes, and codes.
     """
-    start, end = start['z'], end['z']
+    others = jax.tree.map(lambda a, b: (1 - t) * a + t * b, self.condition.soft(start), self.condition.soft(end))
+    from_z, to_z = start['z'], end['z']
     if self.z != 'normal':
-      return {'z': (1 - t) * start + t * end}
-    norms = jnp.linalg.norm(start, axis=-1, keepdims=True) * jnp.linalg.norm(end, axis=-1, keepdims=True)
-    cosine = jnp.sum(start * end, axis=-1, keepdims=True) / norms
+      return {'z': (1 - t) * from_z + t * to_z, **others}
+    norms = jnp.linalg.norm(from_z, axis=-1, keepdims=True) * jnp.linalg.norm(to_z, axis=-1, keepdims=True)
+    cosine = jnp.sum(from_z * to_z, axis=-1, keepdims=True) / norms
     angle = jnp.arccos(jnp.clip(cosine, -0.9999, 0.9999))
-    return {'z': (jnp.sin((1 - t) * angle) * start + jnp.sin(t * angle) * end) / jnp.sin(angle)}
+    return {'z': (jnp.sin((1 - t) * angle) * from_z + jnp.sin(t * angle) * to_z) / jnp.sin(angle), **others}
 
 
 def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int, sample_shape: tuple[int, ...],
-                    rules: Rules = PLAIN, devices: Devices = ONE_DEVICE, z: str = 'normal') -> Generation:
+                    rules: Rules = PLAIN, devices: Devices = ONE_DEVICE, z: str = 'normal',
+                    given: Condition = condition.NONE) -> Generation:
   """Build the game of two networks.
 
   Args:
-    gen: generator, called with z.
-    disc: discriminator, called with images: samples, or packs of samples.
+    gen: generator, called with z and the inputs of its condition.
+    disc: discriminator, called with images: samples, or packs of samples; and with their labels if the condition is one
+      that it judges.
     loss: objective; its settings are read from `hparams` as 'loss.<setting>'.
     z_dim: length of a latent.
     sample_shape: shape of one sample.
     rules: options besides networks and objective.
     devices: draws and gathers over all devices.
     z: distribution of latents, key of LATENTS.
+    given: classes or codes that samples are made of.
 
   Raises:
     ValueError: if the distribution is unknown.
@@ -228,43 +258,66 @@ def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int,
   if z not in LATENTS:
     raise ValueError(f'model.z={z!r} is unknown; known: {", ".join(LATENTS)}')
   shown = (*sample_shape[:-1], rules.view.pack * sample_shape[-1])
-  networks = {'gen': Network(gen, {'z': sample_spec((z_dim,))}),
-              'disc': Network(disc, {'images': sample_spec(shown)}, rules.spectral_norm)}
-  terms = (*adversarial.terms(loss), *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
-  return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules)
+  networks = {'gen': Network(gen, {'z': sample_spec((z_dim,)), **given.specs()}),
+              'disc': Network(disc, seen_specs(shown, rules.view.pack, given), rules.spectral_norm)}
+  terms = (*adversarial.terms(loss), *condition.terms(given),
+           *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
+  return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules,
+                    condition=given)
 
 
 def make(setup: Setup) -> Generation:
   """Build the game that a configuration describes.
 
   Raises:
-    GameError: if the images are too small for an augmentation or a consistency penalty.
+    GameError: if the images are too small for an augmentation or a consistency penalty, or if the data or the networks
+      do not suit the condition.
   """
   settings, shape = setup.settings, setup.columns['images'].shape
   _check_transformed(settings, shape)
-  gen, disc = setup.network('gen', shape), setup.network('disc', shape)
+  given, pack = condition.make(settings, setup.shares), settings['model.disc.pack']
+  gen = condition.generator(setup.network('gen', shape), given, settings)
+  disc = condition.discriminator(setup.network('disc', shape), given, pack, settings['model.disc.name'])
   policy = settings['augment.policy']
   view = View(policy=() if policy in ('none', 'ada') else tuple(policy.split('+')), adaptive=policy == 'ada',
-              pack=settings['model.disc.pack'])
-  rules = Rules(_is_joint(disc, (*shape[:-1], view.pack * shape[-1])), view, settings['model.disc.spectral_norm'],
+              pack=pack)
+  specs = seen_specs((*shape[:-1], pack * shape[-1]), pack, given)
+  rules = Rules(_is_joint(disc, specs), view, settings['model.disc.spectral_norm'],
                 settings.get('penalty.lecam_form'), settings.get('penalty.one_sided', False),
                 settings.get('penalty.every', 1))
   game = make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
-                         settings['model.z'])
+                         settings['model.z'], given)
   # Terms of weight 0 that have memory are dropped, so that their memory is not part of the state.
   terms = tuple(term for term in game.terms if not term.memory or settings[term.weight])
   return dataclasses.replace(game, terms=terms)
 
 
-def _is_joint(disc: nn.Module, shown: tuple[int, ...]) -> bool:
+def seen_specs(shown: tuple[int, ...], pack: int, given: Condition) -> dict[str, jax.ShapeDtypeStruct]:
+  """Return the specs of the discriminator's inputs: samples of shape `shown`, and their labels if it sees them."""
+  labels = {'labels': sample_spec((pack,) if pack > 1 else (), jnp.int32)} if given.judged else {}
+  return {'images': sample_spec(shown), **labels}
+
+
+def packed_labels(labels: Array, pack: int) -> Array:
+  """Return the labels of packs [B / pack, pack], or [B] where nothing is packed."""
+  return labels if pack == 1 else labels.reshape(-1, pack)
+
+
+def halves(tree: PyTree) -> tuple[PyTree, PyTree]:
+  """Split every array [2B, ...] of a tree into its two halves."""
+  return jax.tree.map(lambda x: x[:len(x) // 2], tree), jax.tree.map(lambda x: x[len(x) // 2:], tree)
+
+
+def _is_joint(disc: nn.Module, specs: Mapping[str, jax.ShapeDtypeStruct]) -> bool:
   """Return whether real and generated samples go through the discriminator in one pass.
 
   They are separate batches where the discriminator has batch norm (Radford et al. 2015) or compares the samples of a
   batch. Otherwise one pass is the same function.
   """
-  images = jax.ShapeDtypeStruct((2, *shown), jnp.float32)
-  collections = jax.eval_shape(functools.partial(disc.init, train=True), root_key(0), images=images)
-  return 'batch_stats' not in collections and getattr(disc, 'minibatch', 'none') == 'none'
+  inputs = {name: jax.ShapeDtypeStruct((2, *spec.shape), spec.dtype) for name, spec in specs.items()}
+  collections = jax.eval_shape(functools.partial(disc.init, train=True), root_key(0), **inputs)
+  inner = disc.net if isinstance(disc, LabelledDiscriminator) else disc
+  return 'batch_stats' not in collections and getattr(inner, 'minibatch', 'none') == 'none'
 
 
 def _check_transformed(settings: Mapping[str, Any], shape: tuple[int, ...]) -> None:

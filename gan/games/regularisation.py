@@ -102,6 +102,7 @@ def r2(moment: Moment) -> Array:
 def _squared_slope(moment: Moment, which: int, score: Callable, samples: Array, logits: Array,
                    slope: Array | None) -> Array:
   if 'penalty.difference_std' not in moment.hparams:
+    assert slope is not None, 'play computes the slope where a term needs it'
     return jnp.mean(slope)
   key = jax.random.split(jax.random.fold_in(moment.turn.key('penalty'), 1))[which]
   std = moment.hparams['penalty.difference_std']

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from jax import Array
 
+from gan.models.conditional import Judged
+
 
 class Judge(NamedTuple):
   """The discriminator as functions of samples alone.
@@ -30,6 +32,8 @@ class Scene(NamedTuple):
     real_logits, fake_logits: [L].
     real_slope, fake_slope: |grad_x D|^2 [L], if a term needs them; else None.
     judge: the discriminator, for terms that evaluate it at other samples.
+    real_labels, fake_labels: classes [B] of conditional runs; else None.
+    real_head, fake_head: what a discriminator with a head says besides its logits; else None.
   """
 
   real: Array
@@ -39,3 +43,7 @@ class Scene(NamedTuple):
   real_slope: Array | None
   fake_slope: Array | None
   judge: Judge
+  real_labels: Array | None = None
+  fake_labels: Array | None = None
+  real_head: Judged | None = None
+  fake_head: Judged | None = None

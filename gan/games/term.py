@@ -27,7 +27,7 @@ class Played(NamedTuple):
 
   scene: Any
   stats: dict[str, PyTree]
-  memory: Memories = MappingProxyType({})
+  memory: Mapping[str, dict[str, PyTree]] = MappingProxyType({})
   scalars: Mapping[str, Scalars] = MappingProxyType({})
 
 
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
   """
 
   value: Array
-  scalars: Scalars = MappingProxyType({})
+  scalars: Mapping[str, Array] = MappingProxyType({})
   memory: PyTree = None
 
 

@@ -1,7 +1,7 @@
 """A turn, which holds the batch and the draws of one evaluation of the losses; and draws over several devices."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax import Array
@@ -9,7 +9,7 @@ from jax import Array
 from gan.games.cast import Draw, Sampler
 from gan.randomness import step_key
 
-Inputs = dict[str, Array]
+Inputs = dict[str, Any]   # Arrays by name.
 
 
 class Devices(NamedTuple):

@@ -49,6 +49,7 @@ def look(view: View, samples: Array, draws: Draws, probability: Array | None, hp
   if view.policy:
     samples = augment.diff_augment(samples, draws['diff_augment'], view.policy)
   if view.adaptive:
+    assert probability is not None, 'the discriminator remembers a probability where ADA is used'
     samples = augment.ada_augment(samples, draws['ada'], probability)
   if 'augment.noise' in hparams:
     # Instance noise: it lets the distributions of real and generated samples overlap (Sonderby et al. 2016,

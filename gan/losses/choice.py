@@ -47,7 +47,7 @@ def chosen_among(pairs: Sequence[LossPair]) -> LossPair:
                   for name in ('real_logits', 'fake_logits')]
     parameters += [inspect.Parameter(INDEX, keyword, default=0)]
     parameters += [inspect.Parameter(name, keyword, default=settings[name].default) for name in used]
-    chosen.__signature__ = inspect.Signature(parameters)
+    chosen.__signature__ = inspect.Signature(parameters)  # pyrefly: ignore[missing-attribute] (PEP 362 allows it.)
     return chosen
 
   return LossPair(choose('disc'), choose('gen'), zero_sum=all(pair.zero_sum for pair in pairs),

@@ -103,7 +103,8 @@ def least_squares_gen(real_logits: Array, fake_logits: Array, *, c: ArrayLike = 
 def least_squares_probability(real_logits: Array, fake_logits: Array, *,
                               a: ArrayLike = 0.0, b: ArrayLike = 1.0) -> tuple[Array, Array]:
   """Return the posterior of `real` if the discriminator is optimal, that is D = (b p + a q) / (p + q)."""
-  return pointwise(lambda logits: jnp.clip((logits - a) / (b - a), 0.0, 1.0))(real_logits, fake_logits)
+  span = b - a  # pyrefly: ignore[unsupported-operation] (ArrayLike includes booleans.)
+  return pointwise(lambda logits: jnp.clip((logits - a) / span, 0.0, 1.0))(real_logits, fake_logits)
 
 
 def hinge_disc(real_logits: Array, fake_logits: Array, *, margin: ArrayLike = 1.0) -> tuple[Array, Scalars]:

@@ -1,7 +1,7 @@
 """Scores of a classifier's predictions on samples: the class score (Inception score) and the coverage of classes."""
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import linear_sum_assignment, nnls
 from scipy.special import entr, log_softmax, rel_entr
 
 from gan.metrics import require_finite
@@ -117,3 +117,38 @@ def class_coverage(logits: np.ndarray, data_shares: np.ndarray, confusion: np.nd
     covered = class_shares(predicted, confusion) >= MIN_SHARE * data_shares
     scores['classes'] = float(np.count_nonzero(covered & (data_shares > 0)))
   return scores
+
+
+def accuracy(logits: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
+  """Return the share of samples that a classifier puts into the class that they were made of, and its standard error.
+
+  Args:
+    logits: [N, K].
+    classes: [N], the classes that the samples were made of.
+
+  Raises:
+    NonFiniteSamplesError: if a logit is not finite.
+  """
+  require_finite(logits)
+  share = float(np.mean(np.argmax(logits, axis=1) == classes))
+  return share, float(np.sqrt(share * (1 - share) / len(logits)))
+
+
+def agreement(logits: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
+  """Return how well categorical codes agree with predicted classes: the `accuracy` under the best one-to-one matching.
+
+  Codes carry no names, so each code is matched with at most one class such that most samples agree. A code that says
+  nothing scores somewhat more than 1 / K, because the matching is chosen afterwards.
+
+  Args:
+    logits: [N, K].
+    codes: [N] integers, 0 or more.
+
+  Raises:
+    NonFiniteSamplesError: if a logit is not finite.
+  """
+  require_finite(logits)
+  counts = np.zeros((int(codes.max()) + 1, logits.shape[1]))
+  np.add.at(counts, (codes, np.argmax(logits, axis=1)), 1)
+  share = float(counts[linear_sum_assignment(-counts)].sum() / len(logits))
+  return share, float(np.sqrt(share * (1 - share) / len(logits)))

@@ -162,4 +162,4 @@ def copying(generated: np.ndarray, held_out: np.ndarray) -> tuple[float, float, 
 def _centred(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Subtract the mean of `other` from both sets: distances stay, and the squares lose less to rounding."""
   mean = np.mean(other, axis=0, dtype=np.float64)
-  return tuple(np.asarray(x - mean, np.float32) for x in (one, other))
+  return np.asarray(one - mean, np.float32), np.asarray(other - mean, np.float32)

@@ -36,18 +36,55 @@ def fan_in_init(gain: float) -> Callable[..., Array]:
 
 
 leaky_relu = functools.partial(jax.nn.leaky_relu, negative_slope=0.2)
+Init = Callable[..., Array]   # (key, shape [..., inputs, outputs], dtype) -> initial kernel.
+
+
+def one_hot(labels: Array, classes: int) -> Array:
+  """Return soft classes [B, K] of labels [B]; soft classes stay as they are."""
+  return jax.nn.one_hot(labels, classes, dtype=jnp.float32) if jnp.issubdtype(labels.dtype, jnp.integer) else labels
+
+
+class ClassTable(nn.Module):
+  """Table with one learnt vector for each class: labels [B], or soft classes [B, K] -> [B, features].
+
+  Attributes:
+    classes: K, the number of classes.
+    features: length of a vector.
+    kernel_init: (key, shape [features, K], dtype) -> initial kernel from features to classes.
+  """
+
+  classes: int
+  features: int
+  kernel_init: Init
+
+  @nn.compact
+  def __call__(self, labels: Array) -> Array:
+    table = self.param('table', lambda key: self.kernel_init(key, (self.features, self.classes), jnp.float32).T)
+    # A product in full precision picks a row exactly, on accelerators too; its gradient is a product as well.
+    return jnp.dot(one_hot(labels, self.classes), table, precision='highest')
 
 
 class StridedConv(nn.Module):
-  """4x4 convolution with stride 2 and no bias: [B, H, W, C] -> [B, H/2, W/2, features]."""
+  """4x4 convolution with stride 2: [B, H, W, C] -> [B, H/2, W/2, features].
+
+  Attributes:
+    features: channels of the result.
+    dtype: dtype of the computation; parameters stay float32.
+    bias: whether a bias, 0 at first, is added.
+  """
 
   features: int
   dtype: Any = jnp.float32
+  bias: bool = False
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     kernel = self.param('kernel', dcgan_init, (4, 4, x.shape[-1], self.features))
-    return convolution.strided_conv(x.astype(self.dtype), kernel.astype(self.dtype))
+    y = convolution.strided_conv(x.astype(self.dtype), kernel.astype(self.dtype))
+    if not self.bias:
+      return y
+    bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
+    return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
 
 
 class TransposedConv(nn.Module):
@@ -97,6 +134,8 @@ class BatchNorm(nn.Module):
     momentum: decay of the running statistics, per batch.
     epsilon: number added to the variance.
     scale_init: (key, shape, dtype) -> initial scales [C]; initial offsets are zero.
+    classes: number of classes K; each class then has its own scales (initially 1) and offsets (initially 0), as in
+      Dumoulin et al. 2017 (arXiv:1610.07629). 0: one scale and offset for all.
   """
 
   axis_name: str | None = None
@@ -104,9 +143,18 @@ class BatchNorm(nn.Module):
   momentum: float = 0.9
   epsilon: float = 1e-5
   scale_init: Callable[..., Array] = _scale_init
+  classes: int = 0
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, x: Array, labels: Array | None = None, *, train: bool) -> Array:
+    conditional, features = self.classes > 0, x.shape[-1]
     norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, epsilon=self.epsilon,
-                        axis_name=self.axis_name, dtype=self.dtype, scale_init=self.scale_init, name='norm')
-    return norm(x)
+                        axis_name=self.axis_name, dtype=self.dtype, scale_init=self.scale_init,
+                        use_scale=not conditional, use_bias=not conditional, name='norm')
+    x = norm(x)
+    if not conditional:
+      return x
+    spread = (-1, *[1] * (x.ndim - 2), features)
+    scale, offset = (ClassTable(self.classes, features, init, name=name)(labels).astype(self.dtype).reshape(spread)
+                     for name, init in (('scale', nn.initializers.ones), ('offset', nn.initializers.zeros)))
+    return x * scale + offset

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan.models.conditional import NO_HEAD, Head, Judged, judge
 from gan.models.layers import dense_init, leaky_relu
 from gan.models.minibatch import MinibatchDiscrimination, MinibatchStddev, check_minibatch
 
@@ -37,23 +38,25 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """Discriminator of dense layers with LeakyReLU 0.2: samples [B, ...] -> logits [B].
+  """Discriminator of dense layers with LeakyReLU 0.2: samples [B, ...] -> logits [B], or `Judged` with a head.
 
   Attributes:
     width: units of each hidden layer.
     layers: number of hidden layers.
     minibatch: layer that compares the samples of the batch by their last hidden layer: 'none', 'stddev' or
       'discrimination'.
+    head: what it says besides the logit; the projection reads `labels` [B].
     axis_name: mapped axis of the minibatch layer under `pmap`.
   """
 
   width: int = 128
   layers: int = 2
   minibatch: str = 'none'
+  head: Head = NO_HEAD
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, images: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, labels: Array | None = None, *, train: bool) -> Array | Judged:
     del train
     check_minibatch(self.minibatch)
     x = images.reshape(images.shape[0], -1)
@@ -63,4 +66,4 @@ class Discriminator(nn.Module):
       x = MinibatchStddev(axis_name=self.axis_name)(x)
     elif self.minibatch == 'discrimination':
       x = MinibatchDiscrimination(axis_name=self.axis_name)(x)
-    return nn.Dense(1, kernel_init=dense_init)(x)[:, 0]
+    return judge(self.head, x, nn.Dense(1, kernel_init=dense_init)(x)[:, 0], labels, dense_init)

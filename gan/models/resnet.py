@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan.models.conditional import NO_HEAD, Head, Judged, judge
 from gan.models.layers import Conv3x3, dense_init, fan_in_init, leaky_relu
 
 IMAGE_SIZES = (16, 32, 64)
@@ -95,24 +96,27 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """Discriminator: images [B, S, S, C] -> logits [B]; it judges samples one by one.
+  """Discriminator: images [B, S, S, C] -> logits [B], or `Judged` where its head says more.
 
-  Residual blocks alternate with steps that halve the image down to 4x4; a dense layer makes the logit.
+  Residual blocks alternate with steps that halve the image down to 4x4; a dense layer makes the logit. Samples are
+  judged one by one.
 
   Attributes:
     image_size: S in pixels: 16, 32 or 64.
     width: channels at full resolution; doubled at each halving of the image, up to 8 times as many.
     blocks: number of residual blocks at each resolution.
+    head: what it says besides the logit; the projection reads `labels` [B].
     dtype: dtype of the computation; parameters stay float32.
   """
 
   image_size: int
   width: int = 64
   blocks: int = 1
+  head: Head = NO_HEAD
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, images: Array, *, train: bool) -> Array:
+  def __call__(self, images: Array, labels: Array | None = None, *, train: bool) -> Array | Judged:
     del train
     halvings = _num_halvings(self.image_size)
     x = nn.Dense(self.width, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(images)
@@ -121,8 +125,9 @@ class Discriminator(nn.Module):
         x = _convolve(halve(x), _channels(self.width, done), self.dtype)
       for _ in range(self.blocks):
         x = ResidualBlock(self.blocks * (halvings + 1), self.dtype)(x)
-    logits = nn.Dense(1, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(x.reshape(x.shape[0], -1))
-    return logits[:, 0].astype(jnp.float32)
+    x = x.reshape(x.shape[0], -1)
+    logits = nn.Dense(1, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(x)
+    return judge(self.head, x, logits[:, 0].astype(jnp.float32), labels, dense_init, self.dtype)
 
 
 def _convolve(x: Array, features: int, dtype: Any) -> Array:

@@ -9,14 +9,13 @@ from gan import build
 from gan.build import DataInfo
 from gan.config import flatten
 from gan.data import toy
-from gan.data.pipeline import make_conditions
 from gan.population import PopulationState, compiled
 from gan.population.store import DATA, ENVIRONMENT, Store, member_rows
 from gan.run import ledger, workdir
 from gan.run.checkpoint import CheckpointError, Checkpoints
 from gan.run.paths import write
 from gan.run.report import MetricsFile
-from gan.sampling import CHUNK, make_sampler, make_stream
+from gan.sampling import make_sampler, make_stream
 from gan.show import page
 from gan.show.frames import FRAMES
 from gan.show.images import frame_path, save_png
@@ -66,7 +65,7 @@ def extract(root: str, run: str, out: Path) -> int:
   data = toy.MIXTURES[config.data.name]() if config.data.name in toy.MIXTURES else None
   if built.game.conditions:  # Other games need no data for a picture, and the data may be absent on this machine.
     data = build.open_data(config)
-  sample = make_sampler(make_stream(built.game, conditions=make_conditions(data, built.game.conditions, CHUNK)))
+  sample = make_sampler(make_stream(built.game, conditions=build.picture_conditions(config, built, data)))
   draw_frame = FRAMES[build.show_of(config).frame](build.make_sight(config, built, data, sample))
   save_png(frame_path(out, int(state_of_member.step)), draw_frame(state_of_member, int(state_of_member.step), rows))
   page.write_page(out)

@@ -11,11 +11,12 @@ import ml_collections
 import numpy as np
 
 from gan import health, randomness
-from gan.build import describe_data, is_resident, make_pipeline, open_data, show_of
+from gan.build import describe_data, is_conditional, is_resident, make_pipeline, open_data, show_of
 from gan.config import ConfigError
 from gan.config.validate import validate
 from gan.data import toy
 from gan.data.pipeline import make_conditions
+from gan.games import Game
 from gan.population import PopulationState, compiled, pictures
 from gan.population.store import DATA, SAMPLES, Row, Store, member_rows
 from gan.run import environment
@@ -23,7 +24,7 @@ from gan.run.checkpoint import Checkpoints
 from gan.run.dispatch import Clock, Interrupted, next_boundary
 from gan.run.paths import write
 from gan.run.workdir import WorkdirError, data_differences, data_info
-from gan.sampling import CHUNK
+from gan.sampling import CHUNK, classes_of
 from gan.scoring import Score
 from gan.scoring.evaluator import make_evaluator
 from gan.show import images
@@ -59,7 +60,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
     raise ConfigError(f'--devices_per_member={devices_per_member} must divide the {len(devices)} devices; try 1')
   validate(config, devices_per_member)
   data = open_data(config)
-  info = describe_data(data)
+  info = describe_data(data, is_conditional(config))
   if store.exists() and store.members()[0] != list(ids):
     raise ConfigError(f'{store.root} holds another population; name another --workdir')
   if store.exists() and (differing := data_differences(data_info(store.read(DATA), store.root / DATA), info)):
@@ -107,7 +108,7 @@ def run(ids: Sequence[str], configs: Sequence[ml_collections.ConfigDict], root: 
         scalars = state.scalars | (probe(state, fed, hparams) if probe else {})
         scores = None
         if due['eval'] and evaluator:
-          scores, state = _evaluate(evaluator, stream, state, population.num, config)
+          scores, state = _evaluate(evaluator, population.built.game, stream, state, population.num, config)
         row = log.add(step, scalars, state, scores, clock.read(step))
         say(_line(row, num_steps, len(ids)))
         if due['eval']:
@@ -179,7 +180,7 @@ class _Log:
     self._new = []
 
 
-def _evaluate(evaluator: Any, stream: Callable, state: PopulationState, num_members: int,
+def _evaluate(evaluator: Any, game: Game, stream: Callable, state: PopulationState, num_members: int,
               config: ml_collections.ConfigDict) -> tuple[list, PopulationState]:
   """Score all members that are alive; freeze those whose samples are not all finite.
 
@@ -189,7 +190,8 @@ def _evaluate(evaluator: Any, stream: Callable, state: PopulationState, num_memb
   alive = np.flatnonzero(np.asarray(state.alive)[:num_members])
   rngs = jax.vmap(lambda rng: randomness.purpose_key(rng, 'evaluation'))(state.members.rng)
   num = config.eval.num_samples
-  scores_of_alive = evaluator.score_members(stream(state.members.ema, rngs, num), alive, num)
+  classes = [classes_of(game, rngs[member], num) for member in alive]
+  scores_of_alive = evaluator.score_members(stream(state.members.ema, rngs, num), alive, num, classes)
   scores: list = [None] * num_members
   good = np.ones(len(state.alive), bool)
   for member, member_scores in zip(alive, scores_of_alive, strict=True):

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from gan.build import build, describe_data, make_initial_state, open_data
+from gan.build import build, describe_data, is_conditional, make_initial_state, open_data
 from gan.config import flatten
 from gan.config.complete import fields_of
 from gan.config.validate import validate
@@ -20,7 +20,7 @@ def describe(config: ml_collections.ConfigDict) -> str:
     ConfigError, DataError: as the run itself would.
   """
   config = validate(config, jax.device_count())
-  info = describe_data(open_data(config))
+  info = describe_data(open_data(config), is_conditional(config))
   built = build(config, info.columns)
   state = jax.eval_shape(lambda: make_initial_state(built, config.seed))
   batch = {name: jax.ShapeDtypeStruct((config.train.batch_size, *column.shape), column.seen.dtype)

@@ -13,12 +13,14 @@ from gan.build import (
   build,
   describe_data,
   images_per_step,
+  is_conditional,
   make_initial_state,
   make_loop,
   make_pipeline,
   make_probe,
   make_sight,
   open_data,
+  picture_conditions,
   show_of,
 )
 from gan.config import flatten
@@ -30,7 +32,7 @@ from gan.run import environment, ledger, workdir
 from gan.run.checkpoint import Checkpoints
 from gan.run.dispatch import Clock, Interrupted, next_boundary
 from gan.run.report import Report
-from gan.sampling import CHUNK, make_sampler, make_stream
+from gan.sampling import CHUNK, classes_of, make_sampler, make_stream
 from gan.scoring import records
 from gan.scoring.evaluator import make_evaluator
 from gan.scoring.samples import VERSIONS
@@ -70,7 +72,7 @@ def run(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> in
 def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) -> int:
   settings, num_steps = config.train, config.train.num_steps
   data = open_data(config)
-  info = describe_data(data)
+  info = describe_data(data, is_conditional(config))
   env = environment.describe(argv)
   claim = workdir.claim(run_dir, config, info, env)
   for warning in claim.warnings:
@@ -97,10 +99,12 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
   hparams = built.parallel.place(built.hparams)
   show = show_of(config)
   stream = make_stream(built.game, built.parallel, make_conditions(data, built.game.conditions, CHUNK))
+  pictured = make_stream(built.game, built.parallel, picture_conditions(config, built, data)) if built.game.classes \
+      else stream   # One program for scores and pictures where both draw the same inputs.
   evaluator = None
   if show.scored:
     evaluator = make_evaluator(config, data, built.parallel, title='Reference' if is_writer() else '')
-  draw_frame = FRAMES[show.frame](make_sight(config, built, data, make_sampler(stream)))
+  draw_frame = FRAMES[show.frame](make_sight(config, built, data, make_sampler(pictured)))
   probe = make_probe(built, batches) if settings.dynamics and built.game.slopes else None
 
   report = Report(run_dir, num_steps, step, settings.tensorboard, enabled=is_writer(), main=show.main,
@@ -145,7 +149,8 @@ def _train(config: ml_collections.ConfigDict, run_dir: Path, argv: list[str]) ->
       return {}
     num = config.eval.num_samples
     try:
-      results = evaluator.score(stream(state.ema, randomness.purpose_key(state.rng, 'evaluation'), num), num, '')
+      rng = randomness.purpose_key(state.rng, 'evaluation')
+      results = evaluator.score(stream(state.ema, rng, num), num, '', classes_of(built.game, rng, num))
     except NonFiniteSamplesError as error:  # The last update overflowed; the loss, computed before it, did not.
       finish(pending, {'eval/scale': math.inf})
       raise NonFiniteError(f'step {step}: {error}') from None

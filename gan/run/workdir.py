@@ -219,7 +219,8 @@ def data_info(fields: dict[str, Any], path: Any) -> DataInfo:
       fields = dict(fields)
       columns = columns_of(tuple(fields.pop('sample_shape')))
     else:
-      columns = {name: Column(tuple(shape), dtype) for name, (shape, dtype) in fields['columns'].items()}
+      columns = {name: Column(tuple(shape), dtype, *map(tuple, shares))
+                 for name, (shape, dtype, *shares) in fields['columns'].items()}
     info = DataInfo(**fields | {'columns': columns, 'class_names': tuple(fields['class_names'])})
   except (KeyError, TypeError, ValueError, AttributeError):
     raise WorkdirError(f'{path} must have the fields {", ".join(DataInfo._fields)}, with a shape and a type for each '

@@ -31,6 +31,7 @@ class Collected(NamedTuple):
     logits: float32 [N, K].
     similarities: [N / 2], MS-SSIM of successive pairs of the stream.
     images: uint8 [min(N, NUM_IMAGES), H, W, C], the first images.
+    classes: classes, or categorical codes, [N] that the samples were made of; None if there are none.
   """
 
   count: int
@@ -39,6 +40,7 @@ class Collected(NamedTuple):
   logits: np.ndarray | None
   similarities: np.ndarray | None
   images: np.ndarray
+  classes: np.ndarray | None = None
 
   @property
   def dim(self) -> int:

@@ -34,16 +34,17 @@ class Evaluator(NamedTuple):
   """Functions that score the samples of a run.
 
   Attributes:
-    score: (batches, number of samples, title of a progress bar) -> scores.
-    score_members: (batches [P, B, ...] of a population, members, number of samples) -> scores of each member, or None
-      for a member with samples that are not finite.
+    score: (batches, number of samples, title of a progress bar, classes [N] that the samples were made of, or None) ->
+      scores.
+    score_members: (batches [P, B, ...] of a population, members, number of samples, classes of each member's samples)
+      -> scores of each member, or None for a member with samples that are not finite.
     provenance: metadata added to each score record: data set, split, features, resizing.
     neighbours: (samples [N, H, W, C], uint8 or in [-1, 1], k) -> uint8 [N, 1 + k, H, W, C], each sample with its k
       nearest training images in feature space (all training images if there are fewer than k); None without features.
   """
 
-  score: Callable[[Batches, int, str], list[Score]]
-  score_members: Callable[[Batches, Sequence[int], int], list[list[Score] | None]]
+  score: Callable[..., list[Score]]
+  score_members: Callable[..., list[list[Score] | None]]
   provenance: dict[str, Any]
   neighbours: Callable[[np.ndarray, int], np.ndarray] | None = None
 
@@ -78,8 +79,8 @@ def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, wi
       return line_scores(samples, data.modes.item(), data.sigma)  # item() raises unless there is exactly one mode.
     return mixture_scores(samples, data.modes, data.sigma)
 
-  def score(batches: Batches, num: int, title: str) -> list[Score]:
-    del num, title
+  def score(batches: Batches, num: int, title: str, classes: None = None) -> list[Score]:
+    del num, title, classes
     samples = np.concatenate([np.asarray(part)[:count] for part, count in batches])
     values = compute(samples)
     count, modes = len(samples), len(data.modes)
@@ -93,7 +94,9 @@ def _points_evaluator(settings: ml_collections.ConfigDict, data: toy.Mixture, wi
     return [Score(name, value, errors.get(name, np.nan), method if name in errors else '')
             for name, value in values.items() if name in wanted]
 
-  def score_members(batches: Batches, members: Sequence[int], num: int) -> list[list[Score] | None]:
+  def score_members(batches: Batches, members: Sequence[int], num: int,
+                    classes: Sequence[None] = ()) -> list[list[Score] | None]:
+    del classes
     samples = np.concatenate([np.asarray(part)[:, :count] for part, count in batches], axis=1)
     return [_or_none(lambda points: score([(points, num)], num, ''), samples[member]) for member in members]
 
@@ -154,7 +157,7 @@ def _size_problems(plan: Plan, num: int, reals: ImageSource, nearest_k: int) -> 
 def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, parallel: Parallel | None, training: bool,
                      title: str) -> Evaluator:
   settings = config.eval
-  plan = make_plan(settings.metrics, settings.features, data.num_classes > 0, training)
+  plan = make_plan(settings.metrics, settings.features, data.num_classes > 0, training, config.model.condition)
 
   @functools.cache
   def open_split(split: str) -> ImageSource:
@@ -200,19 +203,21 @@ def _image_evaluator(config: ml_collections.ConfigDict, data: ImageSource, paral
 
   warn_once = _warner()
 
-  def score(batches: Batches, num: int, title: str) -> list[Score]:
+  def score(batches: Batches, num: int, title: str, classes: np.ndarray | None = None) -> list[Score]:
     feasible(plan, num=num)  # Checked again: a file may hold fewer samples than `settings.num_samples`.
-    return scores_of(collect(batches, num, plan.needs, extract, title))
+    return scores_of(collect(batches, num, plan.needs, extract, title)._replace(classes=classes))
 
-  def score_members(batches: Batches, members: Sequence[int], num: int) -> list[list[Score] | None]:
+  def score_members(batches: Batches, members: Sequence[int], num: int,
+                    classes: Sequence[np.ndarray | None] = ()) -> list[list[Score] | None]:
+    classes = classes or [None] * len(members)
     collectors = {member: Collector(num, plan.needs) for member in members}
     for samples, count in batches:
       for member, collector in collectors.items():
         images, finite = to_bytes(samples[member])
         outputs = {name: values[:count] for name, values in (extract(images) if extract else {}).items()}
         collector.add(images[:count], outputs, count - int(np.asarray(finite)[:count].sum()))
-    return [_or_none(lambda collector: scores_of(collector.collected()), collector)
-            for collector in collectors.values()]
+    return [_or_none(lambda pair: scores_of(pair[0].collected()._replace(classes=pair[1])), pair)
+            for pair in zip(collectors.values(), classes, strict=True)]
 
   def scores_of(collected: Collected) -> list[Score]:
     if 'moments' in plan.needs:

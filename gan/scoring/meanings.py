@@ -18,6 +18,8 @@ MEANINGS = {
     'copying': 'How often a sample is nearer to the training data than held-out data are: 1/2 is fair, 1 means copies.',
     'modes': 'Modes, or classes, that at least one sample hits; missing modes mean mode collapse.',
     'classes': 'Classes whose share of the samples is at least a tenth of their share in the data.',
+    'class_accuracy': 'Share of samples that the classifier puts into the class that they were made of.',
+    'code_agreement': 'Share of samples whose categorical code and class agree, under the best one-to-one matching.',
     'reverse_kl': 'KL divergence of the shares of modes or classes from the true shares, in nats; 0 is right.',
     'total_variation': 'Share of samples that would have to move to another mode or class; 0 if the shares are right.',
     'ms_ssim': 'Structural similarity of pairs of samples: high if samples resemble each other.',

@@ -12,6 +12,9 @@ FEATURES = ('classifier', 'inception', 'pixels', 'random')
 TRAINING = {'classifier': ('diversity', 'fd', 'cs', 'classes'), 'random': ('diversity', 'fd')}
 AFTERWARDS = {'classifier': ('diversity', 'fd', 'kd', 'cs', 'prdc', 'classes'),
               'random': ('diversity', 'fd', 'kd', 'prdc')}
+# The score of the classes that samples were made of.
+CONDITIONAL = {'concat': 'class_accuracy', 'projection': 'class_accuracy', 'acgan': 'class_accuracy',
+               'infogan': 'code_agreement'}
 _PRODUCERS = {output: name for name, metric in METRICS.items() for output in metric.outputs}
 _PUBLISHED = {published: name for name, published in INCEPTION_NAMES.items()}
 
@@ -48,7 +51,7 @@ class Plan(NamedTuple):
     return f'{output}_{self.features}'
 
 
-def make_plan(names: str, features: str, has_classes: bool, training: bool) -> Plan:
+def make_plan(names: str, features: str, has_classes: bool, training: bool, condition: str = 'none') -> Plan:
   """Plan the scores of images.
 
   Args:
@@ -56,6 +59,7 @@ def make_plan(names: str, features: str, has_classes: bool, training: bool) -> P
     features: one of FEATURES, or 'module:function'; '' means the default features.
     has_classes: whether the data have labels, for a classifier.
     training: whether the run is still training.
+    condition: `model.condition` of the run.
 
   Raises:
     ConfigError: if a name is unknown, or if a score does not exist in these features.
@@ -72,7 +76,15 @@ def make_plan(names: str, features: str, has_classes: bool, training: bool) -> P
     raise ConfigError('features=classifier needs labels, which this data set lacks; use features=random or inception')
   have_logits = features in ('classifier', 'inception')
   usual = (TRAINING if training else AFTERWARDS)['classifier' if have_logits else 'random']
-  requested = requested or [name for name in usual if name != 'classes' or features == 'classifier']
+  of_classes = CONDITIONAL.get(condition, '')
+  if not requested:
+    requested = [name for name in usual if name != 'classes' or features == 'classifier']
+    requested += [of_classes] if of_classes and features == 'classifier' and not training else []
+  for name in set(CONDITIONAL.values()) & set(requested):
+    if name != of_classes or features != 'classifier':
+      raise ConfigError(f'{name} compares the classes that samples were made of with those that a classifier of the '
+                        f'data sees: it needs features=classifier, and a run with '
+                        f'model.condition={" or ".join(kind for kind, score in CONDITIONAL.items() if score == name)}')
   metrics, outputs = [], set()
   for name in requested:
     name = _PUBLISHED.get(name, name)

@@ -31,7 +31,8 @@ _NEEDED = {'metric': str, 'value': (int, float), 'standard_error': (int, float),
 TARGETS = {
     'fid': -math.inf, 'kid': -math.inf, 'is': math.inf, 'fd': -math.inf, 'kd': -math.inf, 'cs': math.inf,
     'fid_infinity': -math.inf, 'fd_infinity': -math.inf, 'precision': math.inf, 'recall': math.inf, 'density': 1.0,
-    'coverage': math.inf, 'copying': 0.5, 'modes': math.inf, 'classes': math.inf, 'reverse_kl': -math.inf,
+    'coverage': math.inf, 'copying': 0.5, 'modes': math.inf,
+    'class_accuracy': math.inf, 'code_agreement': math.inf, 'classes': math.inf, 'reverse_kl': -math.inf,
     'high_quality_reverse_kl': -math.inf, 'total_variation': -math.inf, 'ms_ssim': -math.inf, 'diversity': 1.0,
     'high_quality': math.inf, 'covariance_ratio': 1.0, 'sliced_wasserstein': -math.inf, 'scale': 1.0, 'w1': -math.inf,
 }

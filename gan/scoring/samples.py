@@ -15,7 +15,7 @@ from gan.data.pipeline import make_conditions
 from gan.data.source import DataError, ImageSource, read_batches
 from gan.run import environment
 from gan.run.restore import Restored
-from gan.sampling import CHUNK, make_stream
+from gan.sampling import CHUNK, classes_of, make_stream
 from gan.scoring import ranges
 from gan.scoring.collect import NUM_IMAGES, Batches
 
@@ -34,6 +34,7 @@ class Drawn(NamedTuple):
     num: total number of samples.
     step: step of the generator; -1 if there is no generator.
     seed: seed of the latents, or of the order of the data; -1 for a file.
+    classes: classes, or categorical codes, that generated samples are made of; None without classes.
     range: range in which images are stored, one of those of `gan.scoring.ranges`; '' for points.
   """
 
@@ -43,6 +44,7 @@ class Drawn(NamedTuple):
   step: int
   seed: int
   range: str = ''
+  classes: np.ndarray | None = None
 
 
 def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSource | toy.Mixture,
@@ -66,9 +68,11 @@ def open_samples(which: str, config: ml_collections.ConfigDict, data: ImageSourc
     root = state.rng if seed is None else randomness.root_key(np.uint32(seed))
     gen = {'params': state.gen.params, 'stats': state.gen.stats} if which == 'raw' else state.ema
     stream = make_stream(built.game, built.parallel, make_conditions(data, built.game.conditions, CHUNK))
-    batches = stream(gen, randomness.purpose_key(root, 'evaluation'), num)
+    key = randomness.purpose_key(root, 'evaluation')
+    batches = stream(gen, key, num)
     kind = '' if isinstance(data, toy.Mixture) else ranges.FLOATS
-    return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed, kind)
+    return Drawn(which, batches, num, restored.step, config.seed if seed is None else seed, kind,
+                 classes_of(built.game, key, num))
   if which in SPLITS:
     if isinstance(data, toy.Mixture):
       if which == 'train' and data.num_points:

@@ -131,6 +131,21 @@ def _classes(collected: Collected, setting: Setting) -> Iterable[Score]:
           for name, value in values.items()]
 
 
+def _class_accuracy(collected: Collected, setting: Setting) -> Iterable[Score]:
+  if collected.classes is not None:   # Files and real data come without the classes that were asked for.
+    value, error = class_score.accuracy(collected.logits, collected.classes)
+    real = {} if setting.confusion is None else {
+        'real_data': float(np.trace(setting.confusion) / setting.confusion.sum())}
+    yield Score('class_accuracy', value, error, 'binomial', real)
+
+
+def _code_agreement(collected: Collected, setting: Setting) -> Iterable[Score]:
+  del setting
+  if collected.classes is not None:
+    value, error = class_score.agreement(collected.logits, collected.classes)
+    yield Score('code_agreement', value, error, 'binomial, matching given')
+
+
 def _ms_ssim(collected: Collected, setting: Setting) -> Iterable[Score]:
   pairs = collected.similarities
   half = len(setting.real_images) // 2
@@ -155,6 +170,8 @@ METRICS = {
     'copying': Metric(('copying',), frozenset({'features'}), _copying),
     'classes': Metric(('modes', 'classes', 'reverse_kl', 'total_variation'), frozenset({'logits'}), _classes,
                       featured=False),
+    'class_accuracy': Metric(('class_accuracy',), frozenset({'logits'}), _class_accuracy, featured=False),
+    'code_agreement': Metric(('code_agreement',), frozenset({'logits'}), _code_agreement, featured=False),
     'ms_ssim': Metric(('ms_ssim',), frozenset({'pairs'}), _ms_ssim, featured=False),
     'diversity': Metric(('diversity',), frozenset(), _diversity, featured=False),
 }

@@ -31,6 +31,7 @@ class Sight(NamedTuple):
     seed: seed of the run.
     batch_size: batch size of the run.
     num_images: samples in a grid.
+    columns: samples in a row of the grid, where rows show classes; None: the grid is nearly square.
     num_points: samples in a scatter plot.
   """
 
@@ -42,6 +43,7 @@ class Sight(NamedTuple):
   batch_size: int
   num_images: int
   num_points: int
+  columns: int | None = None
 
 
 def samples(sight: Sight) -> DrawFrame:
@@ -55,7 +57,7 @@ def samples(sight: Sight) -> DrawFrame:
         return plots.histogram(points[:, 0], data.modes[:, 0], data.sigma, f'step {step}')
       return images.scatter(points, data.modes, data.sigma, f'step {step}')
     drawn = sight.sample(state.ema, rng, sight.num_images)
-    return images.grid(drawn) if drawn.ndim == 4 else plots.cloud(drawn, f'step {step}')
+    return images.grid(drawn, columns=sight.columns) if drawn.ndim == 4 else plots.cloud(drawn, f'step {step}')
 
   return draw_frame
 

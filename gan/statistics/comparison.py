@@ -62,14 +62,16 @@ def compare(x: Arm, y: Arm, *, higher_is_better: bool) -> Comparison:
   claimed; the intervals say how large the difference may be.
   """
   pair, differences, difference = shared_runs(x, y), differences_given_success(x, y), difference_given_success(x, y)
-  spread = pair and difference.method not in ('none', 'range') and float(np.std(differences, ddof=1))
+  detectable = None
+  if differences is not None and difference.method not in ('none', 'range'):
+    spread = float(np.std(differences, ddof=1))
+    detectable = detectable_difference(spread, len(differences)) if spread else None
   p = improvement_test(x, y, higher_is_better=higher_is_better)
   return Comparison(
       x.name, y.name, higher_is_better, pair is not None,
       len(pair[0].seeds) if pair else min(len(x.seeds), len(y.seeds)),
       success_rate(x), success_rate(y), success_difference(x, y), difference,
-      detectable_difference(spread, len(differences)) if spread else None,
-      probability_of_improvement(x, y, higher_is_better=higher_is_better), p, p)
+      detectable, probability_of_improvement(x, y, higher_is_better=higher_is_better), p, p)
 
 
 def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -60,7 +60,7 @@ def difference_given_success(x: Arm, y: Arm) -> Interval:
   pairs, by Welch's t.
   """
   pair, differences = shared_runs(x, y), differences_given_success(x, y)
-  if differences is None:
+  if pair is None or differences is None:
     left, right = x.values[x.successes], y.values[y.successes]
     condition = (f'given success: {len(left)} of {len(x.values)} and {len(right)} of {len(y.values)} runs, no shared '
                  'seeds')

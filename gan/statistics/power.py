@@ -54,7 +54,8 @@ def detectable_difference(deviation: float, pairs: int, *, power: float = POWER,
 @functools.cache
 def _detectable_deviations(pairs: int, power: float, significance: float) -> float:
   """Return the detectable difference in standard deviations; for two pairs and 80% it is 12."""
-  return float(optimize.brentq(lambda size: power_of(size, 1.0, pairs, significance=significance) - power, 0.0, 1e3))
+  return optimize.root_scalar(lambda size: power_of(size, 1.0, pairs, significance=significance) - power,
+                              bracket=(0.0, 1e3)).root
 
 
 def pairs_needed(difference: float, deviation: float, *, power: float = POWER,

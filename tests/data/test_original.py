@@ -20,6 +20,7 @@ from gan.data.source import DataError
 from gan.run.report import read_metrics
 from tests import runs
 from tests.data import original_files
+from tests.data.original_files import idx, zipped
 
 NAMES = tuple(ORIGINALS)
 
@@ -222,14 +223,14 @@ MNIST = original_files.draw('mnist')['train']
 
 
 @pytest.mark.parametrize(('file', 'content', 'message'), [
-    (IMAGES, gzip.compress(original_files.idx(MNIST[0]))[:-50], 'cannot be unpacked'),
+    (IMAGES, zipped(idx(MNIST[0]))[:-50], 'cannot be unpacked'),
     (IMAGES, b'<html>Log in first</html>', 'cannot be unpacked'),
-    (IMAGES, gzip.compress(b''), 'is no idx file of bytes: it begins with nothing'),
-    (IMAGES, gzip.compress(b'\x00\x00\x0d\x03' + bytes(100)), 'begins with 00 00 0d 03, and must begin with 00 00 08'),
-    (IMAGES, gzip.compress(original_files.idx(MNIST[0][..., 0])[:-9]), '117591 bytes, .* says 150 x 28 x 28'),
-    (IMAGES, gzip.compress(original_files.idx(MNIST[0][:149, ..., 0])), r'they must be \(N, 28, 28\) and \(N,\)'),
-    (IMAGES, gzip.compress(original_files.idx(MNIST[0][:, :27, :, 0])), r'shape \(150, 27, 28\)'),
-    (LABELS, gzip.compress(original_files.idx(MNIST[1] + 1)), 'classes from 0 to 9; it holds 150, up to 10')])
+    (IMAGES, zipped(b''), 'is no idx file of bytes: it begins with nothing'),
+    (IMAGES, zipped(b'\x00\x00\x0d\x03' + bytes(100)), 'begins with 00 00 0d 03, and must begin with 00 00 08'),
+    (IMAGES, zipped(idx(MNIST[0][..., 0])[:-9]), '117591 bytes, .* says 150 x 28 x 28'),
+    (IMAGES, zipped(idx(MNIST[0][:149, ..., 0])), r'they must be \(N, 28, 28\) and \(N,\)'),
+    (IMAGES, zipped(idx(MNIST[0][:, :27, :, 0])), r'shape \(150, 27, 28\)'),
+    (LABELS, zipped(idx(MNIST[1] + 1)), 'classes from 0 to 9; it holds 150, up to 10')])
 def test_damaged_idx_files_are_refused(files, tmp_path, file, content, message):
   folder = original_files.write(tmp_path / 'files', 'mnist', original_files.draw('mnist'))
   (folder / file).write_bytes(content)

@@ -84,7 +84,7 @@ def test_parameter_counts_of_dcgan_32():
   assert num_parameters(get_model('gen', 'dcgan', (32, 32, 3)), 2, 100) == gen
   assert num_parameters(get_model('disc', 'dcgan', (32, 32, 3)), 2, 32, 32, 3) == disc
   plain = get_model('disc', 'dcgan', (32, 32, 3), batch_norm=False)
-  assert num_parameters(plain, 2, 32, 32, 3) == disc - 2 * 128 - 2 * 256
+  assert num_parameters(plain, 2, 32, 32, 3) == disc - 2 * 128 - 2 * 256 + 64 + 128 + 256 + 1   # Biases.
 
 
 def test_parameter_counts_of_the_dense_networks():
