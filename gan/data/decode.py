@@ -6,7 +6,7 @@ are left out; otherwise Pillow would open them under any suffix.
 
 from typing import IO
 
-from PIL import Image, features
+from PIL import ExifTags, Image, features
 
 from gan.data.source import DataError
 
@@ -16,6 +16,9 @@ SUFFIXES = ('.png', '.apng', '.jpg', '.jpeg', '.jpe', '.jfif', '.webp', '.bmp', 
             '.ppm', '.pgm', '.pbm', '.pnm', *(['.avif'] if _AVIF else []))
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags; the first and the last have one value per channel.
 _UNSIGNED, _WHITE_IS_ZERO = 1, 0
+_TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+          8: Image.Transpose.ROTATE_90}   # By the orientation that Exif data state.
 
 # PNG's raw modes in which Pillow scales the pixels to 8 bits but not the transparent value -> the missing scaling.
 _KEY_TO_8_BITS = {'L;2': lambda key: key * 85, 'L;4': lambda key: key * 17,
@@ -47,6 +50,25 @@ def open_image(file: IO[bytes]) -> Image.Image:
     if scaled:
       image.info['transparency'] = scaled(image.info['transparency'])
   return image
+
+
+def orientation(image: Image.Image) -> int:
+  """Return how an image is to be turned, from 1 (as it is) to 8, as its Exif data say; 1 if they cannot be read."""
+  try:
+    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+  except Exception:   # Pillow's parsers raise SyntaxError, TypeError, struct.error, ... at damaged Exif data.
+    return 1
+  return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+  """Return an image as it is to be shown.
+
+  Pillow's `exif_transpose` also rewrites all other Exif data, and fails where one of them is damaged.
+  """
+  image.load()   # Pillow turns a TIFF itself when it decodes it, and then forgets its orientation.
+  turn = _TURNS.get(orientation(image))
+  return image if turn is None else image.transpose(turn)
 
 
 def _check_tiff(image: Image.Image) -> None:

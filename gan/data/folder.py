@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from absl import logging
-from PIL import ExifTags, ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from gan.data import decode, resize
 from gan.data.find import FolderContents, find, listed
@@ -41,7 +41,7 @@ class FolderRecords:
   def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
     """Return the image [H, W, C] in uint8 and its class, 0 if there are no classes."""
     with open(self._root / self._names[i], 'rb') as file, decode.open_image(file) as image:
-      square = resize.fit(resize.flatten(ImageOps.exif_transpose(image)), self._image_size)
+      square = resize.fit(resize.flatten(decode.upright(image)), self._image_size)
       return resize.to_array(square, self._channels), self._labels[i]
 
 
@@ -152,11 +152,11 @@ def _check(file: pathlib.Path) -> _Checked | str:
       if image.format in ('JPEG', 'MPO'):
         image.draft(None, (_CHECK_SIZE, _CHECK_SIZE))
       drafted = image.size != full
-      upright = ImageOps.exif_transpose(image)
+      upright = decode.upright(image)
       flat = resize.flatten(upright)
       width, height = upright.size
       if drafted:
-        width, height = full[::-1] if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5 else full
+        width, height = full[::-1] if decode.orientation(image) >= 5 else full
       deep = upright.mode in resize.DEEP_MODES
       return _Checked(flat.mode, (height, width), flat.getextrema()[1] if deep else None,
                       hashlib.sha256(data).hexdigest())

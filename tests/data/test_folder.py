@@ -101,6 +101,36 @@ def test_exif_orientation_turns_the_image(tmp_path):
   assert image[:, :14].max() < 25
 
 
+def exif_data(*entries):
+  """Exif data with entries (tag, type, text or number) that no library would write."""
+  table, texts = b'', b''
+  start = 8 + 2 + 12 * len(entries) + 4
+  for tag, kind, value in entries:
+    text = value.encode() + b'\0' if isinstance(value, str) else b''
+    place = struct.pack('<I', start + len(texts)) if len(text) > 4 else text.ljust(4, b'\0')
+    table += struct.pack('<HHI', tag, kind, len(text) or 1) + (place if text else struct.pack('<I', value))
+    texts += text if len(text) > 4 else b''
+  return b'Exif\0\0II*\0' + struct.pack('<IH', 8, len(entries)) + table + struct.pack('<I', 0) + texts
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp'])
+@pytest.mark.parametrize(('exif', 'turned'), [
+    (exif_data((0x0112, 3, 6), (0x011A, 2, 'seventy-two')), True),   # XResolution as text.
+    (exif_data((0x0112, 2, 'upright')), False),
+    (exif_data((0x0112, 3, 9)), False),
+    (b'Exif\0\0not Exif data', False),
+    (b'Exif\0\0II*\0\xff\xff\xff\xff', False)])
+def test_damaged_exif_data_cost_no_image(tmp_path, said, suffix, exif, turned):
+  pixels = np.zeros((32, 32, 3), np.uint8)
+  pixels[:16] = 255
+  for i in range(2):
+    write(tmp_path / f'{i}.{suffix}', pixels, exif=exif, quality=95)
+  image = folder.load(str(tmp_path), 32, 'train').records[0][0].astype(int)
+  white = image[:, 18:] if turned else image[:14]
+  assert white.min() > 225
+  assert not said
+
+
 def test_native_size_needs_equal_sizes_as_shown(tmp_path):
   exif = Image.Exif()
   exif[0x0112] = 6
