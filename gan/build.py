@@ -110,7 +110,7 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
   parallel = parallel or make_parallel(config.parallel.strategy, devices)
   losses = tuple(losses) or (config.loss.name,)
   setup = Setup(flatten(config), {name: column.seen for name, column in columns.items()},
-                functools.partial(_network, config, parallel.axis_name),
+                functools.partial(_network, config, parallel),
                 chosen_among([LOSSES[name] for name in losses]), Devices(parallel.draw, parallel.gather),
                 columns['labels'].shares if 'labels' in columns else ())
   try:
@@ -134,10 +134,13 @@ def images_per_step(config: ml_collections.ConfigDict) -> int:
   return config.train.batch_size * config.train.disc_steps
 
 
-def _network(config: ml_collections.ConfigDict, axis_name: str | None, player: str,
+def _network(config: ml_collections.ConfigDict, parallel: Parallel, player: str,
              sample_shape: tuple[int, ...]) -> nn.Module:
   settings = {key: value for key, value in config.model[player].items() if key not in AROUND}
-  return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
+  convolution = config.model.convolution
+  if convolution == 'auto' and parallel.strategy == 'members':
+    convolution = 'matmul'   # Under `vmap` over kernels, products stay products; convolutions become those of groups.
+  return get_model(player, settings.pop('name'), sample_shape, parallel.axis_name, convolution, **settings)
 
 
 def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.
                'eval.inception_sha256')
 # The same samples, the same updates (to rounding), another way of computing or keeping them.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
-                     'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
+                     'train.dynamics', 'parallel.strategy', 'data.resident_bytes', 'model.convolution')
 
 RUNLOCAL = {'train.num_steps': 20, 'train.log_every': 5, 'train.save_every': 10, 'train.eval_every': 10,
             'train.sample_every': 10, 'train.steps_per_call': 5, 'eval.num_samples': 256}

@@ -87,7 +87,7 @@ MODELS = {
 
 
 def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: str | None = None,
-              **settings) -> nn.Module:
+              convolution: str = 'auto', **settings) -> nn.Module:
   """Build one network.
 
   Args:
@@ -95,6 +95,7 @@ def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: 
     name: key of MODELS.
     sample_shape: (H, W, C) of images, or (D,) of vectors.
     axis_name: mapped axis under `pmap` over which the batch is split; batch norm and minibatch layers reduce over it.
+    convolution: form of the convolutions, one of `gan.models.convolution.FORMS`, where the network has some.
     **settings: settings of the architecture, such as `width`.
 
   Raises:
@@ -102,4 +103,5 @@ def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: 
   """
   if name not in MODELS:
     raise ValueError(f'model {name!r} is unknown; known: {", ".join(sorted(MODELS))}')
-  return getattr(MODELS[name], player)(sample_shape, axis_name, **settings)
+  net = getattr(MODELS[name], player)(sample_shape, axis_name, **settings)
+  return net.clone(convolution=convolution) if hasattr(net, 'convolution') else net
