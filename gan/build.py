@@ -29,6 +29,8 @@ from gan.schedules import PREFIX
 from gan.show import frames
 from gan.state import GanState, PyTree, create_state
 
+# Numbers of the averaged generator that are left out of the program if they are 0.
+AVERAGE = ('train.ema_halflife', 'train.ema_rampup')
 # Groups whose numbers may differ between the members of a population. A number that is 0 (no such penalty, no noise) is
 # left out of the compiled program.
 OPTIONAL = ('penalty', 'augment', 'update', 'game')
@@ -163,7 +165,7 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
 def number_fields(config: ml_collections.ConfigDict, losses: Sequence[str]) -> list[str]:
   """List the fields of a configuration that enter the compiled program as numbers."""
   flat = _with_losses(config, losses)
-  optional = ['loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
+  optional = ['loss.label_flip', *AVERAGE, *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
   optional += [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
   always = ['train.ema_decay', *(field for field in flat if field.partition('.')[0] in ('loss', 'optimizer')
                                  and isinstance(flat[field], float))]
@@ -258,6 +260,7 @@ def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.Tra
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
   return step.make_train_step(
       built.game, built.txs, rule, mean=built.parallel.mean, numbers_at=built.numbers_at,
+      images_per_step=images_per_step(config),
       **{name: settings[name] for name in rule_settings(rule)})
 
 

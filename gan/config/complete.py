@@ -116,6 +116,7 @@ def _parts() -> Iterator[tuple[str, str | None, Settings]]:
   for name, settings in augment.POLICIES.items():
     yield ('augment.policy', name, _in('augment', settings))
   yield ('train.on_failure', 'stop', config.STOPPING)
+  yield ('train.ema_halflife', None, config.RAMPED)
 
 
 def fields_of(stated: Mapping[str, Any]) -> dict[str, Setting]:
