@@ -1,6 +1,6 @@
 """The deep convolutional GAN, DCGAN (Radford et al. 2015, arXiv:1511.06434), at 16, 32 or 64 pixels."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -35,6 +35,8 @@ class Generator(nn.Module):
     dtype: dtype of the computation; parameters stay float32.
     convolution: form of the convolutions, one of `convolution.FORMS`.
   """
+
+  takes_labels: ClassVar[tuple[str, ...]] = ('projection',)   # Conditions for which it has batch norm with classes.
 
   image_size: int
   channels: int
