@@ -29,6 +29,8 @@ from gan.schedules import PREFIX
 from gan.show import frames
 from gan.state import GanState, PyTree, create_state
 
+# Numbers of the averaged generator that are left out of the program if they are 0.
+AVERAGE = ('train.ema_halflife', 'train.ema_rampup')
 # Groups whose numbers may differ between the members of a population. A number that is 0 (no such penalty, no noise) is
 # left out of the compiled program.
 OPTIONAL = ('penalty', 'augment', 'update', 'game')
@@ -110,7 +112,7 @@ def build(config: ml_collections.ConfigDict, columns: Mapping[str, Column], devi
   parallel = parallel or make_parallel(config.parallel.strategy, devices)
   losses = tuple(losses) or (config.loss.name,)
   setup = Setup(flatten(config), {name: column.seen for name, column in columns.items()},
-                functools.partial(_network, config, parallel.axis_name),
+                functools.partial(_network, config, parallel),
                 chosen_among([LOSSES[name] for name in losses]), Devices(parallel.draw, parallel.gather),
                 columns['labels'].shares if 'labels' in columns else ())
   try:
@@ -134,10 +136,13 @@ def images_per_step(config: ml_collections.ConfigDict) -> int:
   return config.train.batch_size * config.train.disc_steps
 
 
-def _network(config: ml_collections.ConfigDict, axis_name: str | None, player: str,
+def _network(config: ml_collections.ConfigDict, parallel: Parallel, player: str,
              sample_shape: tuple[int, ...]) -> nn.Module:
   settings = {key: value for key, value in config.model[player].items() if key not in AROUND}
-  return get_model(player, settings.pop('name'), sample_shape, axis_name, **settings)
+  convolution = config.model.convolution
+  if convolution == 'auto' and parallel.strategy == 'members':
+    convolution = 'matmul'   # Under `vmap` over kernels, products stay products; convolutions become those of groups.
+  return get_model(player, settings.pop('name'), sample_shape, parallel.axis_name, convolution, **settings)
 
 
 def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict[str, Any]:
@@ -160,7 +165,7 @@ def hparams_of(config: ml_collections.ConfigDict, losses: Sequence[str]) -> dict
 def number_fields(config: ml_collections.ConfigDict, losses: Sequence[str]) -> list[str]:
   """List the fields of a configuration that enter the compiled program as numbers."""
   flat = _with_losses(config, losses)
-  optional = ['loss.label_flip', *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
+  optional = ['loss.label_flip', *AVERAGE, *(f'optimizer.{player}.weight_decay' for player in PLAYERS), *COUNTS]
   optional += [field for field in flat if field.partition('.')[0] in OPTIONAL and isinstance(flat[field], float)]
   always = ['train.ema_decay', *(field for field in flat if field.partition('.')[0] in ('loss', 'optimizer')
                                  and isinstance(flat[field], float))]
@@ -255,6 +260,7 @@ def make_train_step(config: ml_collections.ConfigDict, built: Build) -> step.Tra
   settings = {**config.update, 'disc_steps': config.train.disc_steps}
   return step.make_train_step(
       built.game, built.txs, rule, mean=built.parallel.mean, numbers_at=built.numbers_at,
+      images_per_step=images_per_step(config),
       **{name: settings[name] for name in rule_settings(rule)})
 
 

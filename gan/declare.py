@@ -71,6 +71,7 @@ POSITIVE_OR_INFINITE = numbers('positive', lambda value: value > 0, bounded=Fals
 NOT_NEGATIVE = numbers('0 or more', lambda value: value >= 0)
 SIZE = NOT_NEGATIVE._replace(bounded=False)   # In bytes: a Python int, which may exceed int32.
 FRACTION = numbers('in [0, 1)', lambda value: 0 <= value < 1)
+SHARE_OR_NONE = numbers('in [0, 1]', lambda value: 0 <= value <= 1)
 SHARE = numbers('in (0, 1]', lambda value: 0 < value <= 1)
 SIGN = numbers('in (-1, 1)', lambda value: -1 < value < 1)
 SEED = numbers('0 or more and below 2^32', lambda value: 0 <= value < 2**32, bounded=False)

@@ -1,10 +1,11 @@
-"""Penalties on a discriminator: pure functions of `score`, a callable from samples to logits, and of arrays.
+"""Penalties: pure functions of `score`, a callable from samples to logits, and of arrays.
 
 Each function returns the penalty without its weight; gan/games/regularisation.py decides the weights and which
 penalties a run has. Batch norm in `score` would make every per-sample gradient here wrong: a logit would then depend on
 the other samples, and the gradient of the sum of all logits would not be the gradient of each.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,22 @@ def lecam(real_logits: Array, fake_logits: Array, real_average: ArrayLike, fake_
   if form == 'published':
     gaps = jax.nn.relu(gaps[0]), jax.nn.relu(gaps[1])
   return jnp.mean(jnp.square(gaps[0])) + jnp.mean(jnp.square(gaps[1]))
+
+
+def path_lengths(synthesize: Callable[[Array], Array], styles: Array, noise: Array) -> Array:
+  """Compute |J^T y| [B], where J is the Jacobian of each image by its styles and y is noise in the image's space.
+
+  Path length regularisation of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, section 3.2). As in the authors' code,
+  y is divided by the root of the number of pixels, and the square is summed over a style and averaged over layers.
+
+  Args:
+    synthesize: styles [B, N, W] of N layers -> images [B, H, W, C].
+    styles: [B, N, W].
+    noise: y, standard normal numbers of the shape of the images.
+  """
+  _, pull = jax.vjp(synthesize, styles)
+  (slopes,) = pull(noise / math.sqrt(noise.shape[1] * noise.shape[2]))
+  return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(slopes), axis=-1), axis=-1) + TINY)
 
 
 def orthogonal(params: PyTree) -> Array:

@@ -317,7 +317,8 @@ RULES = {
 }
 
 # Names of all numbers of a run that the rules and the step read.
-NUMBERS = frozenset({'train.ema_decay', *(f'update.{name}' for rule in RULES.values() for name in rule.settings),
+NUMBERS = frozenset({'train.ema_decay', 'train.ema_halflife', 'train.ema_rampup',
+                     *(f'update.{name}' for rule in RULES.values() for name in rule.settings),
                      *(f'optimizer.{player}.{name}' for player in PLAYERS
                        for settings in (SETTINGS, *(optimizer.settings for optimizer in OPTIMIZERS.values()))
                        for name in settings)})

@@ -7,6 +7,7 @@ r"""Draw samples from a trained run: a picture, or an array.
   python -m gan.sample --workdir=runs/by_class --label=all                # a row for each class
   python -m gan.sample --workdir=runs/by_class --label=3,5 --interpolate  # from class to class, latents fixed
   python -m gan.sample --workdir=runs/infogan --codes                     # one code swept in each row
+  python -m gan.sample --workdir=runs/stylegan2 --truncation=0.7          # nearer to the mean style: less varied
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from gan.build import open_data
 from gan.config import ConfigError, nearest
 from gan.data import toy
 from gan.data.pipeline import make_conditions
+from gan.games import Game, GameError
 from gan.games.condition import LABELLED
 from gan.run import workdir
 from gan.run.restore import restore
@@ -35,6 +37,8 @@ RAW = flags.DEFINE_bool('raw', False, 'Use the latest generator, not the average
 INTERPOLATE = flags.DEFINE_bool('interpolate', False, 'Draw rows that interpolate between two latents.')
 LABEL = flags.DEFINE_string('label', None, 'Class of the samples: a name or number, several with commas, or all; each '
                             'gets a row. With --interpolate two classes, between which each row goes.')
+TRUNCATION = flags.DEFINE_float('truncation', None, 'How much of the distance from the mean style is kept, in [0, 1]; '
+                                'for networks with styles.')
 CODES = flags.DEFINE_bool('codes', False, 'Sweep one code of an InfoGAN in each row.')
 DATA_PATH = flags.DEFINE_string('config.data.path', None, 'New place of the images, if their folder has moved; only a '
                                 'game whose samples are made of data reads them.')
@@ -69,19 +73,20 @@ def main(argv: list[str]) -> int:
   rng = randomness.purpose_key(randomness.root_key(np.uint32(SEED.value)), 'samples')
   if INTERPOLATE.value and not built.game.walks:
     return cli.fail(f'--interpolate needs latents, and game.name={config.game.name} has none; leave it out')
+  game = _game(built.game)
   labels = _labels(config.model.condition, info.class_names)
   columns = WALK if INTERPOLATE.value else None
   if INTERPOLATE.value:
-    samples = interpolate(built.game, gen, rng, NUM.value, WALK, tuple(labels) or None)
+    samples = interpolate(game, gen, rng, NUM.value, WALK, tuple(labels) or None)
   else:
     num, conditions = NUM.value, None
     if CODES.value or labels:
-      inputs, columns = code_rows(built.game, rng, num) if CODES.value else class_rows(built.game, num, labels)
+      inputs, columns = code_rows(game, rng, num) if CODES.value else class_rows(game, num, labels)
       num, conditions = len(next(iter(inputs.values()))), given(inputs)
     elif built.game.conditions:
       config.data.path = DATA_PATH.value or config.data.path
       conditions = make_conditions(open_data(config), built.game.conditions, CHUNK)
-    samples = make_sampler(make_stream(built.game, conditions=conditions))(gen, rng, num)
+    samples = make_sampler(make_stream(game, conditions=conditions))(gen, rng, num)
 
   if NPZ.value:
     np.savez_compressed(out, samples=samples if two_dimensional else images.to_uint8(samples))
@@ -92,6 +97,22 @@ def main(argv: list[str]) -> int:
     images.save_png(out, images.grid(samples, columns=columns))
   print(f'{len(samples)} samples of {"the generator" if RAW.value else "the averaged generator"} at step {step}: {out}')
   return 0
+
+
+def _game(game: Game) -> Game:
+  """Return the game that is sampled, with --truncation if that is set.
+
+  Raises:
+    ConfigError: if --truncation is not in [0, 1], or the generator has no styles.
+  """
+  if TRUNCATION.value is None:
+    return game
+  if not 0 <= TRUNCATION.value <= 1:
+    raise ConfigError(f'--truncation={TRUNCATION.value:g} must be in [0, 1]: 0 is the mean style, 1 the whole style')
+  try:
+    return game.truncated(TRUNCATION.value)
+  except GameError as error:
+    raise ConfigError(f'--truncation={TRUNCATION.value:g} {error}') from None
 
 
 def _labels(condition: str, names: Sequence[str]) -> list[int]:

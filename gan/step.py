@@ -38,6 +38,21 @@ def warmed_up(decay: ArrayLike, step: Array) -> Array:
   return jnp.minimum(decay, (1.0 + updates) / (10.0 + updates))
 
 
+def average_decay(hparams: dict[str, Array], step: Array, images_per_step: int) -> Array:
+  """Return the decay [] of the averaged generator after `step` finished steps.
+
+  It is `train.ema_decay`, warmed up; or, with a half-life of h images, 2^(-B / h) for steps of B images (Karras et al.
+  2020, arXiv:1912.04958 and arXiv:2006.06676). With a ramp-up r, the half-life is at most r times the images seen
+  before this step, so that the first step forgets the initial weights.
+  """
+  if 'train.ema_halflife' not in hparams:
+    return warmed_up(hparams.get('train.ema_decay', 0.0), step)
+  halflife = hparams['train.ema_halflife']
+  if 'train.ema_rampup' in hparams:
+    halflife = jnp.minimum(halflife, hparams['train.ema_rampup'] * images_per_step * jnp.asarray(step, jnp.float32))
+  return jnp.exp2(-images_per_step / jnp.maximum(halflife, 1e-8))
+
+
 def make_deal(game: Game) -> Callable[..., Turn]:
   """Build deal(batch [N, B, ...], state, update) -> Turn.
 
@@ -64,7 +79,7 @@ def _checked(deal: Callable[..., Turn], disc_steps: int) -> Callable[..., Turn]:
 
 
 def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Callable[[PyTree], PyTree] = _identity,
-                    deal: Callable[..., Turn] | None = None,
+                    deal: Callable[..., Turn] | None = None, images_per_step: int = 1,
                     numbers_at: Callable[[dict[str, Array], Array], dict[str, Array]] = _constant,
                     **settings: Any) -> TrainStep:
   """Build a step: the players move by a rule, then the generator is averaged.
@@ -75,6 +90,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
     rule: key of RULES.
     mean: averages a tree over devices.
     deal: (batch, state, update) -> Turn, to replace the draws of `state.rng` by others.
+    images_per_step: real images in a step, over all devices; only the half-life of the average needs it.
     numbers_at: (hparams, steps finished) -> numbers at this step, for schedules.
     **settings: settings of the rule.
 
@@ -104,7 +120,7 @@ def make_train_step(game: Game, txs: Txs, rule: str = 'alternating', *, mean: Ca
       state = state.replace(memory={**state.memory, 'moved': moved})
 
     latest = {'params': state.gen.params, 'stats': state.gen.stats}
-    decay = warmed_up(hparams.get('train.ema_decay', 0.0), state.step)
+    decay = average_decay(hparams, state.step, images_per_step)
     ema = optax.incremental_update(latest, state.ema, 1.0 - decay)
     return state.replace(step=state.step + 1, ema=ema), scalars
 

@@ -205,11 +205,11 @@ def test_the_default_scores_depend_on_the_condition():
 
 
 @pytest.mark.parametrize('condition', KINDS)
-@pytest.mark.parametrize('network', ['dcgan', 'vanilla', 'resnet'])
+@pytest.mark.parametrize('network', ['dcgan', 'vanilla', 'resnet', 'stylegan2'])
 def test_every_image_network_takes_every_condition(condition, network):
   config = dcgan.get_config(f'condition={condition}')
   text = dry_run.describe(complete(config, {f'model.{player}.name': network for player in ('gen', 'disc')} | (
-      {'model.disc.batch_norm': False} if network == 'dcgan' else {})))
+      {'dcgan': {'model.disc.batch_norm': False}, 'stylegan2': {'model.gen.mixing': 0.0}}.get(network, {}))))
   assert ('labels [64]' in text) == (condition in LABELLED)
 
 

@@ -32,7 +32,7 @@ from gan.scoring.collect import to_bytes
 from gan.step import make_deal
 
 KEY, FLOAT, INT = randomness.root_key(0), Shape((), jnp.float32), Shape((), jnp.int32)
-PENALTY_WEIGHTS = {f'penalty__{name}': 0.1 for name in PENALTIES}
+PENALTY_WEIGHTS = {f'penalty__{name}': 0.1 for name in PENALTIES if name != 'path_length'}   # That needs styles.
 
 
 def wide_floats(jaxpr):
@@ -110,10 +110,11 @@ def test_models(name):
   for player, x in (('gen', (4, 1)), ('disc', (4, *shape))):
     width = {'width': 2} if 'width' in getattr(model, f'{player}_settings') else {}
     net, x = get_model(player, name, shape, **width), Shape(x, jnp.float32)
-    weights = assert_narrow(net.init, KEY, x, train=True)
+    draw = {'draw': lambda name, sampler, shape: sampler(KEY, shape)} if getattr(net, 'random', False) else {}
+    weights = assert_narrow(net.init, KEY, x, train=True, **draw)
     stats = [collection for collection in weights if collection != 'params']
-    assert_narrow(net.apply, weights, x, train=True, mutable=stats)
-    assert_narrow(net.apply, weights, x, train=False)
+    assert_narrow(net.apply, weights, x, train=True, mutable=stats, **draw)
+    assert_narrow(net.apply, weights, x, train=False, **draw)
 
 
 @pytest.mark.parametrize('minibatch', MINIBATCH)

@@ -18,7 +18,7 @@ from gan.games.generation import LATENTS, Generation, Rules, make_generation
 from gan.optimizers import make_optimizer
 from gan.rules import Txs
 from gan.state import Start, create_state
-from gan.step import make_loop, make_train_step, warmed_up
+from gan.step import average_decay, make_loop, make_train_step, warmed_up
 from tests.test_rules_separation import any_of
 
 BATCH, Z_DIM, DISC_STEPS = 6, 3, 2
@@ -177,6 +177,25 @@ def test_decay_of_the_average_is_warmed_up():
   steps = np.array([0, 8, 89, 10_000], np.float32)
   np.testing.assert_allclose(jax.vmap(warmed_up, (None, 0))(0.999, steps), [0.1, 0.5, 90 / 99, 0.999], rtol=1e-6)
   np.testing.assert_allclose(jax.vmap(warmed_up, (None, 0))(0.0, steps), 0.0)
+
+
+def test_half_life_of_the_average_in_images():
+  """After a half-life of 320 images, 10 steps of 32, half is left; ramped up, 2^(-B / (r B t)) = 2^(-1 / (r t))."""
+  plain, steps = {'train.ema_decay': 0.9, 'train.ema_halflife': 320.0}, np.array([0, 1, 40, 10_000], np.int32)
+  constant, ramped = (jax.vmap(functools.partial(average_decay, hparams, images_per_step=32))(steps)
+                      for hparams in (plain, plain | {'train.ema_rampup': 0.05}))
+  np.testing.assert_allclose(constant**10, 0.5, rtol=1e-5)
+  np.testing.assert_allclose(ramped, [0.0, 2.0**-20, 2.0**-0.5, 2.0**-0.1], rtol=1e-5)
+
+
+def test_the_half_life_is_that_of_the_whole_step():
+  """The configuration's batch and discriminator updates decide, and the step averages with it."""
+  hparams = HPARAMS | {'train.ema_halflife': np.float32(6.0)}
+  state = initial()
+  step = jax.jit(make_train_step(game_of(), txs(), disc_steps=DISC_STEPS, images_per_step=DISC_STEPS * BATCH))
+  after, _ = step(state, images(), hparams)
+  expected = jax.tree.map(lambda old, new: 0.25 * old + 0.75 * new, state.ema['params'], after.gen.params)
+  assert_close(after.ema['params'], expected)
 
 
 def recording_game(calls):

@@ -42,6 +42,8 @@ RUN = {
                                POSITIVE),
     'train.disc_steps': Setting(1, 'Updates of the discriminator in a step.', POSITIVE),
     'train.ema_decay': Setting(0.999, 'Decay per step of the averaged generator, warmed up.', FRACTION),
+    'train.ema_halflife': Setting(0.0, 'Half-life of the averaged generator in real images, instead of '
+                                  'train.ema_decay; 0: none.', NOT_NEGATIVE),
     'train.steps_per_call': Setting(10, 'Steps in one dispatch.', POSITIVE),
     'train.log_every': Setting(100, 'Period of logged scalars.', POSITIVE),
     'train.save_every': Setting(1_000, 'Period of checkpoints.', POSITIVE),
@@ -68,6 +70,9 @@ RUN = {
 # The field that comes with train.on_failure=stop.
 STOPPING = {'train.patience': Setting(0, 'Number of successive failing evaluations that do not yet stop the run.',
                                       NOT_NEGATIVE)}
+# The field that comes with train.ema_halflife.
+RAMPED = {'train.ema_rampup': Setting(0.0, 'The half-life is at most this share of the real images seen so far; 0: no '
+                                      'such bound.', NOT_NEGATIVE)}
 GROUPS = ('data', 'model', 'model.gen', 'model.disc', 'loss', 'penalty', 'augment', 'optimizer', 'optimizer.gen',
           'optimizer.disc', 'train', 'eval', 'update', 'parallel', 'game', 'schedule',
           *(f'schedule.{group}' for group in ('loss', 'penalty', 'augment', 'optimizer', 'optimizer.gen',
@@ -80,7 +85,7 @@ FREE_FIELDS = ('train.num_steps', 'train.log_every', 'train.save_every', 'train.
                'eval.inception_sha256')
 # The same samples, the same updates (to rounding), another way of computing or keeping them.
 MECHANICAL_FIELDS = (*FREE_FIELDS, 'train.steps_per_call', 'train.keep', 'train.tensorboard', 'train.num_samples',
-                     'train.dynamics', 'parallel.strategy', 'data.resident_bytes')
+                     'train.dynamics', 'parallel.strategy', 'data.resident_bytes', 'model.convolution')
 
 RUNLOCAL = {'train.num_steps': 20, 'train.log_every': 5, 'train.save_every': 10, 'train.eval_every': 10,
             'train.sample_every': 10, 'train.steps_per_call': 5, 'eval.num_samples': 256}

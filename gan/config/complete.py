@@ -19,7 +19,7 @@ from gan.games.cast import PLAYERS
 from gan.games.regularisation import PENALTIES
 from gan.games.table import GAMES
 from gan.losses import LOSSES
-from gan.models import AROUND, MODELS
+from gan.models import AROUND, MODELS, convolution
 from gan.optimizers import OPTIMIZERS
 from gan.rules import RULES
 from gan.schedules import PREFIX
@@ -82,7 +82,7 @@ def _always() -> dict[str, Setting]:
   fields = config.RUN | {'eval.resizing': resizing.SETTING} | _in('parallel', parallel.SETTINGS)
   fields |= {'game.name': Setting('generation', 'Game: generation, or plane, where each player has one parameter.',
                                   one_of(GAMES))}
-  fields |= _in('model.disc', AROUND) | {'model.condition': condition.SETTING}
+  fields |= _in('model.disc', AROUND) | {'model.condition': condition.SETTING, 'model.convolution': convolution.SETTING}
   for player in PLAYERS:
     fields |= {f'model.{player}.name': Setting('dcgan', 'Architecture of the network.', one_of(MODELS)),
                f'optimizer.{player}.name': Setting('adam', 'Optimizer.', one_of(OPTIMIZERS))}
@@ -116,6 +116,7 @@ def _parts() -> Iterator[tuple[str, str | None, Settings]]:
   for name, settings in augment.POLICIES.items():
     yield ('augment.policy', name, _in('augment', settings))
   yield ('train.on_failure', 'stop', config.STOPPING)
+  yield ('train.ema_halflife', None, config.RAMPED)
 
 
 def fields_of(stated: Mapping[str, Any]) -> dict[str, Setting]:

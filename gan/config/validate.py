@@ -46,6 +46,7 @@ def validate(stated: ml_collections.ConfigDict, num_devices: int = 1,
   checks = [_device_problems(config, num_devices)]
   # The other checks look names up in tables, so all names must be valid.
   if not any(field.endswith(('name', 'rule', 'strategy')) for field in wrong_fields):
+    checks.append(_path_problems(config, num_devices))
     checks += [check(config) for check in (_loss_problems, _model_problems, _condition_problems, _data_problems,
                                            _penalty_problems, _training_problems, _eval_problems, _schedule_problems)]
   refuse([*problems, *(line for line in itertools.chain(*checks) if _field(line) not in wrong_fields)])
@@ -89,6 +90,8 @@ def _model_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     elif architecture.image_sizes and config.data.image_size not in architecture.image_sizes:
       sizes = ', '.join(map(str, architecture.image_sizes))
       yield f'data.image_size={config.data.image_size}: model.{player}.name={name} is built for {sizes}'
+    else:
+      yield from architecture.problems(player, flatten(config))
     if architecture.sample_dim is not None:
       flat = flatten(config)
       of_matrices = {'gen': ['penalty.gen_orthogonal'], 'disc': ['penalty.orthogonal', 'model.disc.spectral_norm']}
@@ -167,6 +170,24 @@ def _penalty_problems(config: ml_collections.ConfigDict) -> Iterator[str]:
     yield f'penalty.difference_std={penalty.difference_std} moves all samples at once, and with ' \
           'model.disc.minibatch=stddev a logit depends on all of them, so the penalty would not be R1; ' \
           'use penalty.difference_std=0, or leave stddev out'
+
+
+def _path_problems(config: ml_collections.ConfigDict, num_devices: int) -> Iterator[str]:
+  weight, name = config.penalty.path_length, config.model.gen.name
+  if not weight:
+    return
+  if not MODELS[name].styles:
+    fitting = ' or '.join(key for key, model in MODELS.items() if model.styles)
+    yield f'penalty.path_length={weight} needs a generator with styles, and model.gen.name={name} has none; use ' \
+          f'model.gen.name={fitting}'
+  if config.model.condition == 'infogan':
+    yield f'penalty.path_length={weight} does not go with model.condition=infogan; leave one of them out'
+  share, rows = config.penalty.path_share, config.train.batch_size // num_devices
+  if share > 0 and rows % share:
+    yield f'penalty.path_share={share} must divide the {rows} samples of each device'
+  if 'disc_steps' not in rule_settings(config.update.rule) and (every := config.penalty.path_every) > 1:
+    yield f'penalty.path_every={every} is for rules in which the players take turns; with update.rule=' \
+          f'{config.update.rule} both move at once, so use penalty.path_every=1'
 
 
 def _training_problems(config: ml_collections.ConfigDict) -> Iterator[str]:

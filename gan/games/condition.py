@@ -121,7 +121,7 @@ def generator(net: nn.Module, condition: Condition, settings: Mapping[str, Any])
   """Return the generator that also takes the condition's inputs."""
   if condition.kind == 'infogan':
     return CodedGenerator(net, condition.classes)
-  if condition.kind == 'projection' and hasattr(net, 'classes'):
+  if condition.kind in getattr(net, 'takes_labels', ()):
     return net.clone(classes=condition.classes)
   return net if condition.kind == 'none' else LabelledGenerator(net, condition.classes, settings['model.label_dim'])
 

@@ -106,6 +106,14 @@ class Game:
     """
     raise NotImplementedError
 
+  def truncated(self, truncation: float) -> 'Game':
+    """Return the game whose samples are less varied and more typical: 1 leaves them, 0 makes all of them the mean.
+
+    Raises:
+      GameError: if its generator has no mean to pull samples to; the message ends a sentence.
+    """
+    raise GameError('needs a game with a generator of styles')
+
   def walk(self, start: Inputs, end: Inputs, t: ArrayLike) -> Inputs:
     """Interpolate between `start` (t = 0) and `end` (t = 1) through likely inputs; games without `walks` cannot."""
     raise NotImplementedError

@@ -31,14 +31,14 @@ from gan.games import (
     memories,
     regularisation,
 )
-from gan.games.cast import SPECTRAL, Cast, Draw, sample_spec
+from gan.games.cast import SPECTRAL, Cast, Draw, Sampler, sample_spec
 from gan.games.condition import Condition
 from gan.games.memory import controlled, no_augmentation
 from gan.games.regularisation import FAKE_SLOPE, REAL_SLOPE
 from gan.games.scene import Judge, Scene
 from gan.games.view import View, draw, look
 from gan.losses import LossPair
-from gan.models.conditional import Judged, LabelledDiscriminator
+from gan.models.conditional import Judged, inner
 from gan.randomness import normal, root_key, uniform
 from gan.state import GanState, PyTree
 
@@ -61,6 +61,8 @@ class Rules(NamedTuple):
     lecam: key of penalties.LECAM_FORMS; None leaves out LeCam's penalty and the running means that it needs.
     one_sided: whether gradient penalties with a target ignore slopes below the target.
     lazy_every: R1 and R2 are added after every k-th discriminator update; 1 adds them to every update.
+    path_every: the same of path length, in updates of the generator.
+    path_share: path lengths are taken at every k-th sample of a batch.
   """
 
   joint: bool = False
@@ -69,6 +71,8 @@ class Rules(NamedTuple):
   lecam: str | None = None
   one_sided: bool = False
   lazy_every: int = 1
+  path_every: int = 1
+  path_share: int = 1
 
 
 PLAIN = Rules()
@@ -84,6 +88,7 @@ class Generation(Game):
     z: distribution of latents, key of LATENTS.
     rules: options besides networks and objective.
     condition: classes or codes that samples are made of.
+    truncation: how far samples keep from the mean style, in [0, 1]; None: as they are trained.
   """
 
   objective: LossPair
@@ -91,6 +96,7 @@ class Generation(Game):
   z: str = 'normal'
   rules: Rules = PLAIN
   condition: Condition = condition.NONE
+  truncation: float | None = None
 
   walks: ClassVar[bool] = True
 
@@ -206,13 +212,26 @@ class Generation(Game):
 
   def sample(self, gen: PyTree, inputs: Inputs, draw: Draw | None = None) -> Array:
     """Return samples [B, ...] that the generator makes from latents."""
-    return Cast(self.networks, {'gen': gen['params']}, {'gen': gen['stats']}, draw)('gen', train=False, **inputs)[0]
+    cast = Cast(self.networks, {'gen': gen['params']}, {'gen': gen['stats']}, draw)
+    truncated: Inputs = {} if self.truncation is None else {'truncation': self.truncation}
+    return cast('gen', train=False, **inputs, **truncated)[0]
+
+  def truncated(self, truncation: float) -> 'Generation':
+    """Return the game whose samples are pulled towards the mean style (StyleGAN, arXiv:1812.04948, appendix B)."""
+    if not hasattr(inner(self.networks['gen'].module), 'styles'):
+      raise GameError('needs a generator with styles, such as model.gen.name=stylegan2')
+    return dataclasses.replace(self, truncation=truncation)
 
   def describe(self, state: GanState, batch: dict[str, jax.ShapeDtypeStruct]) -> list[str]:
     """Return lines on the shapes from latents to logits, and on how the discriminator sees both kinds of samples."""
     count = batch['images'].shape[0]
-    inputs = jax.eval_shape(lambda: self.draw(lambda purpose, sampler, shape: sampler(root_key(0), shape), {}, count))
-    fakes = jax.eval_shape(self.sample, state.ema, inputs)
+
+    def drawn(purpose: str, sampler: Sampler, shape: tuple[int, ...]) -> Array:
+      del purpose   # Only shapes matter here.
+      return sampler(root_key(0), shape)
+
+    inputs = jax.eval_shape(lambda: self.draw(drawn, {}, count))
+    fakes = jax.eval_shape(lambda ema, inputs: self.sample(ema, inputs, drawn), state.ema, inputs)
     with_latents = ''.join(f' and {name} {list(value.shape)}' for name, value in inputs.items() if name != 'z')
     passes = 'in one joint pass' if self.rules.joint else 'as separate batches'
     return [f'latents {[count, self.z_dim]}{with_latents} -> fakes {list(fakes.shape)} -> '
@@ -258,10 +277,11 @@ def make_generation(gen: nn.Module, disc: nn.Module, loss: LossPair, z_dim: int,
   if z not in LATENTS:
     raise ValueError(f'model.z={z!r} is unknown; known: {", ".join(LATENTS)}')
   shown = (*sample_shape[:-1], rules.view.pack * sample_shape[-1])
-  networks = {'gen': Network(gen, {'z': sample_spec((z_dim,)), **given.specs()}),
+  networks = {'gen': Network(gen, {'z': sample_spec((z_dim,)), **given.specs()},
+                           random=getattr(inner(gen), 'random', False)),
               'disc': Network(disc, seen_specs(shown, rules.view.pack, given), rules.spectral_norm)}
   terms = (*adversarial.terms(loss), *condition.terms(given),
-           *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam))
+           *regularisation.terms(rules.one_sided, rules.lazy_every, rules.lecam, rules.path_every, rules.path_share))
   return Generation(networks=networks, terms=terms, devices=devices, objective=loss, z_dim=z_dim, z=z, rules=rules,
                     condition=given)
 
@@ -284,7 +304,8 @@ def make(setup: Setup) -> Generation:
   specs = seen_specs((*shape[:-1], pack * shape[-1]), pack, given)
   rules = Rules(_is_joint(disc, specs), view, settings['model.disc.spectral_norm'],
                 settings.get('penalty.lecam_form'), settings.get('penalty.one_sided', False),
-                settings.get('penalty.every', 1))
+                settings.get('penalty.every', 1), settings.get('penalty.path_every', 1),
+                settings.get('penalty.path_share', 1))
   game = make_generation(gen, disc, setup.objective, settings['model.z_dim'], shape, rules, setup.devices,
                          settings['model.z'], given)
   # Terms of weight 0 that have memory are dropped, so that their memory is not part of the state.
@@ -316,8 +337,7 @@ def _is_joint(disc: nn.Module, specs: Mapping[str, jax.ShapeDtypeStruct]) -> boo
   """
   inputs = {name: jax.ShapeDtypeStruct((2, *spec.shape), spec.dtype) for name, spec in specs.items()}
   collections = jax.eval_shape(functools.partial(disc.init, train=True), root_key(0), **inputs)
-  inner = disc.net if isinstance(disc, LabelledDiscriminator) else disc
-  return 'batch_stats' not in collections and getattr(inner, 'minibatch', 'none') == 'none'
+  return 'batch_stats' not in collections and getattr(inner(disc), 'minibatch', 'none') == 'none'
 
 
 def _check_transformed(settings: Mapping[str, Any], shape: tuple[int, ...]) -> None:

@@ -14,7 +14,7 @@ from jax import Array
 
 from gan import augment, penalties
 from gan.declare import ANY, FRACTION, NOT_NEGATIVE, POSITIVE, Setting, Settings, one_of
-from gan.games import Devices, HParams, Moment, Outcome, Term
+from gan.games import Devices, HParams, Moment, Outcome, Term, path_length
 from gan.games.adversarial import logits
 from gan.games.memory import no_means, running_means
 from gan.randomness import normal, uniform
@@ -28,11 +28,15 @@ class Options(NamedTuple):
     one_sided: whether gradient penalties with a target ignore slopes below the target.
     lazy_every: R1 and R2 are added after every k-th discriminator update.
     lecam: key of penalties.LECAM_FORMS; None leaves out LeCam's term and its memory.
+    path_every: path length is added after every k-th generator update.
+    path_share: path length is taken at every k-th sample of a batch.
   """
 
   one_sided: bool = False
   lazy_every: int = 1
   lecam: str | None = None
+  path_every: int = 1
+  path_share: int = 1
 
 
 class Penalty(NamedTuple):
@@ -236,6 +240,9 @@ PENALTIES = {
                        plain(zcr_gen, 'gen', scale=-1.0), _NEARBY),
     'gen_orthogonal': Penalty("Weight that pulls the columns of the generator's kernels to right angles.",
                               plain(lambda moment: penalties.orthogonal(moment.cast.params['gen']), 'gen')),
+    'path_length': Penalty("Path length: weight that keeps StyleGAN2's image equally steep in w, in all directions.",
+                           lambda name, options: path_length.term(name, options.path_every, options.path_share),
+                           path_length.SETTINGS),
     'clip': Penalty('Bound on the magnitude of each parameter of D after each update; 0: none. Not a term of the loss.',
                     lambda name, options: None),
 }

@@ -50,7 +50,7 @@ class Show(NamedTuple):
 LOSSES = (('disc/loss', 'disc/loss', '9.4f'), ('gen/loss', 'gen/loss', '9.4f'))
 LABELS = {'r1': 'R1', 'r2': 'R2', 'gp': 'gradient penalty', 'zero_gp': 'zero-centred', 'dragan': 'DRAGAN',
           'lecam': 'LeCam', 'cr_real': 'CR', 'cr_fake': 'bCR', 'zcr_disc': 'zCR of D', 'zcr_gen': 'zCR of G',
-          'orthogonal': 'orthogonal, D', 'gen_orthogonal': 'orthogonal, G'}
+          'path_length': 'path length', 'orthogonal': 'orthogonal, D', 'gen_orthogonal': 'orthogonal, G'}
 
 
 def label_of(term: str) -> str:

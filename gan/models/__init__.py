@@ -5,19 +5,22 @@ A generator is called as `module(z=..., train=...)` and returns samples. A discr
 """
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 
-from gan.declare import ANY, POSITIVE, Setting, Settings, at_least, of, one_of
-from gan.models import closed_form, dcgan, minibatch, mlp, pacgan, resnet
+from gan.declare import ANY, NOT_NEGATIVE, POSITIVE, SHARE_OR_NONE, Setting, Settings, at_least, of, one_of
+from gan.models import closed_form, dcgan, minibatch, mlp, pacgan, resnet, stylegan2
 
 WIDTH = {'width': ('Channels at the largest resolution; doubled at each halving.', POSITIVE)}
 UNITS = {'width': ('Units of each hidden layer.', POSITIVE), 'layers': ('Number of hidden layers.', at_least(1))}
 BLOCKS = {'blocks': ('Number of residual blocks at each resolution.', at_least(1))}
 START = {'start': ('Initial value of the parameter.', ANY)}
 MINIBATCH = {'minibatch': ('Layer that compares the samples of a batch.', one_of(minibatch.MINIBATCH))}
+STYLES = WIDTH | {
+    'max_width': ('Bound of the channels at all resolutions.', POSITIVE),
+    'mapping_layers': ('Dense layers of the mapping network; that of D maps classes.', NOT_NEGATIVE)}
 # Settings that work from outside with any discriminator, so that no architecture has to implement them.
 AROUND = {
     'spectral_norm': Setting(False, 'Divide each kernel by its largest singular value.', ANY),
@@ -39,6 +42,9 @@ class Architecture(NamedTuple):
   image_sizes: tuple[int, ...] | None = None  # Sides of images in pixels that the networks support; None: any.
   images: bool = True                         # Whether samples are images [H, W, C]; otherwise they are vectors.
   sample_dim: int | None = None               # Length of the vectors that the networks support; None: any.
+  styles: bool = False                        # Whether the generator has styles, for path length and truncation.
+  # (player, settings of a run by field) -> sentences on settings that do not go together.
+  problems: Callable[[str, Mapping[str, Any]], Iterable[str]] = lambda player, settings: ()
 
 
 _VANILLA_GEN, _VANILLA_DISC = (functools.partial(net, width=256) for net in (mlp.Generator, mlp.Discriminator))
@@ -73,6 +79,18 @@ MODELS = {
         disc=lambda shape, axis_name, **kw: resnet.Discriminator(shape[0], **kw),
         gen_settings=of(resnet.Generator, WIDTH | BLOCKS), disc_settings=of(resnet.Discriminator, WIDTH | BLOCKS),
         image_sizes=resnet.IMAGE_SIZES),
+    'stylegan2': Architecture(
+        gen=lambda shape, axis_name, **kw: stylegan2.Generator(shape[0], shape[2], axis_name=axis_name, **kw),
+        disc=lambda shape, axis_name, **kw: stylegan2.Discriminator(shape[0], axis_name=axis_name, **kw),
+        gen_settings=of(stylegan2.Generator, STYLES | {
+            'w_dim': ('Length of a style w.', POSITIVE),
+            'mixing': ('Probability that an image has two styles in training.', SHARE_OR_NONE)}),
+        disc_settings=of(stylegan2.Discriminator, STYLES | {
+            'architecture': ('resnet, residual blocks; or orig, without the paths around them.',
+                             one_of(stylegan2.ARCHITECTURES)),
+            'minibatch': ('Layer that compares the samples of a batch.', one_of(stylegan2.MINIBATCH)),
+            'group': ('Number of samples that stddev compares.', POSITIVE)}),
+        image_sizes=stylegan2.IMAGE_SIZES, styles=True, problems=stylegan2.problems),
     'dirac': Architecture(
         gen=lambda shape, axis_name, **kw: closed_form.DiracGenerator(**kw),
         disc=lambda shape, axis_name, **kw: closed_form.DiracDiscriminator(**kw),
@@ -87,7 +105,7 @@ MODELS = {
 
 
 def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: str | None = None,
-              **settings) -> nn.Module:
+              convolution: str = 'auto', **settings) -> nn.Module:
   """Build one network.
 
   Args:
@@ -95,6 +113,7 @@ def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: 
     name: key of MODELS.
     sample_shape: (H, W, C) of images, or (D,) of vectors.
     axis_name: mapped axis under `pmap` over which the batch is split; batch norm and minibatch layers reduce over it.
+    convolution: form of the convolutions, one of `gan.models.convolution.FORMS`, where the network has some.
     **settings: settings of the architecture, such as `width`.
 
   Raises:
@@ -102,4 +121,5 @@ def get_model(player: str, name: str, sample_shape: tuple[int, ...], axis_name: 
   """
   if name not in MODELS:
     raise ValueError(f'model {name!r} is unknown; known: {", ".join(sorted(MODELS))}')
-  return getattr(MODELS[name], player)(sample_shape, axis_name, **settings)
+  net = getattr(MODELS[name], player)(sample_shape, axis_name, **settings)
+  return net.clone(convolution=convolution) if hasattr(net, 'convolution') else net

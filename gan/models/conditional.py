@@ -1,11 +1,11 @@
 """Networks that know classes: labels and codes as inputs of a generator, and heads of a discriminator.
 
-An architecture takes part by two attributes. A discriminator with the attribute `head` passes its last features to
-`judge`. A generator with the attribute `classes` has class-conditional batch norm and takes `labels` itself; to every
-other generator the labels come as a longer latent.
+An architecture takes part by attributes. A discriminator with the attribute `head` passes its last features to `judge`.
+A generator takes `labels` itself in the conditions that its attribute `takes_labels` names, and has an attribute
+`classes` for their number; to every other generator the labels come as a longer latent.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -96,9 +96,9 @@ class LabelledGenerator(nn.Module):
   dim: int
 
   @nn.compact
-  def __call__(self, z: Array, labels: Array, *, train: bool) -> Array:
+  def __call__(self, z: Array, labels: Array, *, train: bool, **others: Any) -> Array:
     embedded = ClassTable(self.classes, self.dim, nn.initializers.normal(1.0), name='labels')(labels)
-    return self.net(z=jnp.concatenate([z, embedded], axis=-1), train=train)
+    return self.net(z=jnp.concatenate([z, embedded], axis=-1), train=train, **others)
 
 
 class CodedGenerator(nn.Module):
@@ -113,8 +113,8 @@ class CodedGenerator(nn.Module):
   categories: int
 
   @nn.compact
-  def __call__(self, z: Array, category: Array, uniform: Array, *, train: bool) -> Array:
-    return self.net(z=jnp.concatenate([z, one_hot(category, self.categories), uniform], axis=-1), train=train)
+  def __call__(self, z: Array, category: Array, uniform: Array, *, train: bool, **others: Any) -> Array:
+    return self.net(z=jnp.concatenate([z, one_hot(category, self.categories), uniform], axis=-1), train=train, **others)
 
 
 class LabelledDiscriminator(nn.Module):
@@ -137,3 +137,8 @@ class LabelledDiscriminator(nn.Module):
     maps = ClassTable(self.classes, sides[0] * sides[1], nn.initializers.normal(1.0), name='labels')(labels)
     maps = jnp.moveaxis(maps.reshape(batch, self.pack, *sides), 1, -1)
     return self.net(images=jnp.concatenate([images, maps], axis=-1), train=train)
+
+
+def inner(net: nn.Module) -> nn.Module:
+  """Return the network of an architecture, without what a condition puts around it."""
+  return net.net if isinstance(net, LabelledGenerator | CodedGenerator | LabelledDiscriminator) else net

@@ -1,6 +1,6 @@
 """The deep convolutional GAN, DCGAN (Radford et al. 2015, arXiv:1511.06434), at 16, 32 or 64 pixels."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -33,7 +33,10 @@ class Generator(nn.Module):
     classes: number of classes of class-conditional batch norm, which reads `labels` [B]; 0: batch norm without classes.
     axis_name: mapped axis of batch norm under `pmap`.
     dtype: dtype of the computation; parameters stay float32.
+    convolution: form of the convolutions, one of `convolution.FORMS`.
   """
+
+  takes_labels: ClassVar[tuple[str, ...]] = ('projection',)   # Conditions for which it has batch norm with classes.
 
   image_size: int
   channels: int
@@ -41,6 +44,7 @@ class Generator(nn.Module):
   classes: int = 0
   axis_name: str | None = None
   dtype: Any = jnp.float32
+  convolution: str = 'auto'
 
   @nn.compact
   def __call__(self, z: Array, labels: Array | None = None, *, train: bool) -> Array:
@@ -50,7 +54,7 @@ class Generator(nn.Module):
     x = x.reshape(-1, 4, 4, features)
     for i in range(1, halvings + 1):
       x = jax.nn.relu(BatchNorm(self.axis_name, self.dtype, classes=self.classes)(x, labels, train=train))
-      x = TransposedConv(features // 2**i if i < halvings else self.channels, self.dtype)(x)
+      x = TransposedConv(features // 2**i if i < halvings else self.channels, self.dtype, self.convolution)(x)
     return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -70,6 +74,7 @@ class Discriminator(nn.Module):
     head: what it says besides the logit; the projection reads `labels` [B].
     axis_name: mapped axis of batch norm and of the minibatch layer under `pmap`.
     dtype: dtype of the computation; parameters stay float32.
+    convolution: form of the convolutions, one of `convolution.FORMS`.
   """
 
   image_size: int
@@ -79,13 +84,14 @@ class Discriminator(nn.Module):
   head: Head = NO_HEAD
   axis_name: str | None = None
   dtype: Any = jnp.float32
+  convolution: str = 'auto'
 
   @nn.compact
   def __call__(self, images: Array, labels: Array | None = None, *, train: bool) -> Array | Judged:
     check_minibatch(self.minibatch)
     x = images
     for i in range(_num_halvings(self.image_size)):
-      x = StridedConv(self.width * 2**i, self.dtype, bias=not self.batch_norm)(x)
+      x = StridedConv(self.width * 2**i, self.dtype, bias=not self.batch_norm, form=self.convolution)(x)
       if self.batch_norm and i > 0:
         x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
       x = leaky_relu(x)

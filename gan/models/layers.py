@@ -71,16 +71,18 @@ class StridedConv(nn.Module):
     features: channels of the result.
     dtype: dtype of the computation; parameters stay float32.
     bias: whether a bias, 0 at first, is added.
+    form: form of the convolution, one of `convolution.FORMS`.
   """
 
   features: int
   dtype: Any = jnp.float32
   bias: bool = False
+  form: str = 'auto'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     kernel = self.param('kernel', dcgan_init, (4, 4, x.shape[-1], self.features))
-    y = convolution.strided_conv(x.astype(self.dtype), kernel.astype(self.dtype))
+    y = convolution.strided_conv(x.astype(self.dtype), kernel.astype(self.dtype), self.form)
     if not self.bias:
       return y
     bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
@@ -88,15 +90,22 @@ class StridedConv(nn.Module):
 
 
 class TransposedConv(nn.Module):
-  """4x4 transposed convolution with stride 2 and no bias: [B, H, W, C] -> [B, 2H, 2W, features]."""
+  """4x4 transposed convolution with stride 2 and no bias: [B, H, W, C] -> [B, 2H, 2W, features].
+
+  Attributes:
+    features: channels of the result.
+    dtype: dtype of the computation; parameters stay float32.
+    form: form of the convolution, one of `convolution.FORMS`.
+  """
 
   features: int
   dtype: Any = jnp.float32
+  form: str = 'auto'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     kernel = self.param('kernel', dcgan_init, (4, 4, x.shape[-1], self.features))
-    return convolution.transposed_conv(x.astype(self.dtype), kernel.astype(self.dtype))
+    return convolution.transposed_conv(x.astype(self.dtype), kernel.astype(self.dtype), self.form)
 
 
 class Conv3x3(nn.Module):
@@ -106,17 +115,19 @@ class Conv3x3(nn.Module):
     features: channels of the result.
     kernel_init: (key, shape, dtype) -> initial kernel [3, 3, C, features]; the initial bias is zero.
     dtype: dtype of the computation; parameters stay float32.
+    form: form of the convolution, one of `convolution.FORMS`.
   """
 
   features: int
   kernel_init: Callable[..., Array]
   dtype: Any = jnp.float32
+  form: str = 'auto'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     kernel = self.param('kernel', self.kernel_init, (3, 3, x.shape[-1], self.features))
     bias = self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)
-    y = convolution.conv3x3(x.astype(self.dtype), kernel.astype(self.dtype))
+    y = convolution.conv3x3(x.astype(self.dtype), kernel.astype(self.dtype), self.form)
     return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
 
 

@@ -92,6 +92,11 @@ def _is_mapped(axis_name: str | None) -> bool:
     return False
 
 
+def mean_over(x: Array, axis_name: str | None) -> Array:
+  """Return the mean of equal parts over all devices."""
+  return jax.lax.pmean(x, axis_name) if _is_mapped(axis_name) else x
+
+
 def _gather(x: Array, axis_name: str | None) -> Array:
   """Return the rows of all devices, in the order of devices."""
   return jax.lax.all_gather(x, axis_name, tiled=True) if _is_mapped(axis_name) else x

@@ -46,17 +46,19 @@ class ResidualBlock(nn.Module):
     depth: N, the number of residual blocks of the network. Fix-up initialisation scales the initial weights of a branch
       of m convolutions by N^(-1 / (2m - 2)); the last convolution is zero, so that the block is the identity.
     dtype: dtype of the computation; parameters stay float32.
+    form: form of the convolution, one of `convolution.FORMS`.
   """
 
   depth: int
   dtype: Any = jnp.float32
+  form: str = 'auto'
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     features, init = x.shape[-1], fan_in_init(LEAKY_GAIN * self.depth**-0.25)
     narrow = (features + 1) // 2
     y = leaky_relu(nn.Dense(narrow, kernel_init=init, dtype=self.dtype)(x))
-    y = leaky_relu(Conv3x3(narrow, kernel_init=init, dtype=self.dtype)(y))
+    y = leaky_relu(Conv3x3(narrow, kernel_init=init, dtype=self.dtype, form=self.form)(y))
     return x + nn.Dense(features, use_bias=False, kernel_init=nn.initializers.zeros, dtype=self.dtype)(y)
 
 
@@ -71,6 +73,7 @@ class Generator(nn.Module):
     width: channels at full resolution; doubled at each halving of the image, up to 8 times as many.
     blocks: number of residual blocks at each resolution.
     dtype: dtype of the computation; parameters stay float32.
+    convolution: form of the convolutions, one of `convolution.FORMS`.
   """
 
   image_size: int
@@ -78,6 +81,7 @@ class Generator(nn.Module):
   width: int = 64
   blocks: int = 1
   dtype: Any = jnp.float32
+  convolution: str = 'auto'
 
   @nn.compact
   def __call__(self, z: Array, *, train: bool) -> Array:
@@ -90,7 +94,7 @@ class Generator(nn.Module):
       if left < halvings:
         x = double(_convolve(x, _channels(self.width, left), self.dtype))
       for _ in range(self.blocks):
-        x = ResidualBlock(self.blocks * (halvings + 1), self.dtype)(x)
+        x = ResidualBlock(self.blocks * (halvings + 1), self.dtype, self.convolution)(x)
     x = nn.Dense(self.channels, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(x)
     return jnp.tanh(x.astype(jnp.float32))
 
@@ -107,6 +111,7 @@ class Discriminator(nn.Module):
     blocks: number of residual blocks at each resolution.
     head: what it says besides the logit; the projection reads `labels` [B].
     dtype: dtype of the computation; parameters stay float32.
+    convolution: form of the convolutions, one of `convolution.FORMS`.
   """
 
   image_size: int
@@ -114,6 +119,7 @@ class Discriminator(nn.Module):
   blocks: int = 1
   head: Head = NO_HEAD
   dtype: Any = jnp.float32
+  convolution: str = 'auto'
 
   @nn.compact
   def __call__(self, images: Array, labels: Array | None = None, *, train: bool) -> Array | Judged:
@@ -124,7 +130,7 @@ class Discriminator(nn.Module):
       if done > 0:
         x = _convolve(halve(x), _channels(self.width, done), self.dtype)
       for _ in range(self.blocks):
-        x = ResidualBlock(self.blocks * (halvings + 1), self.dtype)(x)
+        x = ResidualBlock(self.blocks * (halvings + 1), self.dtype, self.convolution)(x)
     x = x.reshape(x.shape[0], -1)
     logits = nn.Dense(1, use_bias=False, kernel_init=dense_init, dtype=self.dtype)(x)
     return judge(self.head, x, logits[:, 0].astype(jnp.float32), labels, dense_init, self.dtype)

@@ -1,4 +1,6 @@
-"""The convolutions by matrix products against their definition in NumPy, and against XLA's own."""
+"""The convolutions in both forms against their definition in NumPy, and against XLA's own."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +8,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan.models import convolution
-from gan.models.convolution import MIN_WINOGRAD_CHANNELS, conv3x3, strided_conv, transposed_conv
+from gan.models import get_model, matmul
+from gan.models.convolution import conv3x3, strided_conv, transposed_conv
+from gan.models.matmul import MIN_WINOGRAD_CHANNELS
 
 FEW, MANY = 2, MIN_WINOGRAD_CHANNELS // 4  # Patches below, Winograd from here on.
 # Channels of the image, height, width: odd and even halves, down to one block.
@@ -99,12 +102,39 @@ def test_value_and_gradients_equal_the_definition(function, reference, channels,
     assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize('form', ['lax', 'matmul'])
 @pytest.mark.parametrize(('reference', 'function'), [(xla_strided, strided_conv), (xla_transposed, transposed_conv),
                                                      (xla_3x3, conv3x3)])
-def test_value_and_gradients_equal_xla(reference, function):
+def test_value_and_gradients_of_every_form_equal_xla(reference, function, form):
   args = arguments(function, MANY, 6, 4)
-  for ours, theirs in zip(value_and_gradients(function, *args), value_and_gradients(reference, *args), strict=True):
-    assert_close(ours, theirs)
+  ours = value_and_gradients(functools.partial(function, form=form), *args)
+  for our, theirs in zip(ours, value_and_gradients(reference, *args), strict=True):
+    assert_close(our, theirs)
+
+
+@pytest.mark.parametrize(('form', 'platform', 'used'), [
+    ('auto', 'cpu', 'matmul'), ('auto', 'gpu', 'lax'), ('auto', 'tpu', 'lax'), ('lax', 'cpu', 'lax'),
+    ('matmul', 'gpu', 'matmul')])
+def test_the_platform_chooses_the_form(monkeypatch, form, platform, used):
+  monkeypatch.setattr(jax, 'default_backend', lambda: platform)
+  program = str(jax.make_jaxpr(functools.partial(conv3x3, form=form))(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2, 1))))
+  assert ('conv_general_dilated' in program) == (used == 'lax')
+
+
+def test_unknown_forms_are_refused():
+  with pytest.raises(ValueError, match="convolution='fft' is unknown; known: auto, lax, matmul"):
+    conv3x3(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2, 1)), 'fft')
+
+
+@pytest.mark.parametrize(('name', 'shape'), [('dcgan', (16, 16, 1)), ('resnet', (16, 16, 1)), ('vanilla', (4, 4, 1))])
+def test_networks_use_the_form_that_is_chosen(name, shape):
+  """A generator and a discriminator of either form, and one without convolutions, which ignores it."""
+  for player, x in (('gen', jnp.zeros((2, 8))), ('disc', jnp.zeros((2, *shape)))):
+    nets = {form: get_model(player, name, shape, width=4, convolution=form) for form in ('lax', 'matmul')}
+    variables = nets['lax'].init(jax.random.key(0), x, train=False)
+    for form, net in nets.items():
+      program = str(jax.make_jaxpr(functools.partial(net.apply, variables, train=False))(x))
+      assert ('conv_general_dilated' in program) == (form == 'lax' and name != 'vanilla')
 
 
 @pytest.mark.parametrize('channels', [FEW, MANY])
@@ -121,8 +151,8 @@ def test_both_forms_are_tested(monkeypatch):
   """FEW and MANY lie on the two sides of the threshold."""
   calls = []
   for name in ('_conv2x2_patches', '_conv2x2_winograd'):
-    form = getattr(convolution, name)
-    monkeypatch.setattr(convolution, name, lambda *args, f=form, n=name: calls.append(n) or f(*args))
+    form = getattr(matmul, name)
+    monkeypatch.setattr(matmul, name, lambda *args, f=form, n=name: calls.append(n) or f(*args))
   for channels in (FEW, MANY):
     jax.eval_shape(strided_conv, jnp.zeros((1, 4, 4, channels)), jnp.zeros((4, 4, channels, 1)))
   assert calls == ['_conv2x2_patches', '_conv2x2_winograd']
