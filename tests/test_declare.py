@@ -11,6 +11,7 @@ RANGES = {   # Values that are allowed, and values that are not.
     'POSITIVE': ([1e-9, 1, 5.0], [0, -1, 0.0]), 'NOT_NEGATIVE': ([0, 0.0, 3], [-1, -1e-9]),
     'POSITIVE_OR_INFINITE': ([0.1, float('inf')], [0.0, -1.0, float('-inf'), float('nan')]),
     'FRACTION': ([0.0, 0.999], [-0.1, 1.0, 1.5]), 'SHARE': ([0.1, 1.0], [0.0, 1.1, -1.0]),
+    'SHARE_OR_NONE': ([0.0, 0.5, 1.0], [-0.1, 1.1]),
     'SIGN': ([-0.9, 0.0, 0.9], [-1.0, 1.0]), 'SEED': ([0, 2**32 - 1], [-1, 2**32]), 'SIZE': ([0, 2**40], [-1]),
     'ANY': ([-1.0, 0.0, 'x', True], [])}
 
