@@ -13,6 +13,7 @@ from gan.config import ConfigError
 from gan.data.source import DataError
 from gan.features.weights import WeightsError
 from gan.metrics import NonFiniteSamplesError
+from gan.portable import PortableError
 from gan.run import compilation, settings
 from gan.run.checkpoint import CheckpointError
 from gan.run.report import MetricsError
@@ -20,7 +21,7 @@ from gan.run.workdir import WorkdirError
 from gan.scoring.records import RecordsError
 
 USER_ERRORS = (ConfigError, DataError, WorkdirError, CheckpointError, MetricsError, RecordsError,
-               WeightsError, NonFiniteSamplesError)
+               WeightsError, NonFiniteSamplesError, PortableError)
 
 
 def run(main: Callable[..., int], *, positional: bool = False,
