@@ -140,7 +140,7 @@ def compile_program(portable: Portable, batch: int | None = None) -> bytes:
   try:
     return bytes(compiled(weights, **specs(export.symbolic_shape('batch')[0])).serialize(vjp_order=1))
   except Exception as error:  # What fails, and how, depends on the network.
-    jax.eval_shape(call, weights, **specs(1))   # What fails here, too, has another cause, and is raised as it is.
+    jax.eval_shape(call, weights, **specs(MOST_SAMPLES))   # What fails here, too, has another cause and is raised.
     text = str(error).strip().splitlines() or [type(error).__name__]
     raise PortableError(f'this generator cannot be exported for any number of samples at once ({text[0][:200]}); '
                         'fix the number of samples of each call, such as --batch=16') from error
