@@ -44,8 +44,8 @@ def main(argv: list[str]) -> int:
 
 
 def _about(path: Path, sizes: stylegan2_ada.Sizes) -> About:
-  summary = [f'A StyleGAN2 generator of {sizes.pixels} pixels (Karras et al. 2020, arXiv:1912.04958, arXiv:2006.06676), '
-             f'converted from the published weights in `{path.name}`.']
+  summary = [f'A StyleGAN2 generator of {sizes.pixels} pixels (Karras et al. 2020, arXiv:1912.04958 and '
+             f'arXiv:2006.06676), converted from the published weights in `{path.name}`.']
   if TRUNCATION.value is not None:
     summary.append(f'Styles are pulled towards their mean: truncation {TRUNCATION.value:g}, where 1 leaves them.')
   source = [('file', path.name), ('SHA-256', hashlib.sha256(path.read_bytes()).hexdigest()),

@@ -4,7 +4,7 @@ r"""Export the generator of a trained run to a folder that needs nothing of this
   python -m gan.export --workdir=runs/dcgan --step=1000 --raw --out=exported      # another checkpoint; not averaged
   python -m gan.export --workdir=runs/stylegan2 --truncation=0.7 --out=exported   # nearer to the mean style
 
-The folder has a program (StableHLO), the weights (safetensors), samples to check both with, and a model card, README.md.
+The folder has a program (StableHLO), the weights (safetensors), samples to check both with, and a model card.
 """
 
 from pathlib import Path

@@ -144,8 +144,8 @@ def pairs(weights, z):
 
 
 def test_a_network_for_some_numbers_of_samples_has_a_fixed_one():
-  portable = Portable({DEFAULT: pairs}, {'scale': np.ones((), np.float32)}, {'z': Input((2,), 'float32', '', '')}, False,
-                      lambda count: {'z': np.arange(2 * count, dtype=np.float32).reshape(count, 2)})
+  portable = Portable({DEFAULT: pairs}, {'scale': np.ones((), np.float32)}, {'z': Input((2,), 'float32', '', '')},
+                      False, lambda count: {'z': np.arange(2 * count, dtype=np.float32).reshape(count, 2)})
   with pytest.raises(PortableError, match=r'for any number of samples at once .*--batch=16'):
     program.compile_program(portable)
   checked = program.check(program.compile_program(portable, batch=4), portable, batch=4)
@@ -240,6 +240,14 @@ def test_a_folder_is_loaded_by_jax_alone(run_dir, tmp_path):
     assert code == 2
     assert message in ' '.join(err.split())
     assert 'Traceback' not in err
+
+
+def test_the_page_shows_the_code_of_a_card():
+  game, _, portable, _ = ready('dcgan')
+  checked = program.Checked({}, np.zeros((2, 16, 16, 1), np.float32), 0.0)
+  text = card.render(card.About('', (), {}), portable, checked, None, {})
+  assert game.z_dim == 100
+  assert markdown.code(markdown.ROOT / 'docs' / 'export.md', 'python')[0] in text
 
 
 def test_a_run_without_a_checkpoint_is_refused(run_dir, tmp_path):

@@ -9,7 +9,6 @@ from jax import Array
 from gan.data.source import Column
 from gan.games import Game, Inputs
 from gan.games.cast import PLAYERS, owner
-from gan.models.conditional import inner
 from gan.portable import PortableError
 from gan.portable.program import DEFAULT, KEY, Function, Input, Portable, drawn_from, flat, unflatten
 from gan.randomness import purpose_key, root_key
